@@ -1,0 +1,164 @@
+/* The checked model: everything the spec says, with names resolved, shapes known and numbers evaluated.
+ * After sema no user error about the text is left. No AST pointers survive here, only spans. */
+#ifndef GRADC_SEMA_MODEL_H
+#define GRADC_SEMA_MODEL_H
+
+#include "ir/op.h"
+
+/* A checked option of a data source, metric, schedule piece ..: `points=3000` or `path="a.csv"`. */
+typedef struct {
+  const char *name;
+  double number;
+  const char *text;             /* NULL: it is a number */
+  Span at;
+} Prop;
+
+typedef struct {
+  const char *kind;             /* a row of sema/sources.def: "idx", "csv", "digits" */
+  Prop *prop;
+  int nprop;
+  Span at;
+} SourceSpec;
+
+typedef enum { SPLIT_ALL, SPLIT_COUNT, SPLIT_FRACTION } SplitHow;
+
+/* A named set of rows. SPLIT_ALL: all rows of its source that no other split took. */
+typedef struct {
+  const char *name;             /* "train", "valid", "test" */
+  int source;                   /* index in Data.source */
+  SplitHow how;
+  double amount;                /* rows, or a fraction in (0,1): a keyed random choice, independent of the seed */
+  Span at;
+} SplitSpec;
+
+/* Statistics fitted on the training split before training, stored as state (STATE_STAT). */
+typedef struct {
+  int field;
+  uint32_t mean, std;           /* state ids; dims: [features] of a vector, [channels] of an image, [] else */
+  double scale, offset;         /* the pipeline before: fitted on value * scale + offset */
+} FitSpec;
+
+typedef struct {
+  const char *name;
+  int field;                    /* index in Program.fields */
+  const char *columns;          /* CSV columns feeding it, "0..3" or "age,income"; NULL: by position of the field */
+  bool is_label;
+  int64_t classes;              /* labels: 0 <= value < classes, checked when rows are read */
+  const char *const *class_name;        /* classes names, or NULL */
+  Value value;                  /* in Model.forward: after cast, reshape and the -> pipeline */
+} FieldSpec;
+
+typedef struct {
+  const char *name;
+  SourceSpec *source;
+  int nsource;
+  SplitSpec *split;
+  int nsplit;
+  FieldSpec *field;
+  int nfield;
+  FitSpec *fit;
+  int nfit;
+  Span at;
+} Data;
+
+/* A number of the spec that stays settable at run time when it is written as a plain `param` name. */
+typedef struct {
+  double value;
+  const char *param;            /* the param's name: settable as --name; NULL: fixed */
+} Setting;
+
+typedef struct {
+  const char *kind;             /* "constant" "step" "cosine" "warmup" ..: a row of sema/schedules.def */
+  Prop *prop;
+  int nprop;
+  double span;                  /* `for 3 epochs`; 0: to the end */
+  bool in_epochs;               /* else in steps */
+} SchedulePiece;
+
+typedef struct {
+  const char *kind;             /* row of sema/metrics.def: "accuracy" "topk" "confusion" "prf" "mse" "mae" "r2" "loss" */
+  const char *name;             /* column title, "accuracy" or "top5" */
+  int output, target;           /* indices in Model.output: predictions and targets; -1: none */
+  int64_t k;                    /* topk */
+  Span at;
+} MetricSpec;
+
+typedef enum { STOP_STALLED, STOP_REACHED } StopHow;
+typedef struct {
+  StopHow how;
+  const char *split;            /* "valid" */
+  int metric;                   /* index in Train.metric; -1: the loss */
+  bool want_low;                /* smaller is better */
+  double patience;              /* STALLED: epochs without improvement; best weights are restored at the stop */
+  double threshold;             /* REACHED: stop when metric >= or <= threshold */
+} StopSpec;
+
+typedef enum { CLIP_NONE, CLIP_NORM, CLIP_VALUE } ClipHow;
+typedef enum { RNG_PHILOX, RNG_TORCH } RngKind;
+
+typedef struct {
+  Value loss;                   /* in forward: one value per sample (batched, rank 0) */
+  bool loss_sum;                /* `-> sum`: sum over the batch instead of the mean */
+  const OpDef *optimizer;
+  const void *optimizer_attrs;  /* <op>_attrs; its `lr` is superseded by lr below */
+  Setting lr;
+  SchedulePiece *schedule;
+  int nschedule;
+  Setting epochs, seed;
+  bool shuffle;
+  RngKind rng;
+  ClipHow clip;
+  double clip_max;
+  const char *const *freeze;    /* globs over parameter names */
+  int nfreeze;
+  MetricSpec *metric;
+  int nmetric;
+  StopSpec *stop;
+  int nstop;
+  const char *best_split;       /* which split and metric choose the best weights: from `stop when stalled`, */
+  int best_metric;              /* else the first of valid, test with its loss; NULL and -1 if there is neither */
+  Span at;
+} Train;
+
+typedef struct {
+  const char *split;
+  MetricSpec *metric;
+  int nmetric;
+  Span at;
+} Eval;
+
+typedef struct { const char *name; Value value; } NamedValue;
+
+typedef struct {
+  int64_t threads;              /* 0: auto */
+  const char *cpu;              /* NULL: native */
+  bool fast;                    /* numerics: fast */
+} Build;
+
+typedef struct {
+  const char *name;             /* of the `param` */
+  double value;                 /* after command-line overrides */
+  bool reaches_shape;           /* compile-time: a built program refuses to change it */
+} ParamSpec;
+
+typedef struct {
+  const char *name;             /* of the model block */
+  const char *file;             /* spec's base name for comments, "lenet.nn" */
+  Program *program;             /* state, fields, batch, real */
+  Graph *forward;               /* fields -> pipelines -> layers -> loss and metric operands; modal macros unexpanded.
+                                   Layers have names; outputs are Model.output in order */
+  NamedValue *output;           /* the model's declared outputs first, then infer outputs, loss and metric operands */
+  int noutput;
+  int nmodel_output;            /* how many of them the model's signature declares */
+  NamedValue *infer;            /* `infer { output: softmax(logits) as prob; }`; default: the model's outputs */
+  int ninfer;
+  Data *data;                   /* NULL: none */
+  Train *train;                 /* NULL: none */
+  Eval *eval;
+  int neval;
+  Build build;
+  ParamSpec *param;
+  int nparam;
+} Model;
+
+#endif

@@ -1,0 +1,21 @@
+/* Capabilities of the machine that code is generated for, as data. */
+#ifndef GRADC_TARGET_TARGET_H
+#define GRADC_TARGET_TARGET_H
+
+#include <stdbool.h>
+
+typedef struct {
+  const char *name;             /* "x86-64-v4" "x86-64-v3" "x86-64" "aarch64": the values of --cpu */
+  const char *doc;
+  int vector_bytes;             /* 64, 32, 16, 16 */
+  int registers;                /* vector registers: 32, 16, 16, 32 */
+  bool fma;
+  const char *c_test;           /* preprocessor condition that must hold when the C is compiled */
+  const char *c_flags;          /* flags for the C compiler */
+} Target;
+
+const Target *target_find(const char *name);            /* NULL: unknown */
+const Target *target_host(void);                        /* best one this machine runs */
+const Target *const *target_all(int *n);
+
+#endif

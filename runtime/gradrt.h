@@ -1,0 +1,193 @@
+/* gradrt: the runtime of programs that gradc generates, and the only header they need besides libc.
+ *
+ * A generated program is data plus functions: a gradrt_net describes the network's tensors, data,
+ * training and metrics; its step functions compute. gradrt_main runs the command line over it. The
+ * same description works compiled in (standalone C), linked (libgradrt) or built in memory.
+ *
+ * Thread model: one process-wide description (const), one gradrt_session per run. Step functions are
+ * SPMD: every worker calls the same function with its number and meets the others at barriers.
+ * Nothing here keeps mutable globals except the signal flag in gradrt_signal.c. */
+#ifndef GRADRT_H
+#define GRADRT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GRADRT_ABI 1
+
+enum { GRADRT_RANK_MAX = 6, GRADRT_DIGITS_MAX = 8, GRADRT_FIELDS_MAX = 8, GRADRT_OUTPUTS_MAX = 16 };
+
+/* Exit codes shared with gradc. */
+enum {
+  GRADRT_OK = 0, GRADRT_USAGE = 2, GRADRT_DATA = 3, GRADRT_CHECKPOINT = 4, GRADRT_IO = 5, GRADRT_LIMIT = 6,
+  GRADRT_NONFINITE = 7, GRADRT_QUALITY = 8, GRADRT_INTERNAL = 70, GRADRT_SIGINT = 130, GRADRT_SIGTERM = 143
+};
+
+typedef enum { GRADRT_F32, GRADRT_F64, GRADRT_U8, GRADRT_I32, GRADRT_U32, GRADRT_I64 } gradrt_dtype;
+
+/* ---- tensors kept for the whole run ---- */
+typedef enum { GRADRT_PARAM, GRADRT_SLOT, GRADRT_STAT } gradrt_role;
+typedef enum {
+  GRADRT_INIT_ZEROS, GRADRT_INIT_CONSTANT, GRADRT_INIT_UNIFORM, GRADRT_INIT_NORMAL, GRADRT_INIT_GIVEN
+} gradrt_init;
+
+/* One digit of a stored layout: the element with logical index i on `axis` has digit (i / div) % extent.
+ * The stored position is the row-major number of all digits, outermost first. Positions that no logical
+ * element maps to are padding and hold zero. */
+typedef struct { int axis; int64_t div, extent; } gradrt_digit;
+
+typedef struct {
+  const char *name;             /* "c1.weight", "momentum.c1.weight", "bn1.running_mean" */
+  gradrt_role role;
+  bool trainable;
+  int rank;
+  int64_t dim[GRADRT_RANK_MAX]; /* canonical (PyTorch) shape, row-major on disk */
+  int ndigit;
+  gradrt_digit digit[GRADRT_DIGITS_MAX];
+  size_t offset;                /* bytes into the state block; multiple of 64 */
+  size_t stored;                /* elements with padding */
+  gradrt_init init;
+  double a, b;                  /* CONSTANT a; UNIFORM [a,b]; NORMAL mean a, std b */
+  const double *given;          /* GIVEN: row-major values */
+} gradrt_tensor;
+
+/* ---- data ---- */
+typedef struct { const char *name; double number; const char *text; } gradrt_prop;     /* text NULL: a number */
+typedef struct {
+  const char *kind;             /* "idx" "csv" "cifar" "raw" "npy" "blobs" "moons" "circles" "spirals" "xor"
+                                   "sine" "line" "addition" "digits" */
+  int nprop;
+  const gradrt_prop *prop;
+  const char *place;            /* "lenet.nn:5" for messages */
+} gradrt_source;
+
+typedef enum { GRADRT_SPLIT_ALL, GRADRT_SPLIT_COUNT, GRADRT_SPLIT_FRACTION } gradrt_split_how;
+typedef struct { const char *name; int source; gradrt_split_how how; double amount; } gradrt_split;
+
+typedef struct {
+  const char *name;             /* "x" */
+  gradrt_dtype dtype;           /* of the rows in memory, as step functions read them */
+  int rank;
+  int64_t dim[GRADRT_RANK_MAX]; /* per sample */
+  const char *columns;          /* CSV columns, or NULL */
+  bool is_label;
+  int64_t classes;              /* labels: every value must lie in [0, classes) */
+  const char *const *class_name;
+  const char *place;            /* "lenet.nn:8" */
+} gradrt_field;
+
+typedef struct { int field, mean, std; double scale, offset; } gradrt_fit;      /* mean, std: tensor indices */
+
+/* ---- one step ---- */
+typedef enum {
+  GRADRT_ARG_LR, GRADRT_ARG_N, GRADRT_ARG_STEP, GRADRT_ARG_BC1, GRADRT_ARG_BC2, GRADRT_ARG_SEED_LO,
+  GRADRT_ARG_SEED_HI, GRADRT_ARG_EPOCH, GRADRT_ARG_COUNT
+} gradrt_arg;
+
+typedef struct gradrt_barrier gradrt_barrier;
+
+/* What a step function reads and writes. Pointers are 64-byte aligned unless said otherwise. */
+typedef struct gradrt_step {
+  void *state;                          /* all tensors at their offsets */
+  void *arena;                          /* arena_bytes, shared by the workers; contents do not survive a step */
+  void *worker;                         /* nworkers * worker_bytes; worker w owns bytes [w * worker_bytes, ..) */
+  const void *rows[GRADRT_FIELDS_MAX];  /* per field: the data set's rows, row-major, unaligned */
+  const uint32_t *ids;                  /* n row numbers of this batch, all < rows in the set */
+  int64_t n;                            /* 1 <= n <= batch */
+  double args[GRADRT_ARG_COUNT];
+  void *out[GRADRT_OUTPUTS_MAX];        /* per output of the function: n rows, row-major, in the net's real type;
+                                           an output that is not per sample: its elements once */
+  gradrt_barrier *barrier;
+} gradrt_step;
+
+typedef void (*gradrt_step_fn)(const gradrt_step *s, int worker, int nworkers);
+
+typedef struct { const char *name; bool batched; int rank; int64_t dim[GRADRT_RANK_MAX]; } gradrt_output;
+
+typedef struct {
+  gradrt_step_fn fn;            /* NULL: the spec has no such function */
+  int noutput;
+  const gradrt_output *output;  /* train and eval: output 0 is the loss: train: one scalar; eval: one per sample */
+  size_t arena_bytes, worker_bytes;
+} gradrt_function;
+
+/* ---- training ---- */
+typedef struct { const char *kind; int nprop; const gradrt_prop *prop; double span; bool in_epochs; } gradrt_piece;
+typedef struct {
+  const char *kind, *name;      /* "accuracy" "topk" "confusion" "prf" "mse" "mae" "r2" */
+  int output, target;           /* outputs of the train and eval functions: predictions, targets; -1: none */
+  int64_t k;
+} gradrt_metric;
+typedef enum { GRADRT_STOP_STALLED, GRADRT_STOP_REACHED } gradrt_stop_how;
+typedef struct {
+  gradrt_stop_how how;
+  int split, metric;            /* metric -1: the loss */
+  bool want_low;
+  double patience, threshold;
+} gradrt_stop;
+typedef struct { const char *name, *setting; double value; bool run_time; } gradrt_param; /* setting: "lr" "epochs" "seed" */
+
+typedef struct {
+  double lr, epochs, seed;
+  double beta1, beta2;          /* for the bias corrections; 0: not needed */
+  bool shuffle, torch_rng, loss_sum;
+  int train_split;
+  int npiece;
+  const gradrt_piece *piece;
+  int nmetric;
+  const gradrt_metric *metric;
+  int nstop;
+  const gradrt_stop *stop;
+  int best_split, best_metric;  /* best_split -1: keep no best; best_metric -1: the loss */
+  bool best_low;
+} gradrt_train;
+
+typedef struct { int split; int nmetric; const gradrt_metric *metric; } gradrt_eval;
+
+typedef struct { const char *name, *type, *shape; int64_t params; double flops; const char *place; } gradrt_layer;
+
+typedef struct gradrt_net {
+  int abi;                      /* GRADRT_ABI */
+  const char *name, *file, *version;    /* "lenet", "lenet.nn", gradc's version */
+  const char *fingerprint;      /* SHA-256 (hex) of everything that decides the numbers */
+  const char *cpu;              /* instruction set the code needs: "x86-64-v4" */
+  gradrt_dtype real;
+  int64_t batch;
+  int ntensor;
+  const gradrt_tensor *tensor;
+  size_t state_bytes;
+  int nsource;
+  const gradrt_source *source;
+  int nsplit;
+  const gradrt_split *split;
+  int nfield;
+  const gradrt_field *field;
+  int nfit;
+  const gradrt_fit *fit;
+  gradrt_function train, eval, infer;   /* infer: outputs of the `infer` block for predict */
+  const gradrt_train *training; /* NULL: none */
+  int neval;
+  const gradrt_eval *evals;
+  int nparam;
+  const gradrt_param *param;
+  int nlayer;
+  const gradrt_layer *layer;    /* for info and the report */
+  const char *spec;             /* the spec's text for the report, or NULL */
+} gradrt_net;
+
+/* The whole command line of a generated program: train, eval, predict, info. Returns the exit code. */
+int gradrt_main(const gradrt_net *net, int argc, char **argv);
+
+/* Meets the other workers of the step; returns when all nworkers have called it. */
+void gradrt_barrier_wait(gradrt_barrier *b, int worker, int nworkers);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,134 @@
+/* What the runtime's own files share; not for generated code. One section per file.
+ *
+ * Errors: a function that can fail returns a GRADRT_ exit code (0 = ok) after gradrt_error has printed
+ * exactly one message on stderr. Nothing exits except gradrt_main's caller. */
+#ifndef GRADRT_INTERNAL_H
+#define GRADRT_INTERNAL_H
+
+#include "gradrt.h"
+
+/* ---- fail.c: messages ---- */
+/* Prints "<program>: error: <text>" and returns code. */
+int gradrt_error(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void gradrt_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));   /* "  note: ..." on stderr */
+
+/* ---- alloc.c ---- */
+void *gradrt_alloc(size_t bytes);               /* zeroed, 64-byte aligned; NULL when memory is out */
+void gradrt_free(void *p);
+bool gradrt_mul_size(size_t a, size_t b, size_t *out);  /* false: overflow */
+
+/* ---- random.c ---- */
+/* Philox4x32-10 (Salmon et al. 2011): out = bijection_key(ctr). */
+void gradrt_philox(const uint32_t ctr[4], const uint32_t key[2], uint32_t out[4]);
+uint32_t gradrt_hash_name(const char *s);       /* FNV-1a, 32 bits: the parameter part of a key */
+enum { GRADRT_PURPOSE_INIT = 1, GRADRT_PURPOSE_SHUFFLE, GRADRT_PURPOSE_SPLIT, GRADRT_PURPOSE_DROPOUT,
+       GRADRT_PURPOSE_DATA, GRADRT_PURPOSE_AUGMENT };
+typedef struct { uint32_t key[2], ctr[4], have[4]; int left; } gradrt_stream;
+void gradrt_stream_start(gradrt_stream *s, uint64_t seed, uint32_t purpose, uint32_t name);
+uint32_t gradrt_stream_u32(gradrt_stream *s);
+double gradrt_stream_uniform(gradrt_stream *s); /* [0,1): 24 bits */
+double gradrt_stream_normal(gradrt_stream *s);
+/* Keyed permutation of 0..n-1 by sorting-free Feistel cycle walking: position i in O(1). */
+uint64_t gradrt_permute(uint64_t i, uint64_t n, uint64_t seed, uint32_t purpose, uint32_t epoch);
+/* PyTorch's generator (mt19937), reference trainers 6.1. */
+typedef struct { uint32_t mt[624]; int at; bool has_normal; double next_normal; } gradrt_torch;
+void gradrt_torch_seed(gradrt_torch *t, uint64_t seed);
+uint32_t gradrt_torch_u32(gradrt_torch *t);
+uint64_t gradrt_torch_u64(gradrt_torch *t);
+void gradrt_torch_uniform(gradrt_torch *t, double *out, int64_t n, double a, double b);        /* float draws */
+void gradrt_torch_normal(gradrt_torch *t, double *out, int64_t n, double mean, double std);
+void gradrt_torch_randperm(gradrt_torch *t, uint32_t *out, int64_t n);
+
+/* ---- data.c and its readers ---- */
+/* One loaded split. Rows of all splits of a source share memory; row[] picks this split's rows. */
+typedef struct {
+  const char *name;
+  int64_t n;                    /* samples */
+  const uint32_t *row;          /* n row numbers into rows[] */
+  const void *rows[GRADRT_FIELDS_MAX];  /* per field, in the field's dtype, row-major */
+} gradrt_set;
+
+typedef struct gradrt_data gradrt_data;
+
+typedef struct {
+  const char *dir;              /* base of relative paths: the spec's folder, or --data */
+  bool need_fit;                /* fit statistics (training) instead of keeping those in state (eval, predict) */
+  const char *const *only;      /* names of splits to load; NULL: all */
+  int nonly;
+} gradrt_data_options;
+
+/* Loads and checks every needed source (labels in range, sizes, types), splits it. */
+int gradrt_data_load(const gradrt_net *net, const gradrt_data_options *o, gradrt_data **out);
+void gradrt_data_free(gradrt_data *d);
+const gradrt_set *gradrt_data_set(const gradrt_data *d, int split);     /* NULL: not loaded */
+/* Mean and population standard deviation of each fit over the training split (train_split index), into
+ * canonical double arrays mean[k], std[k] (elements of the state tensor); std 0 becomes 1. */
+int gradrt_data_fit(const gradrt_net *net, const gradrt_data *d, int train_split, int fit, double *mean, double *std);
+const char *gradrt_data_fingerprint(const gradrt_data *d);      /* hex CRC-32C of sizes and bytes */
+/* Rows for predict: a file in any format the spec's field can be read from (IDX, npy, CSV, PGM/PNM, raw). */
+int gradrt_data_read_inputs(const gradrt_net *net, const char *path, int64_t *n, void *rows[GRADRT_FIELDS_MAX]);
+
+/* ---- state.c: canonical <-> stored ---- */
+int64_t gradrt_tensor_elems(const gradrt_tensor *t);
+/* Copies between row-major doubles and the stored layout (pads are left zero). */
+void gradrt_tensor_store(const gradrt_net *net, const gradrt_tensor *t, void *state, const double *canonical);
+void gradrt_tensor_load(const gradrt_net *net, const gradrt_tensor *t, const void *state, double *canonical);
+/* Initial values of all tensors; torch: one mt19937 stream in tensor order, else Philox keyed by name. */
+int gradrt_state_init(const gradrt_net *net, void *state, uint64_t seed, bool torch_rng, gradrt_torch *torch);
+const char *gradrt_state_sha256(const gradrt_net *net, const void *state, char hex[65]);       /* parameters, canonical order */
+
+/* ---- checkpoint.c: one safetensors file ---- */
+typedef struct {
+  int64_t epoch, step;          /* epochs done; steps done in all */
+  int64_t batch_in_epoch;       /* batches done of the current epoch */
+  double best;                  /* best monitored value so far; NAN: none */
+  int64_t best_epoch, stalled;  /* epochs since the best */
+  uint64_t seed;
+  double loss_sum, seen;        /* running sums of the current epoch */
+  const char *data_fingerprint;
+  gradrt_torch torch;           /* rng: torch */
+  double counters[64];          /* metric accumulators of the current epoch */
+} gradrt_position;
+int gradrt_checkpoint_write(const gradrt_net *net, const char *path, const void *state, const gradrt_position *p);
+/* Whole training state; refuses files of another spec (GRADRT_CHECKPOINT). */
+int gradrt_checkpoint_read(const gradrt_net *net, const char *path, void *state, gradrt_position *p);
+/* Parameters and statistics only, from our files or any safetensors file with the same names and shapes. */
+int gradrt_weights_read(const gradrt_net *net, const char *path, void *state);
+
+/* ---- file.c: crash-safe writing ---- */
+typedef struct gradrt_writer gradrt_writer;
+gradrt_writer *gradrt_writer_open(const char *path);    /* temporary file beside path; NULL: reported */
+int gradrt_writer_put(gradrt_writer *w, const void *bytes, size_t n);
+int gradrt_writer_printf(gradrt_writer *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int gradrt_writer_commit(gradrt_writer *w);     /* fsync, rename over path, fsync(dir); frees w */
+void gradrt_writer_abort(gradrt_writer *w);     /* removes the temporary file; frees w */
+uint32_t gradrt_crc32c(uint32_t crc, const void *bytes, size_t n);
+void gradrt_sha256(const void *bytes, size_t n, unsigned char out[32]);
+
+/* ---- threads.c ---- */
+typedef struct gradrt_pool gradrt_pool;
+int gradrt_default_threads(void);               /* allowed CPUs within the cgroup quota */
+gradrt_pool *gradrt_pool_start(int nworkers);   /* the caller is worker 0; denormals are flushed in every worker */
+void gradrt_pool_run(gradrt_pool *p, gradrt_step_fn fn, gradrt_step *s);        /* sets s->barrier; returns when all are done */
+void gradrt_pool_stop(gradrt_pool *p);
+int gradrt_pool_size(const gradrt_pool *p);
+
+/* ---- schedule.c ---- */
+/* Learning rate of a step: base * the schedule's factor; epoch may be fractional. */
+double gradrt_schedule_lr(const gradrt_train *t, double base, int64_t step, int64_t steps_per_epoch, double epochs);
+
+/* ---- metric.c ---- */
+typedef struct gradrt_meter gradrt_meter;       /* accumulates one split's metrics over batches */
+gradrt_meter *gradrt_meter_new(const gradrt_net *net, const gradrt_metric *metric, int nmetric, const gradrt_function *fn);
+void gradrt_meter_reset(gradrt_meter *m);
+void gradrt_meter_add(gradrt_meter *m, void *const *out, int64_t n);
+double gradrt_meter_value(const gradrt_meter *m, int metric);   /* "accuracy" in [0,1]; NAN for tables */
+void gradrt_meter_print_tables(const gradrt_meter *m);          /* confusion and prf, to stdout */
+int gradrt_meter_save(const gradrt_meter *m, double *counters, int max);       /* for exact resume in mid-epoch */
+void gradrt_meter_restore(gradrt_meter *m, const double *counters);
+const int64_t *gradrt_meter_confusion(const gradrt_meter *m, int metric, int *classes); /* row-major, true x predicted */
+void gradrt_meter_free(gradrt_meter *m);
+
+/* ---- progress.c, report.c, train.c, eval.c, predict.c, main.c: see the files ---- */
+
+#endif
