@@ -6,7 +6,7 @@
  *
  * Thread model: one process-wide description (const), one gradrt_session per run. Step functions are
  * SPMD: every worker calls the same function with its number and meets the others at barriers.
- * Nothing here keeps mutable globals except the signal flag in gradrt_signal.c. */
+ * Nothing here keeps mutable globals except the signal flag in train.c. */
 #ifndef GRADRT_H
 #define GRADRT_H
 
@@ -97,7 +97,8 @@ typedef struct gradrt_step {
   void *arena;                          /* arena_bytes, shared by the workers; contents do not survive a step */
   void *worker;                         /* nworkers * worker_bytes; worker w owns bytes [w * worker_bytes, ..) */
   const void *rows[GRADRT_FIELDS_MAX];  /* per field: the data set's rows, row-major, unaligned */
-  const uint32_t *ids;                  /* n row numbers of this batch, all < rows in the set */
+  const uint32_t *ids;                  /* row numbers of this batch, all < rows in the set: n, then copies of
+                                           the last up to a multiple of 16 */
   int64_t n;                            /* 1 <= n <= batch */
   double args[GRADRT_ARG_COUNT];
   void *out[GRADRT_OUTPUTS_MAX];        /* per output of the function: n rows, row-major, in the net's real type;

@@ -73,6 +73,11 @@ int64_t gradrt_tensor_elems(const gradrt_tensor *t);
 /* Copies between row-major doubles and the stored layout (pads are left zero). */
 void gradrt_tensor_store(const gradrt_net *net, const gradrt_tensor *t, void *state, const double *canonical);
 void gradrt_tensor_load(const gradrt_net *net, const gradrt_tensor *t, const void *state, double *canonical);
+/* The same for elements first .. first + n - 1 of the row-major order; pads are left as they are. */
+void gradrt_tensor_put(const gradrt_net *net, const gradrt_tensor *t, void *state, int64_t first, int64_t n,
+                       const double *canonical);
+void gradrt_tensor_get(const gradrt_net *net, const gradrt_tensor *t, const void *state, int64_t first, int64_t n,
+                       double *canonical);
 /* Initial values of all tensors; torch: one mt19937 stream in tensor order, else Philox keyed by name. */
 int gradrt_state_init(const gradrt_net *net, void *state, uint64_t seed, bool torch_rng, gradrt_torch *torch);
 const char *gradrt_state_sha256(const gradrt_net *net, const void *state, char hex[65]);       /* parameters, canonical order */
@@ -85,14 +90,17 @@ typedef struct {
   int64_t best_epoch, stalled;  /* epochs since the best */
   uint64_t seed;
   double loss_sum, seen;        /* running sums of the current epoch */
-  const char *data_fingerprint;
+  const char *data_fingerprint; /* after reading: data_text of this record, so do not copy the record by value */
+  char data_text[65];
   gradrt_torch torch;           /* rng: torch */
   double counters[64];          /* metric accumulators of the current epoch */
 } gradrt_position;
 int gradrt_checkpoint_write(const gradrt_net *net, const char *path, const void *state, const gradrt_position *p);
-/* Whole training state; refuses files of another spec (GRADRT_CHECKPOINT). */
+/* Whole training state; refuses files of another spec (GRADRT_CHECKPOINT). After a refusal state and p
+ * are as they were. */
 int gradrt_checkpoint_read(const gradrt_net *net, const char *path, void *state, gradrt_position *p);
-/* Parameters and statistics only, from our files or any safetensors file with the same names and shapes. */
+/* Parameters and statistics only, from our files or any safetensors file with the same names and shapes.
+ * After a refusal the state is as it was. */
 int gradrt_weights_read(const gradrt_net *net, const char *path, void *state);
 
 /* ---- file.c: crash-safe writing ---- */
@@ -100,6 +108,7 @@ typedef struct gradrt_writer gradrt_writer;
 gradrt_writer *gradrt_writer_open(const char *path);    /* temporary file beside path; NULL: reported */
 int gradrt_writer_put(gradrt_writer *w, const void *bytes, size_t n);
 int gradrt_writer_printf(gradrt_writer *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int gradrt_writer_sync(gradrt_writer *w);       /* all bytes on disk, target untouched; reported by commit */
 int gradrt_writer_commit(gradrt_writer *w);     /* fsync, rename over path, fsync(dir); frees w */
 void gradrt_writer_abort(gradrt_writer *w);     /* removes the temporary file; frees w */
 uint32_t gradrt_crc32c(uint32_t crc, const void *bytes, size_t n);

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include <stdbool.h>
+#include <stdint.h>
 
 bool str_eq(const char *a, const char *b);              /* NULL equals only NULL */
 int str_distance(const char *a, const char *b);         /* Damerau-Levenshtein, case counts half a step up */
@@ -12,5 +13,7 @@ const char *str_closest(const char *word, const char *const *names, int n);
 bool str_in_words(const char *word, const char *words); /* words: separated by single blanks */
 /* s with control bytes, quotes and backslashes escaped as in C, at most max source bytes. */
 const char *str_escape(Arena *a, const char *s, size_t max);
+/* Decodes the well-formed UTF-8 sequence at s, at most n bytes; returns its length, or 0 if there is none. */
+int str_utf8(const char *s, size_t n, uint32_t *code);
 
 #endif

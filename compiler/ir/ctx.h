@@ -14,6 +14,7 @@ struct Infer {
   uint32_t nin;
   const Span *in_at;            /* where each operand was made; may be NULL */
   const char *const *in_name;   /* how the user names each operand; may be NULL */
+  const Program *program;       /* sources take their types from its fields and state; NULL: sources cannot be inferred */
 };
 /* Reports at the node: "<op>: <message>", with the operand types as notes. Always returns false. */
 bool infer_error(Infer *c, const Node *n, const char *code, const char *fmt, ...)
@@ -32,6 +33,7 @@ struct Params {
   const char *path;             /* "c1.conv"; the variable is named path + "." + suffix */
   Span at;
   VEC(uint32_t) made;           /* state ids in order */
+  Diag *diag;                   /* for given values of a wrong shape; NULL: silent */
 };
 void param_add(Params *p, const char *suffix, StateRole role, int rank, const int64_t *dim, Init init,
                int64_t fan_in, int64_t fan_out, bool trainable);
@@ -47,6 +49,7 @@ struct Grad {
   Value *adjoint;               /* by node id and result, see grad_slot */
   uint32_t *first_slot;
   const OpTable *ops;
+  const OpDef *add;             /* sums two gradients of one value */
   const char *name;             /* of the node being differentiated: gradient nodes carry it */
   Span at;
 };

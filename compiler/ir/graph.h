@@ -103,6 +103,11 @@ uint32_t *graph_use_counts(const Graph *g, Arena *a);   /* by node id, all resul
  * change", or another node with the same result types whose nodes it appended to the new graph. */
 typedef Node *(*RewriteFn)(void *ctx, Graph *to, Node *n);
 bool graph_rewrite(Graph *g, RewriteFn rule, void *ctx);        /* in place; true: something changed */
+/* The same for single results: out[r], preset to {n, r}, may become any value of the same type in `to`. */
+typedef void (*ReplaceFn)(void *ctx, Graph *to, Node *n, Value *out);
+bool graph_replace(Graph *g, ReplaceFn rule, void *ctx);        /* in place; true: something changed */
+/* Keeps the nodes with live[id], which must hold every operand, output and write; true: some were dropped. */
+bool graph_keep(Graph *g, const bool *live);
 
 StateVar *program_add_state(Program *p, StateVar v);    /* sets id and returns the stored copy */
 StateVar *program_find_state(Program *p, const char *name);

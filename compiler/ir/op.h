@@ -33,6 +33,7 @@ enum {
   OP_COMMUTES = 8,
   OP_RANDOM = 16,       /* draws random numbers: never merged with an equal node */
   OP_MODAL = 32,        /* expand() differs between training and evaluation: must expand before autodiff */
+  OP_MASKED = 128,      /* EWISE gradient that is not zero where dy is: made zero past the batch */
   OP_ZERO = 64          /* EWISE with f(0,..,0) == 0: keeps the zero pad lanes of a layout */
 };
 

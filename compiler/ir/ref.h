@@ -27,6 +27,8 @@ struct RefCtx {
 void ref_run(RefCtx *ctx, const Graph *g, RefTensor **out);
 /* As ref_run, keeping the value of every node: values[node id][result]. */
 RefTensor ***ref_run_all(RefCtx *ctx, const Graph *g);
+/* Runs one node on given operands (NULL: not given); out[r] receives its results. */
+void ref_node(RefCtx *ctx, const Node *n, RefTensor *const *in, RefTensor **out);
 int64_t ref_elems(const RefTensor *t);          /* n * elems */
 
 #endif

@@ -45,5 +45,7 @@ bool type_same_shape(const Type *a, const Type *b);     /* batched, rank and dim
 int64_t type_elems(const Type *t);              /* per sample; -1 on overflow; 1 for rank 0 */
 const char *type_text(Arena *a, const Type *t); /* "f32[n,6,28,28]", n marking a batched tensor */
 const char *type_user(Arena *a, const Type *t); /* as the language writes it: "f32[6,28,28]" */
+/* Reads what type_text writes from the front of text[0..n); returns the bytes read, 0: no type there. */
+size_t type_parse(const char *text, size_t n, Type *out);
 
 #endif

@@ -64,6 +64,8 @@ struct Buffer {
 };
 
 /* ---- expressions ---- */
+enum { LANES_MAX = 16, PARAMS_MAX = 8 };
+
 typedef struct {
   const char *name;             /* readable; printers make it unique in its kernel */
   DType dtype;                  /* DT_I64 for loop variables; or a real, u32, TY_BOOL for locals */
@@ -73,7 +75,7 @@ typedef struct {
 
 typedef enum {
   LE_INT,       /* dtype I64 (or U32, I32): i */
-  LE_REAL,      /* dtype real: r */
+  LE_REAL,      /* dtype real: r, exact in that type; may be infinite or NaN */
   LE_VAR,
   LE_LOAD,      /* lanes consecutive elements of buf from index; REGISTER: element index (constant) */
   LE_OP,        /* a row of scalar.def applied lane by lane; operands have equal lanes and dtype as the row says */
@@ -97,7 +99,7 @@ struct LExpr {
     struct { int op; LExpr *arg[3]; } op;       /* op: ScalarOp, loop/scalar.h */
     LExpr *from;                                /* CAST, BITS, SPLAT */
     struct { int op; LExpr *from; } reduce;
-    struct { const LFunc *fn; LExpr *arg[4]; int narg; } call;
+    struct { const LFunc *fn; LExpr *arg[PARAMS_MAX]; int narg; } call;
   };
 };
 
@@ -130,11 +132,12 @@ struct LStmt {
   };
 };
 
-/* A pure function over values: math such as exp. Body: LETs; then the result. */
+/* A pure function over values: math such as exp. Body: LETs; then the result. It may call functions that
+ * stand before it in the module. */
 struct LFunc {
-  const char *name;             /* "exp" */
+  const char *name;             /* unique in the module: "exp" on scalars, "exp_16" on 16 lanes */
   const char *doc;              /* method, error bound */
-  LVar *param[4];
+  LVar *param[PARAMS_MAX];
   int nparam;
   LStmt *body;
   LExpr *result;
@@ -183,7 +186,7 @@ typedef struct {
 } Module;
 
 /* ---- layouts ---- */
-Layout layout_row_major(const Type *t);
+Layout layout_row_major(const Type *t);                  /* a batch digit has extent 1: the caller sets it */
 int64_t layout_extent(const Layout *l);                         /* stored elements */
 bool layout_equal(const Layout *a, const Layout *b);
 bool layout_has_padding(const Layout *l, const Type *t, int64_t batch);

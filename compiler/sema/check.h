@@ -1,17 +1,21 @@
-/* From AST to checked model: names, parameters, shapes, data, training. Finds all user errors of the text. */
+/* From AST to checked model: names, parameters, shapes, data, training. Finds all user errors of
+ * the text. */
 #ifndef GRADC_SEMA_CHECK_H
 #define GRADC_SEMA_CHECK_H
 
+#include "diag/diag.h"
 #include "sema/model.h"
 
 typedef struct Ast Ast;
 
 typedef struct {
-  const char *const *set;       /* overrides "name=value" of params and of epochs, lr, batch, seed, real */
+  /* overrides "name=value" of params and of epochs, lr, batch, seed, real */
+  const char *const *set;
   int nset;
 } CheckOptions;
 
 /* Returns NULL when the spec has errors (all of them are in diag, at most DIAG_ERRORS_MAX). */
-Model *check(const Ast *file, const char *file_name, const CheckOptions *o, const OpTable *ops, Arena *a, Diag *d);
+Model *check(const Ast *file, const char *file_name, const CheckOptions *o, const OpTable *ops,
+             Arena *a, Diag *d);
 
 #endif

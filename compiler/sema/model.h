@@ -131,9 +131,10 @@ typedef struct { const char *name; Value value; } NamedValue;
 
 typedef struct {
   int64_t threads;              /* 0: auto */
-  const char *cpu;              /* NULL: native */
+  const char *cpu;              /* NULL: native; whether there is such a target is checked by the driver */
+  Span cpu_at;
   bool fast;                    /* numerics: fast */
-} Build;
+} BuildSpec;
 
 typedef struct {
   const char *name;             /* of the `param` */
@@ -152,11 +153,12 @@ typedef struct {
   int nmodel_output;            /* how many of them the model's signature declares */
   NamedValue *infer;            /* `infer { output: softmax(logits) as prob; }`; default: the model's outputs */
   int ninfer;
+  int64_t infer_batch;          /* samples that one call of the inference function takes at most; 1 if not given */
   Data *data;                   /* NULL: none */
   Train *train;                 /* NULL: none */
   Eval *eval;
   int neval;
-  Build build;
+  BuildSpec build;
   ParamSpec *param;
   int nparam;
 } Model;

@@ -23,13 +23,22 @@ typedef enum {
 } AstKind;
 
 typedef struct Ast Ast;
+typedef struct Comment Comment;
+
+/* A comment as written, with its marks; the formatter puts it back. */
+struct Comment {
+  Span at;
+  uint32_t after;               /* end of the token before it on the same line; 0: the comment starts its line */
+  const char *text;
+  const Comment *next;
+};
 
 struct Ast {
   AstKind kind;
   Span at;
   Ast *next;                    /* sibling in the list that holds this node */
   union {
-    struct { Ast *items; } file;                                /* VERSION PARAM CONST DATA MODEL TRAIN .. */
+    struct { Ast *items; const Comment *comments; } file;       /* VERSION PARAM CONST DATA MODEL TRAIN .. */
     struct { double value; } version;                           /* net 1; */
     struct { const char *name; Ast *value; Span name_at; } param;       /* param p = e;  also const */
     struct { const char *name; Ast *items; Span name_at; } data;        /* PROPERTY (train: idx(..);) SPLIT_ITEM FIELD */
@@ -58,7 +67,8 @@ struct Ast {
     struct { const char *op; Ast *x, *y; } binary;              /* "+" "-" "*" "/" "%" "**" "<" ">" "<=" ">=" "==" "!=" "and" "or" */
     struct { Ast *from, *to; } range;                           /* a..b */
     struct { const char *name; Ast *amount; const char *of; Span name_at, of_at; } split_item;  /* split: valid = 5000 of train; one node per item */
-    struct { const char *name; Ast *type, *as, *pipe; Span name_at; } field;    /* field x: u8[28,28] as f32[1,28,28] -> div(255); pipe: STAGE list */
+    struct { const char *name, *from; Ast *type, *as, *pipe; Span name_at, from_at; } field;    /* field x: u8[28,28] as f32[1,28,28] -> div(255); pipe: STAGE list;
+                                                                   from: f32[8] from "age..income", or NULL */
     struct { const char *name; Ast *values; Span name_at; } property;   /* name: value, value; */
     struct { const char *target; Ast *pieces; } schedule;       /* schedule: lr = warmup(..) for 1 epochs then cosine(..); */
     struct { Ast *call; Ast *amount; } piece;                   /* call: STAGE; amount NULL: to the end */
@@ -73,6 +83,6 @@ Ast *ast_append(Ast *list, Ast *item);          /* list NULL: item alone; return
 int ast_length(const Ast *list);
 const char *ast_kind_text(AstKind k);
 void ast_print(const Ast *n, Out *o);           /* S-expressions, for --emit=ast and goldens */
-void ast_format(const Ast *file, Out *o);       /* canonical source text: parse(format(x)) prints as x */
+void ast_format(const Ast *file, Out *o);       /* canonical source of a file without errors: parse(format(x)) prints as x */
 
 #endif

@@ -15,7 +15,7 @@ typedef struct {
 } Target;
 
 const Target *target_find(const char *name);            /* NULL: unknown */
-const Target *target_host(void);                        /* best one this machine runs */
+const Target *target_host(void);                        /* best one this machine runs; NULL: none of them */
 const Target *const *target_all(int *n);
 
 #endif

@@ -1,0 +1,99 @@
+/* build: a spec becomes one C file, or any stage of the pipeline as text, or an executable. */
+#include "base/str.h"
+#include "cmd/cmd.h"
+#include "ir/text.h"
+#include "loop/text.h"
+#include "syntax/ast.h"
+#include <stdio.h>
+#include <string.h>
+
+/* "examples/lenet.nn" -> "lenet" + suffix, in the current folder */
+static const char *default_name(Arena *a, const char *file, const char *suffix)
+{
+  const char *slash = strrchr(file, '/'), *base = slash ? slash + 1 : file;
+  const char *dot = strrchr(base, '.');
+  int n = (int)(dot && dot != base ? dot - base : (long)strlen(base));
+  return arena_printf(a, "%.*s%s", n, base, suffix);
+}
+
+static int write_text(const CmdOptions *o, Out *text)
+{
+  return cmd_write(o->out ? o->out : "-", out_text(text), out_length(text));
+}
+
+static int emit_ast(const CmdOptions *o, Compilation *c)
+{
+  int code = compile_parse(c, &o->driver);
+  Out *out = out_new(c->arena);
+  if (code)
+    return code;
+  ast_print(c->ast, out);
+  return write_text(o, out);
+}
+
+static int emit_graph(const CmdOptions *o, Compilation *c)
+{
+  int code = compile_graphs(c, &o->driver);
+  Out *out = out_new(c->arena);
+  if (code)
+    return code;
+  program_print(c->program, c->sources, out);
+  return write_text(o, out);
+}
+
+static int emit_loop(const CmdOptions *o, Compilation *c)
+{
+  int code = compile_module(c, &o->driver);
+  Out *out = out_new(c->arena);
+  if (code)
+    return code;
+  loop_print(c->module, out);
+  return write_text(o, out);
+}
+
+static int emit_c(const CmdOptions *o, Compilation *c, bool exe)
+{
+  int code = compile_module(c, &o->driver);
+  size_t length;
+  if (code)
+    return code;
+  const char *text = cmd_emit_c(o, c, &length);
+  if (!text)
+    return EXIT_INTERNAL;
+  const char *out = o->out ? o->out : default_name(c->arena, o->driver.file, exe ? "" : ".c");
+  const char *source = exe ? arena_printf(c->arena, "%s.c", out) : out;
+  code = cmd_write(source, text, length);
+  if (code || str_eq(out, "-"))
+    return code;
+  if (exe)
+    return cmd_cc(o, c, source, out, "exe");
+  if (!o->quiet) {
+    const char *name = default_name(c->arena, out, "");
+    fprintf(stderr, "wrote %s\nnext  cc -O3 -march=native %s -o %s -lm -lpthread%s\n", out, out, name,
+            cmd_needs_zlib(c->net) ? " -lz" : "");
+  }
+  return EXIT_OK;
+}
+
+typedef struct { const char *name; int (*emit)(const CmdOptions *, Compilation *); } Emit;
+
+static int emit_c_file(const CmdOptions *o, Compilation *c) { return emit_c(o, c, false); }
+static int emit_exe(const CmdOptions *o, Compilation *c) { return emit_c(o, c, true); }
+
+static const Emit emits[] = {
+  { "c", emit_c_file }, { "exe", emit_exe }, { "ast", emit_ast }, { "graph", emit_graph }, { "loop", emit_loop },
+};
+
+int cmd_build(const CmdOptions *o)
+{
+  const char *kind = o->emit ? o->emit : "c";
+  for (size_t i = 0; i < ARRAY_LEN(emits); i++)
+    if (str_eq(emits[i].name, kind)) {
+      Compilation *c = compilation_new();
+      int code = emits[i].emit(o, c);
+      compilation_free(&c);
+      return code;
+    }
+  fprintf(stderr, "gradc: error: there is no output kind '%s'; one of: c exe ast graph loop\n", kind);
+  return EXIT_USAGE;
+}

@@ -1,0 +1,91 @@
+/* check, train, eval, predict. The last three build the program into the cache, keyed by everything that
+ * decides its code, and then become it. */
+#include "base/str.h"
+#include "cmd/cmd.h"
+#include "internal.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int cmd_check(const CmdOptions *o)
+{
+  Compilation *c = compilation_new();
+  int code = compile_graphs(c, &o->driver);
+  if (!code && !o->quiet)
+    fprintf(stderr, "%s: no mistakes found\n", o->driver.file);
+  compilation_free(&c);
+  return code;
+}
+
+/* The folder of the spec: where its data paths start. */
+static const char *spec_dir(Arena *a, const char *file)
+{
+  const char *slash = strrchr(file, '/');
+  return slash ? arena_strndup(a, file, slash == file ? 1 : (size_t)(slash - file)) : ".";
+}
+
+static const char *hash_text(Arena *a, const char *text, size_t n)
+{
+  unsigned char h[32];
+  char *hex = arena_alloc(a, 33);
+  gradrt_sha256(text, n, h);
+  for (int i = 0; i < 16; i++)
+    snprintf(hex + 2 * i, 3, "%02x", h[i]);
+  return hex;
+}
+
+/* Path of the program for the compiled module, built unless the cache has it. */
+static const char *build_cached(const CmdOptions *o, Compilation *c, int *code)
+{
+  size_t length;
+  const char *text = cmd_emit_c(o, c, &length);
+  const char *cc = getenv("CC");
+  *code = EXIT_INTERNAL;
+  if (!text)
+    return NULL;
+  const char *key = hash_text(c->arena, text, length);
+  key = arena_printf(c->arena, "%s-%s-%s", c->model->name, key, hash_text(c->arena, cc ? cc : "", cc ? strlen(cc) : 0));
+  const char *dir = cmd_cache_dir(c->arena, key);
+  *code = EXIT_IO;
+  if (!dir)
+    return NULL;
+  const char *exe = arena_printf(c->arena, "%s/%s", dir, c->model->name);
+  *code = EXIT_OK;
+  if (access(exe, X_OK) == 0)
+    return exe;
+  const char *source = arena_printf(c->arena, "%s.c", exe), *temp = arena_printf(c->arena, "%s.%ld", exe, (long)getpid());
+  *code = cmd_write(source, text, length);
+  if (!*code)
+    *code = cmd_cc(o, c, source, temp, "exe");
+  if (!*code && rename(temp, exe) != 0) {
+    fprintf(stderr, "gradc: error: cannot write '%s': %s\n", exe, strerror(errno));
+    *code = EXIT_IO;
+  }
+  return *code ? NULL : exe;
+}
+
+int cmd_run(const CmdOptions *o, const char *verb)
+{
+  Compilation *c = compilation_new();
+  int code = compile_module(c, &o->driver);
+  const char *exe = code ? NULL : build_cached(o, c, &code);
+  if (!exe) {
+    compilation_free(&c);
+    return code;
+  }
+  char **argv = ARENA_ARRAY(c->arena, char *, o->nrest + 6);
+  int n = 0;
+  argv[n++] = arena_strdup(c->arena, exe);
+  argv[n++] = arena_strdup(c->arena, verb);
+  argv[n++] = arena_strdup(c->arena, "--data");
+  argv[n++] = arena_strdup(c->arena, spec_dir(c->arena, o->driver.file));
+  for (int i = 0; i < o->nrest; i++)
+    argv[n++] = o->rest[i];
+  argv[n] = NULL;
+  execv(exe, argv);
+  fprintf(stderr, "gradc: error: cannot run '%s': %s\n", exe, strerror(errno));
+  compilation_free(&c);
+  return EXIT_IO;
+}

@@ -1,0 +1,225 @@
+/* The pipeline: text, AST, model, graphs, layouts and kernels, loop IR, description. */
+#include "driver.h"
+#include "base/str.h"
+#include "internal.h"
+#include "ir/text.h"
+#include "loop/verify.h"
+#include "lower/lower.h"
+#include "ops/ops.h"
+#include "pass/expand.h"
+#include "pass/train.h"
+#include "syntax/ast.h"
+#include "syntax/parse.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void print_diagnostic(void *ctx, const char *text)
+{
+  (void)ctx;
+  fputs(text, stderr);
+}
+
+Compilation *compilation_new(void)
+{
+  Arena *a = arena_new("compilation");
+  Compilation *c = ARENA_NEW(a, Compilation);
+  c->arena = a;
+  c->sources = source_map_new(a);
+  c->diag = diag_new(a, c->sources, print_diagnostic, NULL);
+  return c;
+}
+
+void compilation_free(Compilation **c)
+{
+  Arena *a = *c ? (*c)->arena : NULL;
+  *c = NULL;
+  arena_free(&a);
+}
+
+static int finish(Compilation *c)
+{
+  diag_flush(c->diag);
+  return diag_errors(c->diag) ? diag_exit_code(c->diag) : EXIT_OK;
+}
+
+enum { SPEC_BYTES_MAX = 16 << 20 };
+
+static int read_spec(Compilation *c, const char *path)
+{
+  FILE *f = fopen(path, "rb");
+  if (!f) {
+    fprintf(stderr, "gradc: error: cannot open '%s': %s\n", str_escape(c->arena, path, 200), strerror(errno));
+    return EXIT_IO;
+  }
+  size_t cap = 1 << 16, n = 0;
+  char *text = arena_alloc(c->arena, cap + 1);
+  for (;;) {
+    size_t got = fread(text + n, 1, cap - n, f);
+    n += got;
+    if (got == 0 || n > SPEC_BYTES_MAX)
+      break;
+    if (n == cap) {
+      char *more = arena_alloc(c->arena, 2 * cap + 1);
+      memcpy(more, text, n);
+      text = more;
+      cap *= 2;
+    }
+  }
+  bool failed = ferror(f) != 0;
+  int error = errno;
+  fclose(f);
+  if (failed || n > SPEC_BYTES_MAX) {
+    fprintf(stderr, "gradc: error: cannot read '%s': %s\n", str_escape(c->arena, path, 200),
+            failed ? strerror(error) : "a spec has at most 16 MiB");
+    return failed ? EXIT_IO : EXIT_LIMIT;
+  }
+  text[n] = '\0';
+  c->text = text;
+  c->length = (uint32_t)n;
+  c->base = source_add(c->sources, path, text, c->length);
+  return EXIT_OK;
+}
+
+int compile_parse(Compilation *c, const DriverOptions *o)
+{
+  diag_use_color(c->diag, o->color);
+  int code = read_spec(c, o->file);
+  if (code)
+    return code;
+  c->ast = parse(c->text, c->length, c->base, c->arena, c->diag);
+  return finish(c);
+}
+
+static const char *base_name(const char *path)
+{
+  const char *slash = strrchr(path, '/');
+  return slash ? slash + 1 : path;
+}
+
+int compile_check(Compilation *c, const DriverOptions *o)
+{
+  int code = compile_parse(c, o);
+  if (code)
+    return code;
+  const char **set = ARENA_ARRAY(c->arena, const char *, o->nset + 1);
+  int n = o->nset;
+  if (n)
+    memcpy(set, o->set, (size_t)n * sizeof *set);
+  if (o->f64)
+    set[n++] = "real=f64";
+  CheckOptions check_options = { set, n };
+  c->model = check(c->ast, base_name(o->file), &check_options, ops_table(), c->arena, c->diag);
+  return finish(c);
+}
+
+/* ---- graphs ---- */
+
+static void make_train(Compilation *c, const DriverOptions *o)
+{
+  const Model *m = c->model;
+  int index[GRADRT_OUTPUTS_MAX], n = describe_outputs(m, index, c->arena);
+  Value *out = ARENA_ARRAY(c->arena, Value, n + 1);
+  const char **name = ARENA_ARRAY(c->arena, const char *, n + 1);
+  for (int i = 0; i < n; i++) {
+    out[i] = m->output[index[i]].value;
+    name[i] = m->output[index[i]].name;
+  }
+  TrainSpec spec = {
+    .loss = m->train->loss, .loss_sum = m->train->loss_sum, .rule = m->train->optimizer,
+    .rule_attrs = m->train->optimizer_attrs, .clip = (int)m->train->clip, .clip_max = m->train->clip_max,
+    .out = out, .out_name = name, .nout = n, .gradients_only = o->gradients,
+  };
+  c->program->train = train_graph(c->program, m->forward, &spec, ops_table(), c->diag);
+}
+
+static void make_eval(Compilation *c)
+{
+  const Model *m = c->model;
+  int index[GRADRT_OUTPUTS_MAX], n = describe_outputs(m, index, c->arena);
+  Value *out = ARENA_ARRAY(c->arena, Value, n + 2);
+  const char **name = ARENA_ARRAY(c->arena, const char *, n + 2);
+  out[0] = m->train->loss;
+  name[0] = "loss";
+  for (int i = 0; i < n; i++) {
+    out[i + 1] = m->output[index[i]].value;
+    name[i + 1] = m->output[index[i]].name;
+  }
+  c->program->eval = eval_graph(c->program, m->forward, out, name, n + 1, ops_table());
+}
+
+static void make_infer(Compilation *c)
+{
+  const Model *m = c->model;
+  Value *out = ARENA_ARRAY(c->arena, Value, m->ninfer + 1);
+  const char **name = ARENA_ARRAY(c->arena, const char *, m->ninfer + 1);
+  for (int i = 0; i < m->ninfer; i++) {
+    out[i] = m->infer[i].value;
+    name[i] = m->infer[i].name;
+  }
+  c->program->infer = eval_graph(c->program, m->forward, out, name, m->ninfer, ops_table());
+}
+
+int compile_graphs(Compilation *c, const DriverOptions *o)
+{
+  int code = compile_check(c, o);
+  if (code)
+    return code;
+  c->program = c->model->program;
+  c->target = o->target ? o->target : c->model->build.cpu ? target_find(c->model->build.cpu) : target_host();
+  if (!c->target)
+    c->target = target_find("x86-64");
+  if (c->model->train) {
+    make_train(c, o);
+    make_eval(c);
+  }
+  if (c->model->ninfer)
+    make_infer(c);
+  if (diag_errors(c->diag))
+    return finish(c);
+  KernelOptions k = { .fuse = o->fuse, .family = o->family };
+  decide_kernels(c->program, &k, c->arena, c->diag, c->decisions);
+  return finish(c);
+}
+
+/* ---- module ---- */
+
+static const char *fingerprint(Compilation *c)
+{
+  Out *o = out_new(c->arena);
+  out_printf(o, "gradc %s\n", GRADC_VERSION);
+  program_print(c->program, NULL, o);
+  unsigned char hash[32];
+  char *hex = arena_alloc(c->arena, 65);
+  gradrt_sha256(out_text(o), out_length(o), hash);
+  for (int i = 0; i < 32; i++)
+    snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+  return hex;
+}
+
+int compile_module(Compilation *c, const DriverOptions *o)
+{
+  int code = compile_graphs(c, o);
+  if (code)
+    return code;
+  LowerArgs args = { .program = c->program, .ops = ops_table(), .target = c->target, .sources = c->sources,
+                     .arena = c->arena, .diag = c->diag };
+  for (int h = 0; h < HOST_COUNT; h++)
+    args.decisions[h] = c->decisions[h];
+  c->module = lower_program(&args);
+  if (!c->module)
+    return finish(c);
+  const char *fault = loop_verify(c->module, c->arena);
+  if (fault)
+    ice("lowering made invalid loop IR: %s", fault);
+  const Decisions *d = c->decisions[HOST_TRAIN] ? c->decisions[HOST_TRAIN] : c->decisions[HOST_EVAL]
+                       ? c->decisions[HOST_EVAL] : c->decisions[HOST_INFER];
+  DescribeArgs describe_args = {
+    .model = c->model, .module = c->module, .state = d->state, .target = c->target, .sources = c->sources,
+    .version = GRADC_VERSION, .fingerprint = fingerprint(c), .spec = c->text, .arena = c->arena,
+  };
+  c->net = describe(&describe_args);
+  return finish(c);
+}

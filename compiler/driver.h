@@ -1,0 +1,50 @@
+/* The pipeline as a straight list of calls; owns every arena. Commands are built on it. */
+#ifndef GRADC_DRIVER_H
+#define GRADC_DRIVER_H
+
+#include "backend/backend.h"
+#include "describe/describe.h"
+#include "pass/kernels.h"
+#include "sema/check.h"
+
+#define GRADC_VERSION "0.1.0"
+
+typedef struct {
+  const char *file;             /* path of the spec */
+  const char *const *set;       /* "name=value" overrides */
+  int nset;
+  const Target *target;         /* NULL: this machine */
+  const char *family;           /* layout family; NULL: by cost */
+  bool fuse;
+  bool gradients;               /* the train function stores gradients instead of updating (gradcheck) */
+  bool f64;                     /* compute in double whatever the spec says */
+  bool color;
+  const char *print_after;      /* passes to print after, or NULL */
+  const char *stop_after;       /* stage or pass to stop after: "ast", "graph", .. */
+} DriverOptions;
+
+/* Everything a compilation made; lives until compilation_free. */
+typedef struct {
+  Arena *arena;
+  SourceMap *sources;
+  Diag *diag;
+  const char *text;
+  uint32_t length, base;
+  struct Ast *ast;
+  Model *model;
+  Program *program;             /* train, eval and infer graphs, final */
+  Decisions *decisions[HOST_COUNT];
+  Module *module;
+  const Target *target;
+  const gradrt_net *net;
+} Compilation;
+
+Compilation *compilation_new(void);
+void compilation_free(Compilation **c);
+/* Each returns an exit code, 0 for success; diagnostics are on stderr. Each does what the ones before do. */
+int compile_parse(Compilation *c, const DriverOptions *o);
+int compile_check(Compilation *c, const DriverOptions *o);      /* names, shapes, training: all user errors */
+int compile_graphs(Compilation *c, const DriverOptions *o);     /* autodiff, optimizer, layouts, kernels */
+int compile_module(Compilation *c, const DriverOptions *o);     /* loop IR and the net's description */
+
+#endif

@@ -1,0 +1,66 @@
+/* Layouts and cost of the convolution templates in each family. */
+#include "kernel/conv.h"
+
+/* [c/16][other][kh][kw][c%16] of the weight, with axis `lane` (0: output, 1: input channels) in the lanes. */
+static Layout lane_weights(const ConvShape *s, int lane, int block)
+{
+  int64_t dim[4] = { s->oc, s->ic / s->groups, s->k[0], s->k[1] };
+  Layout l = { 0 };
+  l.digit[l.n++] = (Digit){ lane, block, ceil_div(dim[lane], block) };
+  l.digit[l.n++] = (Digit){ 1 - lane, 1, dim[1 - lane] };
+  l.digit[l.n++] = (Digit){ 2, 1, dim[2] };
+  l.digit[l.n++] = (Digit){ 3, 1, dim[3] };
+  l.digit[l.n++] = (Digit){ lane, 1, block };
+  return l;
+}
+
+static Layout plain_weights(const ConvShape *s)
+{
+  Type t = type_make(DT_F32, false, 4, (int64_t[]){ s->oc, s->ic / s->groups, s->k[0], s->k[1] });
+  return layout_row_major(&t);
+}
+
+static double multiplies(const ConvShape *s)
+{
+  return (double)s->oc * (double)(s->ic / s->groups) * (double)(s->k[0] * s->k[1]) * (double)(s->out[0] * s->out[1]);
+}
+
+/* Channel lanes need whole blocks in every group. */
+static bool channel_lanes_fit(const ConvShape *s, int block)
+{
+  return s->groups == 1 || ((s->oc / s->groups) % block == 0 && (s->ic / s->groups) % block == 0);
+}
+
+void conv_plans(Plans *ps, const Node *n, const ConvShape *s, ConvPass pass, int main, int other)
+{
+  int64_t batch = ps->program->batch;
+  Plan p = { .family = ps->family };
+  const Type *out = &n->type[0];
+  if (ps->family == FAMILY_LANES) {
+    p.algorithm = "batch in lanes";
+    p.cost = multiplies(s) * (double)ceil_div(batch, ps->block);
+    p.in[main] = family_layout(FAMILY_LANES, value_type(n->in[main]), ps->block, batch);
+    if (pass == CONV_WEIGHT_GRAD) {
+      p.in[other] = family_layout(FAMILY_LANES, value_type(n->in[other]), ps->block, batch);
+      p.out[0] = plain_weights(s);
+    } else {
+      p.in[other] = plain_weights(s);
+      p.out[0] = family_layout(FAMILY_LANES, out, ps->block, batch);
+    }
+    plans_offer(ps, &p);
+    return;
+  }
+  if (!channel_lanes_fit(s, ps->block))
+    return;
+  int64_t lane = pass == CONV_INPUT_GRAD ? s->ic : s->oc;
+  p.algorithm = "channel blocks";
+  p.cost = multiplies(s) / (double)lane * (double)ceil_div(lane, ps->block) * (double)batch;
+  if (pass == CONV_WEIGHT_GRAD) {
+    p.in[main] = blocked_layout(value_type(n->in[main]), ps->block, batch);
+    p.out[0] = lane_weights(s, 0, ps->block);
+  } else {
+    p.in[other] = lane_weights(s, pass == CONV_INPUT_GRAD ? 1 : 0, ps->block);
+    p.out[0] = blocked_layout(out, ps->block, batch);
+  }
+  plans_offer(ps, &p);
+}

@@ -1,0 +1,16 @@
+/* Matrix product templates: the three passes of a dense layer, for batch in lanes and for channel blocks.
+ * y[o] = sum_k w[o, k] x[k] + b[o]; w [o, k], x [k] and y [o] per sample. */
+#ifndef GRADC_KERNEL_MATMUL_H
+#define GRADC_KERNEL_MATMUL_H
+
+#include "lower/lower.h"
+
+typedef enum { DENSE_FORWARD, DENSE_INPUT_GRAD, DENSE_WEIGHT_GRAD } DensePass;
+
+/* Operand order: FORWARD x w b?; INPUT_GRAD dy w; WEIGHT_GRAD dy x, given by their numbers. */
+void dense_plans(Plans *ps, const Node *n, DensePass pass, int main, int other);
+void dense_forward(Lower *l, const Node *n, const Plan *p, Value x, Value w, Value bias);
+void dense_input_grad(Lower *l, const Node *n, const Plan *p, Value dy, Value w);
+void dense_weight_grad(Lower *l, const Node *n, const Plan *p, Value dy, Value x);
+
+#endif

@@ -1,0 +1,82 @@
+/* Layouts and cost of the dense templates.
+ *
+ * Batch in lanes: weights [k/16][o][k%16]: a forward tile reads o neighbouring lines, the input gradient one
+ * line per o, and the weight gradient writes whole lines (x is transposed first). Channel blocks: weights
+ * [o/16][k as x has it][o%16]. */
+#include "kernel/matmul.h"
+
+static Layout lane_weights(int64_t o, int64_t k, int block)
+{
+  return (Layout){ 3, { { 1, block, ceil_div(k, block) }, { 0, 1, o }, { 1, 1, block } } };
+}
+
+/* The feature digits of x, moved to the weight's axis 1, between the blocks of o. */
+static bool block_weights(int64_t o, const Layout *x, int block, Layout *l)
+{
+  *l = (Layout){ 0 };
+  l->digit[l->n++] = (Digit){ 0, block, ceil_div(o, block) };
+  for (int i = 0; i < x->n; i++) {
+    if (x->digit[i].axis == AXIS_BATCH)
+      continue;
+    if (l->n + 1 >= DIGITS_MAX)
+      return false;
+    l->digit[l->n++] = (Digit){ 1, x->digit[i].div, x->digit[i].extent };
+  }
+  l->digit[l->n++] = (Digit){ 0, 1, block };
+  return true;
+}
+
+/* Feature digits of the weight's axis 1 as the layout of a batched vector. */
+static Layout input_layout(const Layout *w, int64_t batch)
+{
+  Layout l = { 1, { { AXIS_BATCH, 1, batch } } };
+  for (int i = 0; i < w->n; i++)
+    if (w->digit[i].axis == 1)
+      l.digit[l.n++] = (Digit){ 0, w->digit[i].div, w->digit[i].extent };
+  return l;
+}
+
+static void plan_lanes(Plans *ps, const Node *n, DensePass pass, int main, int other, int64_t o, int64_t k)
+{
+  int64_t batch = ps->program->batch;
+  Plan p = { .family = FAMILY_LANES, .algorithm = "batch in lanes",
+             .cost = (double)o * (double)k * (double)ceil_div(batch, ps->block) };
+  p.in[main] = family_layout(FAMILY_LANES, value_type(n->in[main]), ps->block, batch);
+  if (pass == DENSE_WEIGHT_GRAD) {
+    p.in[other] = blocked_layout(value_type(n->in[other]), ps->block, batch);
+    p.out[0] = lane_weights(o, k, ps->block);
+    p.cost = (double)o * (double)ceil_div(k, ps->block) * (double)batch;
+  } else {
+    p.in[other] = lane_weights(o, k, ps->block);
+    p.out[0] = family_layout(FAMILY_LANES, &n->type[0], ps->block, batch);
+  }
+  plans_offer(ps, &p);
+}
+
+void dense_plans(Plans *ps, const Node *n, DensePass pass, int main, int other)
+{
+  const Type *t_main = value_type(n->in[main]), *t_other = value_type(n->in[other]);
+  int64_t batch = ps->program->batch;
+  int64_t o = pass == DENSE_FORWARD ? n->type[0].dim[0] : t_main->dim[0];
+  int64_t k = pass == DENSE_FORWARD ? t_main->dim[0] : pass == DENSE_INPUT_GRAD ? n->type[0].dim[0] : t_other->dim[0];
+  if (ps->family == FAMILY_LANES) {
+    plan_lanes(ps, n, pass, main, other, o, k);
+    return;
+  }
+  Plan p = { .family = FAMILY_CHANNELS, .algorithm = "channel blocks",
+             .cost = (double)k * (double)ceil_div(o, ps->block) * (double)batch };
+  const Layout *x = pass == DENSE_FORWARD ? &ps->in_layout[main] : &ps->in_layout[other];
+  bool ok = true;
+  if (pass == DENSE_FORWARD) {
+    ok = block_weights(o, x, ps->block, &p.in[other]);
+    p.out[0] = blocked_layout(&n->type[0], ps->block, batch);
+  } else {
+    p.in[main] = blocked_layout(t_main, ps->block, batch);
+    if (pass == DENSE_WEIGHT_GRAD)
+      ok = block_weights(o, x, ps->block, &p.out[0]);
+    else
+      p.out[0] = input_layout(x, batch);
+  }
+  if (ok)
+    plans_offer(ps, &p);
+}

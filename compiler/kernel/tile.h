@@ -1,0 +1,27 @@
+/* Register tiles: nv vectors times ns scalars make nv * ns accumulators, the heart of every template. */
+#ifndef GRADC_KERNEL_TILE_H
+#define GRADC_KERNEL_TILE_H
+
+#include "lower/lower.h"
+
+typedef struct { int nv, ns; } Tile;    /* vectors of the vector operand; values of the scalar operand */
+
+typedef LExpr *(*TileLoad)(void *ctx, int i);
+
+/* acc[v * ns + s] := fma(scalar(s), vector(v), acc[..]) for the pairs that live() allows (NULL: all).
+ * Vectors are loaded once, each scalar is broadcast from memory where it is used. */
+typedef bool (*TileLive)(void *ctx, int v, int s);
+void tile_multiply(Lower *l, Buffer *acc, Tile t, TileLoad vector, TileLoad scalar, TileLive live, void *ctx);
+
+/* The cheapest tile for nvec vectors by nscal scalars on l's target: cycles of a whole reduction step on the
+ * reference core (2 FMA, 2 loads a cycle, latency 4). max_v, max_s: limits, 0 = none. */
+Tile tile_choose(const Lower *l, int64_t nvec, int64_t nscal, int max_v, int max_s);
+
+LExpr *reg_get(Lower *l, Buffer *acc, int i);
+void reg_set(Lower *l, Buffer *acc, int i, LExpr *value);
+
+/* Opens a kernel loop over work items and splits the item number into digits of the given extents, outermost
+ * first; extent[0] only matters when it is 1. digit[i] receives an expression. Close with one l_end. */
+void items_begin(Lower *l, const char *const *name, const int64_t *extent, int n, LExpr **digit);
+
+#endif

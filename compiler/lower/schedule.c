@@ -1,0 +1,205 @@
+/* Order, phases and memory of a step.
+ *
+ * Kernels of one phase do not depend on each other; a barrier stands between phases. The memory plan works
+ * on whole phases: two buffers may share bytes only when no phase uses both. Placement is best fit, largest
+ * first (Pisarchyk and Lee 2020, greedy by size). */
+#include "lower/schedule.h"
+#include "lower/source.h"
+#include <stdlib.h>
+
+/* ---- order ---- */
+
+/* Marks the anchors whose kernels node n needs, through inlined nodes and views. */
+static void mark_needs(const Lower *l, const Node *n, uint32_t self, bool *needs)
+{
+  for (uint32_t i = 0; i < n->nin; i++) {
+    const Node *m = n->in[i].node;
+    if (!m)
+      continue;
+    Placement p = l->d->place[m->id];
+    if (p == PLACE_INLINE || p == PLACE_VIEW)
+      mark_needs(l, m, self, needs);
+    else if (l->d->anchor[m->id] != self)
+      needs[l->d->anchor[m->id]] = true;
+  }
+}
+
+/* A kernel is late when all it makes is new state that no other kernel reads. */
+static void find_late(const Lower *l, bool *const *needs, bool *late)
+{
+  const Graph *g = l->graph;
+  for (uint32_t i = 0; i < g->writes.n; i++)
+    late[l->d->anchor[g->writes.at[i].value.node->id]] = true;
+  for (uint32_t i = 0; i < g->outputs.n; i++)
+    late[l->d->anchor[g->outputs.at[i].value.node->id]] = false;
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (uint32_t a = 0; a < g->next_id; a++)
+      for (uint32_t x = 0; needs[a] && x < g->next_id; x++)
+        if (needs[a][x] && late[x] && !late[a]) {
+          late[x] = false;
+          changed = true;
+        }
+  }
+}
+
+uint32_t *schedule_order(const Lower *l, uint32_t *count)
+{
+  const Graph *g = l->graph;
+  uint32_t n = g->next_id;
+  bool **needs = ARENA_ARRAY(l->arena, bool *, n);
+  bool *late = ARENA_ARRAY(l->arena, bool, n), *done = ARENA_ARRAY(l->arena, bool, n);
+  for (uint32_t i = 0; i < g->order.n; i++) {
+    const Node *m = g->order.at[i];
+    Placement p = l->d->place[m->id];
+    if (p == PLACE_INLINE || p == PLACE_VIEW)
+      continue;
+    uint32_t a = l->d->anchor[m->id];
+    if (!needs[a])
+      needs[a] = ARENA_ARRAY(l->arena, bool, n);
+    mark_needs(l, m, a, needs[a]);
+  }
+  find_late(l, needs, late);
+  uint32_t *order = ARENA_ARRAY(l->arena, uint32_t, n + 1);
+  *count = 0;
+  for (int round = 0; round < 2; round++)
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (uint32_t i = 0; i < g->order.n; i++) {
+        uint32_t a = g->order.at[i]->id;
+        if (!needs[a] || done[a] || (round == 0 && late[a]))
+          continue;
+        bool ready = true;
+        for (uint32_t x = 0; x < n; x++)
+          ready = ready && (!needs[a][x] || done[x]);
+        if (!ready)
+          continue;
+        done[a] = changed = true;
+        order[(*count)++] = a;
+      }
+    }
+  for (uint32_t a = 0; a < n; a++)
+    if (needs[a] && !done[a])
+      ice("kernels depend on each other in a circle (node %u)", a);
+  return order;
+}
+
+/* ---- phases ---- */
+
+static const Buffer *call_arg(const Call *c, uint32_t i) { return c->arg.at[i]; }
+
+static bool writes(const Call *c, uint32_t i) { return c->kernel->formal.at[i]->written; }
+
+/* Two calls may not run at the same time: one writes what the other uses. */
+static bool conflict(const Call *a, const Call *b)
+{
+  for (uint32_t i = 0; i < a->arg.n; i++)
+    for (uint32_t j = 0; j < b->arg.n; j++)
+      if (call_arg(a, i) == call_arg(b, j) && (writes(a, i) || writes(b, j)))
+        return true;
+  return false;
+}
+
+static int *find_phases(Lower *l)
+{
+  int *phase = ARENA_ARRAY(l->arena, int, l->calls.n + 1);
+  uint32_t start = 0;
+  for (uint32_t i = 1; i < l->calls.n; i++) {
+    phase[i] = phase[i - 1];
+    for (uint32_t k = start; k < i; k++)
+      if (conflict(l->calls.at[k], l->calls.at[i])) {
+        phase[i]++;
+        start = i;
+        break;
+      }
+  }
+  return phase;
+}
+
+/* ---- memory ---- */
+
+typedef struct { Buffer *buf; int first, last; int64_t bytes; } Life;
+typedef VEC(Life) Lives;
+
+static int by_size(const void *x, const void *y)
+{
+  const Life *a = x, *b = y;
+  if (a->bytes != b->bytes)
+    return a->bytes < b->bytes ? 1 : -1;
+  return a->buf->id < b->buf->id ? -1 : 1;
+}
+
+static void find_lives(Lower *l, const int *phase, Lives *lives)
+{
+  for (uint32_t i = 0; i < l->calls.n; i++)
+    for (uint32_t k = 0; k < l->calls.at[i]->arg.n; k++) {
+      Buffer *buf = l->calls.at[i]->arg.at[k];
+      if (buf->role != BUF_ARENA)
+        continue;
+      uint32_t at = 0;
+      while (at < lives->n && lives->at[at].buf != buf)
+        at++;
+      if (at == lives->n) {
+        Life life = { buf, phase[i], phase[i], align_up(buf->extent * dtype_bytes(buf->dtype), 64) };
+        vec_push(l->arena, lives, life);
+      }
+      lives->at[at].last = phase[i];
+    }
+}
+
+static int64_t place_lives(Lives *lives)
+{
+  int64_t peak = 0;
+  qsort(lives->at, lives->n, sizeof(Life), by_size);
+  for (uint32_t i = 0; i < lives->n; i++) {
+    Life *x = &lives->at[i];
+    int64_t at = 0;
+    for (bool moved = true; moved;) {
+      moved = false;
+      for (uint32_t k = 0; k < i; k++) {
+        const Life *y = &lives->at[k];
+        bool together = x->first <= y->last && y->first <= x->last;
+        if (together && at < y->buf->offset + y->bytes && y->buf->offset < at + x->bytes) {
+          at = y->buf->offset + y->bytes;
+          moved = true;
+        }
+      }
+    }
+    x->buf->offset = at;
+    peak = max_i64(peak, at + x->bytes);
+  }
+  return peak;
+}
+
+/* ---- the host function ---- */
+
+void schedule_host(Lower *l, LVar *host_n)
+{
+  Build *b = l->b;
+  int *phase = find_phases(l);
+  Lives lives = { 0 };
+  find_lives(l, phase, &lives);
+  int64_t peak = lives.n ? place_lives(&lives) : 0;
+
+  Host *h = l_host(b, l->host);
+  h->n = host_n;
+  h->arena_bytes = (size_t)peak;
+  for (uint32_t i = 0; i < l->calls.n; i++) {
+    Call *c = l->calls.at[i];
+    if (i > 0 && phase[i] != phase[i - 1])
+      l_barrier(b);
+    for (uint32_t k = 0; k < c->arg.n; k++) {
+      Buffer *buf = c->arg.at[k];
+      bool seen = buf->role != BUF_ARENA && buf->role != BUF_WORKER;
+      for (uint32_t j = 0; j < h->buffers.n; j++)
+        seen |= h->buffers.at[j] == buf;
+      if (!seen)
+        vec_push(l->arena, &h->buffers, buf);
+    }
+    LExpr *worker = l_var(b, h->worker), *workers = l_var(b, h->nworkers);
+    LExpr *lo = l_div(b, l_mul(b, c->items, worker), workers);
+    LExpr *hi = l_div(b, l_mul(b, c->items, l_addi(b, worker, 1)), workers);
+    l_call_kernel(b, c->kernel, c->arg.at, lo, hi);
+  }
+  l_host_end(b);
+}

@@ -1,0 +1,28 @@
+/* The training step as one graph: forward, loss, gradients, clipping, update. */
+#ifndef GRADC_PASS_TRAIN_H
+#define GRADC_PASS_TRAIN_H
+
+#include "ir/ctx.h"
+
+typedef enum { TRAIN_CLIP_NONE, TRAIN_CLIP_NORM, TRAIN_CLIP_VALUE } TrainClip;
+
+typedef struct {
+  Value loss;                   /* in forward: one value per sample */
+  bool loss_sum;                /* sum over the batch instead of the mean */
+  const OpDef *rule;            /* the optimizer, an OP_RULE */
+  const void *rule_attrs;
+  int clip;                     /* TrainClip */
+  double clip_max;
+  const Value *out;             /* further outputs, in forward */
+  const char *const *out_name;
+  int nout;
+  bool gradients_only;          /* no rule: a slot "grad.<parameter>" := gradient, for gradcheck and tests */
+} TrainSpec;
+
+/* Outputs: "loss" (a scalar: mean over the n samples, or sum), then out. Writes, by state id: parameters, slots
+ * and statistics. Slots ("sgd.momentum.c1.weight") are added to p once; a second call finds them again. A parameter
+ * that is frozen, or that the loss does not depend on, is not written. Clipping is PyTorch's: by norm, gradients
+ * times min(1, clip_max / (norm + 1e-6)); by value, each number to +-clip_max. NULL: errors in d. */
+Graph *train_graph(Program *p, const Graph *forward, const TrainSpec *spec, const OpTable *ops, Diag *d);
+
+#endif

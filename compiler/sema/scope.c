@@ -1,0 +1,99 @@
+/* Names: parameters, constants, fields and values of the model, with suggestions for misspelt
+ * ones. A name is given once; values and fields may share one only when they are the same tensor
+ * (a model's input). */
+#include "sema/sema.h"
+
+static const char *kind_text(unsigned kind)
+{
+  switch (kind) {
+  case NAME_PARAM: return "param";
+  case NAME_CONST: return "const";
+  case NAME_FIELD: return "field";
+  default: return "value";
+  }
+}
+
+Name *sema_find(Sema *s, const char *text, unsigned kinds)
+{
+  for (uint32_t i = s->names.n; i-- > 0;)
+    if ((s->names.at[i].kind & kinds) && str_eq(s->names.at[i].text, text))
+      return &s->names.at[i];
+  return NULL;
+}
+
+Name *sema_define(Sema *s, Name n)
+{
+  unsigned rivals = n.kind == NAME_FIELD ? (unsigned)(NAME_NUMBER | NAME_FIELD)
+                                         : (unsigned)(NAME_NUMBER | NAME_VALUE);
+  Name *old = sema_find(s, n.text, rivals);
+  if (old) {
+    diag_error(s->diag, n.at, "E0306", "`%s` is already the name of a %s", n.text,
+               kind_text(old->kind));
+    diag_note(s->diag, old->at, "`%s` is declared here", n.text);
+    diag_help(s->diag, "choose another name: every name stands for one thing");
+    return NULL;
+  }
+  vec_push(s->arena, &s->names, n);
+  return &s->names.at[s->names.n - 1];
+}
+
+void sema_unknown_name(Sema *s, Span at, const char *text, unsigned kinds)
+{
+  for (uint32_t i = 0; i < s->unknown.n; i++)
+    if (str_eq(s->unknown.at[i], text))
+      return;
+  vec_push(s->arena, &s->unknown, text);
+  const char **words = ARENA_ARRAY(s->arena, const char *, s->names.n + 1);
+  int n = 0;
+  for (uint32_t i = 0; i < s->names.n; i++)
+    if (s->names.at[i].kind & kinds)
+      words[n++] = s->names.at[i].text;
+  const char *what = kinds == NAME_NUMBER  ? "param or const"
+                     : kinds & NAME_NUMBER ? "name"
+                                           : "value";
+  diag_error(s->diag, at, "E0305", "there is no %s called `%s`", what, text);
+  const Name *other = sema_find(s, text, NAME_NUMBER | NAME_TENSOR);
+  if (other)
+    diag_note(s->diag, other->at, "`%s` is a %s, which cannot be used here", text,
+              kind_text(other->kind));
+  else
+    sema_suggest(s, text, words, n, "names here");
+}
+
+const char *sema_value_name(const Sema *s, Value v)
+{
+  for (uint32_t i = s->names.n; i-- > 0;) {
+    const Name *n = &s->names.at[i];
+    if ((n->kind & NAME_TENSOR) && n->value.node == v.node && n->value.result == v.result && v.node)
+      return n->text;
+  }
+  return NULL;
+}
+
+const char *sema_join(Sema *s, const char *const *words, int n)
+{
+  const char *text = n ? words[0] : "";
+  for (int i = 1; i < n; i++)
+    text = arena_printf(s->arena, "%s, %s", text, words[i]);
+  return text;
+}
+
+void sema_suggest(Sema *s, const char *word, const char *const *words, int n, const char *what)
+{
+  const char *best = str_closest(word, words, n);
+  if (best)
+    diag_help(s->diag, "did you mean `%s`?", best);
+  if (n > 0 && n <= 24)
+    diag_note(s->diag, (Span){ 0, 0 }, "%s: %s", what, sema_join(s, words, n));
+}
+
+bool sema_once(Sema *s, Span *first, Span at, const char *what)
+{
+  if (first->end) {
+    diag_error(s->diag, at, "E0306", "%s is given twice", what);
+    diag_note(s->diag, *first, "the first one is here");
+    return false;
+  }
+  *first = at;
+  return true;
+}

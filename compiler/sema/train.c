@@ -1,0 +1,310 @@
+/* The train block: one handler per line, then what only the whole block shows. */
+#include "sema/sema.h"
+
+#include <math.h>
+
+enum { BATCH_MAX = 1 << 20 };
+
+typedef struct {
+  Sema *s;
+  Train *t;
+  const Ast *metrics, *freeze;  /* read after the loss */
+  bool loss_given, optimizer_given, epochs_given, seed_given;
+} Block;
+
+/* ---- loss ---- */
+
+static bool is_reduction(const Ast *stage, const char *word)
+{
+  return stage->kind == AST_STAGE && !stage->stage.has_args && !stage->stage.as &&
+         str_eq(stage->stage.callee, word);
+}
+
+/* The last stage when it is `sum` or `mean`, or NULL. */
+static const Ast *reduction(const Ast *e)
+{
+  const Ast *last = e->kind == AST_CHAIN ? e->chain.stages : NULL;
+  while (last && last->next)
+    last = last->next;
+  return last && (is_reduction(last, "sum") || is_reduction(last, "mean")) ? last : NULL;
+}
+
+static void loss(Block *b, const Ast *e)
+{
+  Sema *s = b->s;
+  const Ast *last = reduction(e);
+  b->loss_given = true;
+  b->t->loss_sum = last && is_reduction(last, "sum");
+  sema_statement(s, "loss", e);
+  Value v =
+      last ? sema_chain(s, e, last, OP_LAYER | OP_LOSS) : sema_value(s, e, OP_LAYER | OP_LOSS);
+  b->t->loss = v;
+  if (!v.node)
+    return;
+  const Type *t = value_type(v);
+  if (t->batched && t->rank == 0 && dtype_is_real(t->dtype))
+    return;
+  diag_error(s->diag, e->at, "E0405", "the loss is one number per sample, but this is %s%s",
+             type_user(s->arena, t), t->batched ? "" : " for all samples together");
+  diag_help(s->diag, "call a loss, as in `loss: %s(%s, target);`",
+            sema_known(s, t->rank == 1 ? "class loss" : "number loss")->name,
+            t->rank ? "prediction" : "x");
+  b->t->loss = (Value){ NULL, 0 };
+}
+
+/* What would fit: the model's first result against a field that is no input. */
+static void missing_loss(Block *b)
+{
+  Sema *s = b->s;
+  diag_error(s->diag, b->t->at, "E0402", "the train block has no loss");
+  const FieldSpec *target = NULL;
+  for (int i = 0; i < s->data->nfield; i++)
+    if (!target || (s->data->field[i].is_label && !target->is_label) || i == s->data->nfield - 1)
+      target = target && target->is_label ? target : &s->data->field[i];
+  if (!target || !s->outputs.n)
+    return;
+  diag_note(s->diag, (Span){ 0, 0 }, "the model gives `%s` %s and the data has %s `%s`",
+            s->outputs.at[0].name, type_user(s->arena, value_type(s->outputs.at[0].value)),
+            target->is_label ? "labels" : "numbers", target->name);
+  diag_help(s->diag, "add `loss: %s(%s, %s);`",
+            sema_known(s, target->is_label ? "class loss" : "number loss")->name,
+            s->outputs.at[0].name, target->name);
+}
+
+/* ---- lines ---- */
+
+static void optimizer(Block *b, const Ast *e)
+{
+  b->optimizer_given = true;
+  sema_optimizer(b->s, e, b->t);
+}
+
+static void epochs(Block *b, const Ast *e)
+{
+  b->epochs_given = true;
+  sema_setting(b->s, e, "epochs", 1, 1e9, true, &b->t->epochs);
+}
+
+static void seed(Block *b, const Ast *e)
+{
+  b->seed_given = true;
+  sema_setting(b->s, e, "seed", 0, 9007199254740992.0, true, &b->t->seed);
+}
+
+static void shuffle(Block *b, const Ast *e) { sema_flag(b->s, e, "`shuffle`", &b->t->shuffle); }
+
+/* `batch: all` is one batch of the whole training split, whose rows the data must tell. */
+static void batch_all(Block *b, Span at)
+{
+  Sema *s = b->s;
+  if (s->batch_rows > 0 && s->batch_rows <= BATCH_MAX) {
+    s->program->batch = s->batch_rows;
+    return;
+  }
+  if (s->batch_rows)
+    diag_error(s->diag, at, "E0409", "`batch: all` would be %lld samples, the limit is %d",
+               (long long)s->batch_rows, BATCH_MAX);
+  else
+    diag_error(s->diag, at, "E0409",
+               "`batch: all` needs data whose number of rows is known when compiling");
+  diag_help(s->diag, "write the number of training samples");
+}
+
+static void batch(Block *b, const Ast *e)
+{
+  Sema *s = b->s;
+  Override *over = sema_override(s, "batch");
+  int64_t n = 0;
+  if (!over && str_eq(e->kind == AST_NAME ? sema_word(e) : NULL, "all"))
+    batch_all(b, e->at);
+  else if (!over && sema_int(s, e, "`batch`", 1, BATCH_MAX, &n))
+    s->program->batch = n;
+}
+
+static void override_batch(Block *b)
+{
+  Sema *s = b->s;
+  Override *over = sema_override(s, "batch");
+  Setting n = { 32, NULL };
+  if (over && str_eq(over->value, "all"))
+    batch_all(b, (Span){ 0, 0 });
+  else if (over && sema_setting(s, NULL, "batch", 1, BATCH_MAX, true, &n))
+    s->program->batch = (int64_t)n.value;
+}
+
+static void warn_batch(Block *b)
+{
+  Sema *s = b->s;
+  if (s->batch_rows <= 0 || s->program->batch <= s->batch_rows)
+    return;
+  diag_warn(s->diag, b->t->at, "W0403", "a batch of %lld samples is more than the %lld that train",
+            (long long)s->program->batch, (long long)s->batch_rows);
+  diag_help(s->diag, "write `batch: all` or a smaller number");
+}
+
+static void metrics(Block *b, const Ast *e) { b->metrics = e; }
+static void freeze(Block *b, const Ast *e) { b->freeze = e; }
+static void clip(Block *b, const Ast *e) { sema_clip(b->s, e, b->t); }
+
+static void rng(Block *b, const Ast *e)
+{
+  const char *word = sema_word(e);
+  if (e->kind == AST_ERROR)
+    return;
+  b->t->rng = str_eq(word, "torch") ? RNG_TORCH : RNG_PHILOX;
+  if (word && str_in_words(word, "torch philox"))
+    return;
+  diag_error(b->s->diag, e->at, "E0304", "`rng` is philox or torch");
+}
+
+static void real(Block *b, const Ast *e)
+{
+  (void)b;                      /* read before the model, by sema_real_type */
+  (void)e;
+}
+
+typedef struct {
+  const char *name;
+  bool many;                    /* takes a list */
+  void (*read)(Block *b, const Ast *e);
+} Line;
+
+static const Line lines[] = {
+  { "loss", false, loss },       { "optimizer", false, optimizer }, { "epochs", false, epochs },
+  { "batch", false, batch },     { "seed", false, seed },           { "shuffle", false, shuffle },
+  { "metrics", true, metrics },  { "freeze", true, freeze },        { "clip", false, clip },
+  { "rng", false, rng },         { "real", false, real },
+};
+
+static void unknown_line(Sema *s, const Ast *item)
+{
+  static const char *const theirs[][2] = {
+    { "batch_size", "batch" },    { "criterion", "loss" },    { "optim", "optimizer" },
+    { "optimiser", "optimizer" }, { "num_epochs", "epochs" }, { "metric", "metrics" },
+    { "clip_norm", "clip" },      { "random_state", "seed" },
+  };
+  const char *name = item->property.name, *words[ARRAY_LEN(lines) + 2];
+  int n = 0;
+  for (; n < (int)ARRAY_LEN(lines); n++)
+    words[n] = lines[n].name;
+  words[n++] = "schedule";
+  words[n++] = "stop when";
+  diag_error(s->diag, item->property.name_at, "E0302", "the train block has no line `%s`", name);
+  for (size_t i = 0; i < ARRAY_LEN(theirs); i++)
+    if (str_eq(theirs[i][0], name)) {
+      diag_help(s->diag, "it is called `%s` here", theirs[i][1]);
+      return;
+    }
+  if (str_in_words(name, "lr learning_rate momentum weight_decay"))
+    diag_help(s->diag, "it is an option of the optimizer: `optimizer: sgd(lr=0.1);`");
+  else
+    sema_suggest(s, name, words, n, "lines");
+}
+
+static void line(Block *b, const Ast *item, Span *seen)
+{
+  for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+    if (!str_eq(lines[i].name, item->property.name))
+      continue;
+    const char *what = arena_printf(b->s->arena, "`%s`", lines[i].name);
+    const Ast *values = item->property.values;
+    if (!sema_once(b->s, &seen[i], item->property.name_at, what) || !values)
+      return;
+    if (!lines[i].many && values->next) {
+      diag_error(b->s->diag, values->next->at, "E0308", "`%s` takes one value", lines[i].name);
+      return;
+    }
+    lines[i].read(b, values);
+    return;
+  }
+  unknown_line(b->s, item);
+}
+
+/* ---- the whole ---- */
+
+/* The best weights are chosen by what training waits for, else by the loss of valid or test. */
+static void choose_best(Train *t, const Data *d)
+{
+  t->best_metric = -1;
+  for (int i = 0; i < t->nstop; i++)
+    if (t->stop[i].how == STOP_STALLED) {
+      t->best_split = t->stop[i].split;
+      t->best_metric = t->stop[i].metric;
+      return;
+    }
+  static const char *const usual[] = { "valid", "test" };
+  for (size_t i = 0; i < ARRAY_LEN(usual) && !t->best_split; i++)
+    if (sema_find_split(d, usual[i]) >= 0)
+      t->best_split = usual[i];
+}
+
+static void check_complete(Block *b, bool broken)
+{
+  Sema *s = b->s;
+  if (!b->loss_given && !broken)
+    missing_loss(b);
+  if (!b->optimizer_given && !broken) {
+    diag_error(s->diag, b->t->at, "E0404", "the train block has no optimizer");
+    diag_help(s->diag, "add `optimizer: sgd(lr=0.1);`");
+  }
+  if (!b->epochs_given && sema_override(s, "epochs")) {
+    sema_setting(s, NULL, "epochs", 1, 1e9, true, &b->t->epochs);
+  } else if (!b->epochs_given && !broken) {
+    diag_error(s->diag, b->t->at, "E0401", "the train block does not say how many epochs to train");
+    diag_help(s->diag, "add `epochs: 10;`");
+  }
+  if (!b->seed_given)
+    sema_setting(s, NULL, "seed", 0, 9007199254740992.0, true, &b->t->seed);
+  if (s->data && sema_find_split(s->data, "train") < 0 && !s->splits_broken) {
+    sema_unknown_split(s, s->data->at, s->data, "train");
+    diag_note(s->diag, b->t->at, "training reads the split `train`");
+  }
+}
+
+static void check_trainable(Block *b)
+{
+  const Program *p = b->s->program;
+  int params = 0, trainable = 0;
+  for (uint32_t i = 0; i < p->state.n; i++) {
+    params += p->state.at[i].role == STATE_PARAM;
+    trainable += p->state.at[i].role == STATE_PARAM && p->state.at[i].trainable;
+  }
+  if (trainable || diag_errors(b->s->diag))
+    return;
+  diag_error(b->s->diag, b->t->at, "E0410",
+             params ? "all parameters are frozen: nothing is left to train"
+                    : "the model has no parameters to train");
+}
+
+void sema_train(Sema *s, const Ast *train, Train *t)
+{
+  Span seen[ARRAY_LEN(lines)] = { { 0, 0 } }, schedule = { 0, 0 };
+  Block b = { .s = s, .t = t };
+  Stops stops = { 0 };
+  bool broken = false;
+  *t = (Train){
+    .seed = { 1, NULL }, .shuffle = true, .at = train->train.model_at, .best_metric = -1
+  };
+  s->visible = NAME_TENSOR;
+  for (const Ast *item = train->train.items; item; item = item->next) {
+    broken = broken || item->kind == AST_ERROR;
+    if (item->kind == AST_PROPERTY)
+      line(&b, item, seen);
+    else if (item->kind == AST_SCHEDULE && sema_once(s, &schedule, item->at, "`schedule`"))
+      sema_schedule(s, item, t);
+  }
+  override_batch(&b);
+  warn_batch(&b);
+  t->metric = sema_metrics(s, b.metrics, &t->nmetric);
+  for (const Ast *item = train->train.items; item; item = item->next)
+    if (item->kind == AST_STOP)
+      sema_stop(s, item->stop.cond, t, &stops);
+  t->stop = stops.at;
+  t->nstop = (int)stops.n;
+  if (b.freeze)
+    sema_freeze(s, b.freeze, t);
+  check_complete(&b, broken);
+  check_trainable(&b);
+  if (s->data)
+    choose_best(t, s->data);
+}

@@ -1,0 +1,79 @@
+/* The table of targets and the choice of the best one for this machine. Rows are ordered best
+ * first. */
+#include "target/target.h"
+#include "base/str.h"
+#include "base/util.h"
+
+static const Target v4 = {
+  .name = "x86-64-v4",
+  .doc = "x86-64 with AVX-512 F, BW, CD, DQ and VL (Skylake server, Zen 4)",
+  .vector_bytes = 64,
+  .registers = 32,
+  .fma = true,
+  .c_test = "defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && "
+            "defined(__AVX512VL__) && defined(__FMA__)",
+  .c_flags = "-march=x86-64-v4",
+};
+
+static const Target v3 = {
+  .name = "x86-64-v3",
+  .doc = "x86-64 with AVX2 and FMA (Haswell, Zen)",
+  .vector_bytes = 32,
+  .registers = 16,
+  .fma = true,
+  .c_test = "defined(__AVX2__) && defined(__FMA__)",
+  .c_flags = "-march=x86-64-v3",
+};
+
+static const Target v1 = {
+  .name = "x86-64",
+  .doc = "any x86-64: SSE2, fused multiply-add in software (right, but slow)",
+  .vector_bytes = 16,
+  .registers = 16,
+  .fma = false,
+  .c_test = "defined(__x86_64__)",
+  .c_flags = "-march=x86-64",
+};
+
+static const Target aarch64 = {
+  .name = "aarch64",
+  .doc = "any 64-bit ARM: NEON with fused multiply-add",
+  .vector_bytes = 16,
+  .registers = 32,
+  .fma = true,
+  .c_test = "defined(__aarch64__)",
+  .c_flags = "-march=armv8-a",
+};
+
+static const Target *const targets[] = {&v4, &v3, &v1, &aarch64};
+
+const Target *target_find(const char *name)
+{
+  for (size_t i = 0; i < ARRAY_LEN(targets); i++)
+    if (str_eq(targets[i]->name, name))
+      return targets[i];
+  return NULL;
+}
+
+const Target *target_host(void)
+{
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
+    return &v1;
+  bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+              __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+              __builtin_cpu_supports("avx512vl");
+  return wide ? &v4 : &v3;
+#elif defined(__aarch64__)
+  return &aarch64;
+#else
+  return NULL;
+#endif
+}
+
+const Target *const *target_all(int *n)
+{
+  *n = (int)ARRAY_LEN(targets);
+  return targets;
+}

@@ -1,0 +1,316 @@
+/* Loading data: each needed source is read once, its labels are checked by its reader, its rows are dealt out
+ * to the splits. Also the statistics of standardisation and the fingerprint of what was read. */
+#include "data.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { DATA_VALUES = 256 };
+
+struct gradrt_data {
+  const gradrt_net *net;
+  gradrt_rows *source;          /* per source; n 0: not loaded */
+  gradrt_set *set;              /* per split; row NULL: not loaded */
+  uint32_t **row;               /* per split, owned */
+  char *fingerprint;            /* 8 hex digits; "": not computed yet */
+};
+
+typedef struct {
+  const char *kind;
+  int (*read)(const gradrt_ask *a, gradrt_rows *out);
+} data_reader;
+
+static const data_reader data_readers[] = {
+#ifndef GRADRT_WITHOUT_IDX
+  { "idx", gradrt_read_idx },
+#endif
+#ifndef GRADRT_WITHOUT_CSV
+  { "csv", gradrt_read_csv },
+#endif
+#ifndef GRADRT_WITHOUT_CIFAR
+  { "cifar", gradrt_read_cifar },
+#endif
+#ifndef GRADRT_WITHOUT_RAW
+  { "raw", gradrt_read_raw },
+  { "npy", gradrt_read_npy },
+#endif
+#ifndef GRADRT_WITHOUT_GEN
+  { "blobs", gradrt_read_points },
+  { "moons", gradrt_read_points },
+  { "circles", gradrt_read_points },
+  { "spirals", gradrt_read_points },
+  { "xor", gradrt_read_points },
+  { "sine", gradrt_read_points },
+  { "line", gradrt_read_points },
+  { "addition", gradrt_read_points },
+#endif
+#ifndef GRADRT_WITHOUT_DIGITS
+  { "digits", gradrt_read_digits },
+#endif
+  { NULL, NULL }
+};
+
+/* ---- splits ---- */
+
+/* Rows a COUNT or FRACTION split asks of a source of n rows. */
+static int64_t data_wanted(const gradrt_split *s, int64_t n)
+{
+  double wanted = s->how == GRADRT_SPLIT_FRACTION ? floor(s->amount * (double)n + 0.5) : s->amount;
+  return wanted < 9e15 ? (int64_t)wanted : INT64_MAX;
+}
+
+static int data_split_error(const gradrt_data *d, int split, int64_t wanted, int64_t left)
+{
+  const gradrt_split *s = &d->net->split[split];
+  const char *place = d->net->source[s->source].place;
+  int64_t n = d->source[s->source].n;
+  if (wanted < 1 || s->how == GRADRT_SPLIT_ALL)
+    return gradrt_error(GRADRT_DATA, "%s: split '%s' gets none of the %" PRId64 " rows", place ? place : d->net->file,
+                        s->name, n);
+  return gradrt_error(GRADRT_DATA, "%s: split '%s' needs %" PRId64 " rows, but %s%" PRId64 " of %" PRId64 " %s left",
+                      place ? place : d->net->file, s->name, wanted, left ? "only " : "", left, n,
+                      left == 1 ? "is" : "are");
+}
+
+/* Marks owner[row] = split + 1 for the rows of COUNT and FRACTION splits, in the order of a permutation that
+ * does not depend on the training's seed. */
+static int data_deal(const gradrt_data *d, int source, uint8_t *owner)
+{
+  uint64_t n = (uint64_t)d->source[source].n, at = 0;
+  for (int k = 0; k < d->net->nsplit; k++) {
+    const gradrt_split *s = &d->net->split[k];
+    if (s->source != source || s->how == GRADRT_SPLIT_ALL)
+      continue;
+    int64_t wanted = data_wanted(s, (int64_t)n);
+    if (wanted < 1 || (uint64_t)wanted > n - at)
+      return data_split_error(d, k, wanted, (int64_t)(n - at));
+    for (uint64_t end = at + (uint64_t)wanted; at < end; at++)
+      owner[gradrt_permute(at, n, 0, GRADRT_PURPOSE_SPLIT, 0)] = (uint8_t)(k + 1);
+  }
+  return GRADRT_OK;
+}
+
+/* Collects the rows of one split, in the order of the file. */
+static int data_collect(gradrt_data *d, int split, const uint8_t *owner)
+{
+  const gradrt_split *s = &d->net->split[split];
+  const gradrt_rows *rows = &d->source[s->source];
+  uint8_t mine = s->how == GRADRT_SPLIT_ALL ? 0 : (uint8_t)(split + 1);
+  int64_t n = 0;
+  for (int64_t i = 0; i < rows->n; i++)
+    n += owner[i] == mine;
+  if (n == 0)
+    return data_split_error(d, split, 0, 0);
+  uint32_t *row = gradrt_alloc((size_t)n * sizeof *row);
+  if (!row)
+    return gradrt_error(GRADRT_LIMIT, "out of memory for the %" PRId64 " rows of split '%s'", n, s->name);
+  n = 0;
+  for (int64_t i = 0; i < rows->n; i++)
+    if (owner[i] == mine)
+      row[n++] = (uint32_t)i;
+  d->row[split] = row;
+  d->set[split] = (gradrt_set){ .name = s->name, .n = n, .row = row };
+  for (int f = 0; f < d->net->nfield; f++)
+    d->set[split].rows[f] = rows->rows[f];
+  return GRADRT_OK;
+}
+
+static int data_split(gradrt_data *d, int source)
+{
+  if (d->net->nsplit > UINT8_MAX - 1)
+    return gradrt_error(GRADRT_LIMIT, "%s has more than %d splits", d->net->file, UINT8_MAX - 1);
+  uint8_t *owner = gradrt_alloc((size_t)d->source[source].n);
+  if (!owner)
+    return gradrt_error(GRADRT_LIMIT, "out of memory for the splits of %" PRId64 " rows", d->source[source].n);
+  int code = data_deal(d, source, owner);
+  for (int k = 0; k < d->net->nsplit && code == GRADRT_OK; k++)
+    if (d->net->split[k].source == source)
+      code = data_collect(d, k, owner);
+  gradrt_free(owner);
+  return code;
+}
+
+/* ---- loading ---- */
+
+static int data_read(gradrt_data *d, const char *dir, int source)
+{
+  const gradrt_source *s = &d->net->source[source];
+  gradrt_ask ask = { .net = d->net, .source = s, .dir = dir };
+  const data_reader *r = data_readers;
+  while (r->kind && strcmp(r->kind, s->kind) != 0)
+    r++;
+  if (!r->kind)
+    return gradrt_error(GRADRT_INTERNAL, "this program was built without the reader of '%s'", s->kind);
+  int code = r->read(&ask, &d->source[source]);
+  if (code != GRADRT_OK)
+    return code;
+  if (d->source[source].n < 1)
+    return gradrt_error(GRADRT_DATA, "%s: '%s' has no samples", s->place ? s->place : d->net->file, s->kind);
+  return data_split(d, source);
+}
+
+static bool data_is_wanted(const gradrt_net *net, const gradrt_data_options *o, int split)
+{
+  if (!o->only || (o->need_fit && net->nfit > 0 && net->training && split == net->training->train_split))
+    return true;
+  for (int i = 0; i < o->nonly; i++)
+    if (strcmp(o->only[i], net->split[split].name) == 0)
+      return true;
+  return false;
+}
+
+int gradrt_data_load(const gradrt_net *net, const gradrt_data_options *o, gradrt_data **out)
+{
+  size_t nsource = (size_t)net->nsource, nsplit = (size_t)net->nsplit;
+  gradrt_data *d = gradrt_alloc(sizeof *d);
+  *out = NULL;
+  if (d) {
+    d->net = net;
+    d->source = gradrt_alloc(nsource * sizeof *d->source);
+    d->set = gradrt_alloc(nsplit * sizeof *d->set);
+    d->row = gradrt_alloc(nsplit * sizeof *d->row);
+    d->fingerprint = gradrt_alloc(9);
+  }
+  int code = d && d->source && d->set && d->row && d->fingerprint ? GRADRT_OK
+                                                                  : gradrt_error(GRADRT_LIMIT, "out of memory");
+  for (int k = 0; k < net->nsplit && code == GRADRT_OK; k++)
+    if (data_is_wanted(net, o, k) && !d->set[k].row)
+      code = data_read(d, o->dir, net->split[k].source);
+  if (code == GRADRT_OK)
+    *out = d;
+  else
+    gradrt_data_free(d);
+  return code;
+}
+
+void gradrt_data_free(gradrt_data *d)
+{
+  if (!d)
+    return;
+  for (int i = 0; d->source && i < d->net->nsource; i++)
+    gradrt_rows_free(&d->source[i]);
+  for (int i = 0; d->row && i < d->net->nsplit; i++)
+    gradrt_free(d->row[i]);
+  gradrt_free(d->source);
+  gradrt_free(d->set);
+  gradrt_free(d->row);
+  gradrt_free(d->fingerprint);
+  gradrt_free(d);
+}
+
+const gradrt_set *gradrt_data_set(const gradrt_data *d, int split)
+{
+  return split >= 0 && split < d->net->nsplit && d->set[split].row ? &d->set[split] : NULL;
+}
+
+/* ---- statistics of standardisation ---- */
+
+/* One standardised field: element e of a sample belongs to group e / width. */
+typedef struct {
+  const gradrt_set *set;
+  const void *rows;
+  gradrt_dtype dtype;
+  int64_t elems, width;
+} data_fit;
+
+/* Bytes: how often each value occurs says everything, exactly. */
+static void data_fit_bytes(const data_fit *f, int64_t group, double *mean, double *std)
+{
+  int64_t count[DATA_VALUES] = { 0 };
+  for (int64_t i = 0; i < f->set->n; i++) {
+    const uint8_t *x = (const uint8_t *)f->rows + (int64_t)f->set->row[i] * f->elems + group * f->width;
+    for (int64_t e = 0; e < f->width; e++)
+      count[x[e]]++;
+  }
+  double n = (double)f->set->n * (double)f->width, sum = 0, squares = 0;
+  for (int v = 0; v < DATA_VALUES; v++)
+    sum += (double)v * (double)count[v];
+  *mean = sum / n;
+  for (int v = 0; v < DATA_VALUES; v++)
+    squares += (double)count[v] * ((double)v - *mean) * ((double)v - *mean);
+  *std = sqrt(squares / n);
+}
+
+/* Sums of the values, or of their squared distances from *about, over one group. */
+static double data_fit_sum(const data_fit *f, int64_t group, const double *about, bool *constant)
+{
+  int64_t at = (int64_t)f->set->row[0] * f->elems + group * f->width;
+  double sum = 0, first = gradrt_dtype_get(f->dtype, f->rows, at);
+  *constant = true;
+  for (int64_t i = 0; i < f->set->n; i++) {
+    at = (int64_t)f->set->row[i] * f->elems + group * f->width;
+    for (int64_t e = 0; e < f->width; e++) {
+      double v = gradrt_dtype_get(f->dtype, f->rows, at + e);
+      *constant = *constant && v == first;
+      sum += about ? (v - *about) * (v - *about) : v;
+    }
+  }
+  return sum;
+}
+
+static void data_fit_group(const data_fit *f, int64_t group, double *mean, double *std)
+{
+  if (f->dtype == GRADRT_U8) {
+    data_fit_bytes(f, group, mean, std);
+    return;
+  }
+  double n = (double)f->set->n * (double)f->width;
+  bool constant;
+  *mean = data_fit_sum(f, group, NULL, &constant) / n;
+  *std = constant ? 0 : sqrt(data_fit_sum(f, group, mean, &constant) / n);
+  if (constant)
+    *mean = gradrt_dtype_get(f->dtype, f->rows, (int64_t)f->set->row[0] * f->elems + group * f->width);
+}
+
+int gradrt_data_fit(const gradrt_net *net, const gradrt_data *d, int train_split, int fit, double *mean, double *std)
+{
+  const gradrt_fit *want = &net->fit[fit];
+  const gradrt_field *field = &net->field[want->field];
+  const gradrt_set *set = gradrt_data_set(d, train_split);
+  int64_t elems = gradrt_field_elems(field), groups = 1;
+  for (int i = 0; i < net->tensor[want->mean].rank; i++)
+    groups *= net->tensor[want->mean].dim[i];
+  if (!set)
+    return gradrt_error(GRADRT_INTERNAL, "the training split that field '%s' is fitted on was not loaded", field->name);
+  if (groups < 1 || elems % groups != 0)
+    return gradrt_error(GRADRT_INTERNAL, "field '%s' has %" PRId64 " elements but %" PRId64 " means", field->name, elems,
+                        groups);
+  data_fit f = { .set = set, .rows = set->rows[want->field], .dtype = field->dtype, .elems = elems,
+                 .width = elems / groups };
+  for (int64_t g = 0; g < groups; g++) {
+    double m, s;
+    data_fit_group(&f, g, &m, &s);
+    mean[g] = m * want->scale + want->offset;
+    std[g] = s * fabs(want->scale);
+    if (!(std[g] > 0))
+      std[g] = 1;
+  }
+  return GRADRT_OK;
+}
+
+/* ---- fingerprint ---- */
+
+const char *gradrt_data_fingerprint(const gradrt_data *d)
+{
+  if (*d->fingerprint)
+    return d->fingerprint;
+  uint32_t crc = 0;
+  for (int s = 0; s < d->net->nsource; s++) {
+    const gradrt_rows *r = &d->source[s];
+    for (int f = 0; f < d->net->nfield && r->n > 0; f++) {
+      const gradrt_field *field = &d->net->field[f];
+      char head[96];
+      size_t bytes = (size_t)r->n * (size_t)gradrt_field_elems(field) * gradrt_dtype_size(field->dtype);
+      int n = snprintf(head, sizeof head, "%d %d %s %" PRId64 " %zu;", s, f, gradrt_dtype_name(field->dtype), r->n, bytes);
+      crc = gradrt_crc32c(crc, head, (size_t)n);
+      crc = gradrt_crc32c(crc, r->rows[f], bytes);
+    }
+  }
+  for (int k = 0; k < d->net->nsplit; k++)
+    if (d->set[k].row)
+      crc = gradrt_crc32c(crc, d->row[k], (size_t)d->set[k].n * sizeof *d->row[k]);
+  snprintf(d->fingerprint, 9, "%08" PRIx32, crc);
+  return d->fingerprint;
+}

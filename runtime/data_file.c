@@ -1,0 +1,176 @@
+/* Opening and reading data files: regular files only, read with pread, noticed when they change meanwhile.
+ * A path that leads nowhere is reported with the nearest name in its folder. */
+#include "data.h"
+#include "run.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { FILE_ENTRIES_MAX = 100000, FILE_NAME = 256 };
+
+/* ---- a name that may have been meant ---- */
+
+static void file_lower(char out[FILE_NAME], const char *s)
+{
+  size_t n = 0;
+  for (; s[n] && n + 1 < FILE_NAME; n++)
+    out[n] = s[n] >= 'A' && s[n] <= 'Z' ? (char)(s[n] - 'A' + 'a') : s[n];
+  out[n] = 0;
+}
+
+/* How far b is from a; a name with or without .gz is nearest; -1: too far. */
+static int file_distance(const char *wanted, const char *there)
+{
+  char a[FILE_NAME], b[FILE_NAME];
+  file_lower(a, wanted);
+  file_lower(b, there);
+  size_t na = strlen(a), nb = strlen(b);
+  size_t least = na < nb ? na : nb;
+  if ((na == nb + 3 && strcmp(a + nb, ".gz") == 0) || (nb == na + 3 && strcmp(b + na, ".gz") == 0))
+    return strncmp(a, b, least) == 0 ? 0 : -1;
+  int d = gradrt_text_distance(a, b);
+  return d <= (int)(na > 3 ? na : 3) / 3 ? d : -1;
+}
+
+static bool file_nearest(const char *folder, const char *wanted, char best[FILE_NAME])
+{
+  DIR *dir = opendir(folder);
+  if (!dir)
+    return false;
+  int least = -1, entries = 0;
+  for (struct dirent *e = readdir(dir); e && entries < FILE_ENTRIES_MAX; e = readdir(dir), entries++) {
+    int d = e->d_name[0] == '.' ? -1 : file_distance(wanted, e->d_name);
+    bool nearer = d >= 0 && (least < 0 || d < least || (d == least && strcmp(e->d_name, best) < 0));
+    if (nearer && strlen(e->d_name) < FILE_NAME) {
+      least = d;
+      memcpy(best, e->d_name, strlen(e->d_name) + 1);
+    }
+  }
+  closedir(dir);
+  return least >= 0;
+}
+
+/* Notes after "cannot read": what was looked for, and what is there instead. */
+static void file_notes(const gradrt_ask *a, const char *path)
+{
+  char folder[GRADRT_DATA_PATH], here[GRADRT_DATA_PATH], best[FILE_NAME];
+  const char *slash = strrchr(path, '/');
+  const char *last = slash ? slash + 1 : path;
+  size_t n = slash > path ? (size_t)(slash - path) : 1;
+  memcpy(folder, slash ? path : ".", n);
+  folder[n] = 0;
+  if (a->source->place && path[0] != '/' && getcwd(here, sizeof here))
+    gradrt_note("looked for %s/%s", here, path);
+  else if (a->source->place)
+    gradrt_note("looked for %s", path);
+  if (!gradrt_path_is_dir(folder))
+    gradrt_note("there is no folder %s", folder);
+  else if (file_nearest(folder, last, best))
+    gradrt_note("there is \"%s\" in that folder", best);
+}
+
+/* ---- files ---- */
+
+static int file_error(const gradrt_ask *a, const char *name, const char *problem)
+{
+  const char *place = a->source->place;
+  return gradrt_error(GRADRT_DATA, "%s%scannot read \"%s\": %s", place ? place : "", place ? ": " : "", name, problem);
+}
+
+static int file_path(const gradrt_ask *a, const char *name, char out[GRADRT_DATA_PATH])
+{
+  bool bare = name[0] == '/' || !a->dir || !*a->dir || strcmp(a->dir, ".") == 0;
+  size_t ndir = bare ? 0 : strlen(a->dir);
+  const char *gap = ndir && a->dir[ndir - 1] != '/' ? "/" : "";
+  int n = snprintf(out, GRADRT_DATA_PATH, "%s%s%s", bare ? "" : a->dir, gap, name);
+  if (!*name)
+    return file_error(a, name, "the path is empty");
+  return n < GRADRT_DATA_PATH ? GRADRT_OK : file_error(a, name, "the path is too long");
+}
+
+int gradrt_file_open(gradrt_file *f, const gradrt_ask *a, const char *name)
+{
+  *f = (gradrt_file){ .fd = -1 };
+  int code = file_path(a, name, f->path);
+  if (code != GRADRT_OK)
+    return code;
+  f->fd = open(f->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  struct stat st;
+  if (f->fd < 0 || fstat(f->fd, &st) != 0) {
+    int why = errno;
+    code = file_error(a, name, strerror(why));
+    if (why == ENOENT || why == ENOTDIR)
+      file_notes(a, f->path);
+    gradrt_file_close(f);
+    return code;
+  }
+  if (!S_ISREG(st.st_mode)) {
+    code = file_error(a, name, S_ISDIR(st.st_mode) ? "it is a folder" : "it is not a regular file");
+    gradrt_file_close(f);
+    return code;
+  }
+  f->size = (int64_t)st.st_size;
+  f->changed[0] = (int64_t)st.st_mtim.tv_sec;
+  f->changed[1] = (int64_t)st.st_mtim.tv_nsec;
+  return GRADRT_OK;
+}
+
+int gradrt_file_read(gradrt_file *f, void *bytes, size_t n)
+{
+  char *to = bytes;
+  for (size_t done = 0; done < n;) {
+    size_t part = n - done < ((size_t)1 << 30) ? n - done : (size_t)1 << 30;
+    ssize_t got = pread(f->fd, to + done, part, (off_t)f->at);
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got < 0)
+      return gradrt_error(GRADRT_IO, "%s: byte %" PRId64 " cannot be read: %s", f->path, f->at, strerror(errno));
+    if (got == 0)
+      return gradrt_error(GRADRT_DATA, "%s: the file ends after %" PRId64 " bytes; %zu more are needed", f->path, f->at,
+                          n - done);
+    done += (size_t)got;
+    f->at += (int64_t)got;
+  }
+  return GRADRT_OK;
+}
+
+int gradrt_file_finish(gradrt_file *f)
+{
+  struct stat st;
+  bool same = fstat(f->fd, &st) == 0 && (int64_t)st.st_size == f->size &&
+              (int64_t)st.st_mtim.tv_sec == f->changed[0] && (int64_t)st.st_mtim.tv_nsec == f->changed[1];
+  gradrt_file_close(f);
+  return same ? GRADRT_OK : gradrt_error(GRADRT_DATA, "%s: the file changed while it was read", f->path);
+}
+
+void gradrt_file_close(gradrt_file *f)
+{
+  if (f->fd >= 0)
+    close(f->fd);
+  f->fd = -1;
+}
+
+int gradrt_file_slurp(const gradrt_ask *a, const char *name, char **text, size_t *size, char *path)
+{
+  gradrt_file f;
+  int code = gradrt_file_open(&f, a, name);
+  if (code != GRADRT_OK)
+    return code;
+  memcpy(path, f.path, sizeof f.path);
+  *size = (size_t)f.size;
+  *text = gradrt_alloc(*size + 1);
+  if (*text)
+    code = gradrt_file_read(&f, *text, *size);
+  else
+    code = gradrt_error(GRADRT_LIMIT, "%s: out of memory for its %" PRId64 " bytes", f.path, f.size);
+  if (code == GRADRT_OK)
+    return gradrt_file_finish(&f);
+  gradrt_file_close(&f);
+  return code;
+}

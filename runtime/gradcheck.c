@@ -1,0 +1,183 @@
+/* gradcheck: the gradients of the generated code against central differences of its own loss.
+ *
+ * The program was built in double with slots "grad.<parameter>" that hold the gradient instead of an update.
+ * One batch of training data is used. For each parameter the elements are compared (all of a small tensor,
+ * a keyed choice of a large one) with (loss(w + h) - loss(w - h)) / 2h. A difference that shrinks with h
+ * crossed a kink (relu, max): the smallest error over three step sizes counts. */
+#include "run.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { GRADCHECK_ELEMENTS = 200 };
+static const double gradcheck_bound = 1e-6;
+
+typedef struct {
+  gradrt_session *s;
+  gradrt_step step;
+  unsigned char *kept;          /* the state before any step */
+} gradcheck_run;
+
+static const gradrt_tensor *gradcheck_slot(const gradrt_net *net, const char *param)
+{
+  for (int i = 0; i < net->ntensor; i++)
+    if (!strncmp(net->tensor[i].name, "grad.", 5) && !strcmp(net->tensor[i].name + 5, param))
+      return &net->tensor[i];
+  return NULL;
+}
+
+/* Loss of the batch with the state as it is now; statistics that the step wrote are taken back. */
+static double gradcheck_loss(gradcheck_run *r)
+{
+  const gradrt_net *net = r->s->net;
+  unsigned char *before = malloc(net->state_bytes);
+  double loss = NAN;
+  if (!before)
+    return NAN;
+  memcpy(before, r->s->state, net->state_bytes);
+  gradrt_session_run(r->s, GRADRT_FN_TRAIN, &r->step);
+  memcpy(&loss, r->step.out[0], sizeof loss);
+  memcpy(r->s->state, before, net->state_bytes);
+  free(before);
+  return loss;
+}
+
+typedef struct { double error, analytic, numeric; int64_t at; } gradcheck_worst;
+
+static double gradcheck_error(double analytic, double numeric)
+{
+  double size = fmax(1e-3, fmax(fabs(analytic), fabs(numeric)));
+  return fabs(analytic - numeric) / size;
+}
+
+static void gradcheck_element(gradcheck_run *r, const gradrt_tensor *t, double *w, int64_t i, double analytic,
+                              gradcheck_worst *worst)
+{
+  static const double steps[] = { 1e-5, 1e-6, 1e-4, 1e-7 };
+  double keep = w[i], best = INFINITY, best_numeric = NAN;
+  for (size_t k = 0; k < sizeof steps / sizeof *steps && !(best <= gradcheck_bound); k++) {
+    double h = steps[k] * fmax(1, fabs(keep)), loss[2];
+    for (int side = 0; side < 2; side++) {
+      w[i] = keep + (side ? -h : h);
+      gradrt_tensor_store(r->s->net, t, r->s->state, w);
+      loss[side] = gradcheck_loss(r);
+    }
+    double numeric = (loss[0] - loss[1]) / (2 * h), error = gradcheck_error(analytic, numeric);
+    if (error < best || best_numeric != best_numeric) {
+      best = error;
+      best_numeric = numeric;
+    }
+  }
+  w[i] = keep;
+  gradrt_tensor_store(r->s->net, t, r->s->state, w);
+  if (!(best <= worst->error))
+    *worst = (gradcheck_worst){ best, analytic, best_numeric, i };
+}
+
+static void gradcheck_place(const gradrt_tensor *t, int64_t at, char *text, size_t size)
+{
+  int64_t index[GRADRT_RANK_MAX];
+  size_t used = 0;
+  text[0] = '\0';
+  for (int a = t->rank - 1; a >= 0; a--) {
+    index[a] = at % t->dim[a];
+    at /= t->dim[a];
+  }
+  for (int a = 0; a < t->rank && used < size; a++)
+    used += (size_t)snprintf(text + used, size - used, "%s%" PRId64, a ? "," : "", index[a]);
+}
+
+/* Compares one tensor; returns its worst element. */
+static int gradcheck_tensor(gradcheck_run *r, const gradrt_tensor *t, const gradrt_tensor *slot, gradcheck_worst *worst)
+{
+  int64_t n = gradrt_tensor_elems(t);
+  double *w = calloc((size_t)n, sizeof *w), *g = calloc((size_t)n, sizeof *g);
+  if (!w || !g) {
+    free(w);
+    free(g);
+    return gradrt_error(GRADRT_LIMIT, "out of memory for '%s'", t->name);
+  }
+  gradrt_tensor_load(r->s->net, t, r->s->state, w);
+  gradrt_session_run(r->s, GRADRT_FN_TRAIN, &r->step);
+  gradrt_tensor_load(r->s->net, slot, r->s->state, g);
+  memcpy(r->s->state, r->kept, r->s->net->state_bytes);
+  *worst = (gradcheck_worst){ -1, 0, 0, 0 };
+  int64_t count = n < GRADCHECK_ELEMENTS ? n : GRADCHECK_ELEMENTS;
+  for (int64_t k = 0; k < count; k++) {
+    int64_t i = count == n ? k : (int64_t)gradrt_permute((uint64_t)k, (uint64_t)n, 0, GRADRT_PURPOSE_DATA, 0);
+    gradcheck_element(r, t, w, i, g[i], worst);
+  }
+  free(w);
+  free(g);
+  return GRADRT_OK;
+}
+
+static int gradcheck_all(gradcheck_run *r)
+{
+  const gradrt_net *net = r->s->net;
+  int failed = 0, checked = 0;
+  for (int i = 0; i < net->ntensor; i++) {
+    const gradrt_tensor *t = &net->tensor[i], *slot = gradcheck_slot(net, t->name);
+    gradcheck_worst worst = { 0, 0, 0, 0 };
+    char place[128];
+    if (t->role != GRADRT_PARAM || !slot)
+      continue;
+    int code = gradcheck_tensor(r, t, slot, &worst);
+    if (code)
+      return code;
+    bool ok = worst.error <= gradcheck_bound;
+    gradcheck_place(t, worst.at, place, sizeof place);
+    printf("%-24s %8" PRId64 " elements  worst error %.2e at [%s]  %s\n", t->name, gradrt_tensor_elems(t), worst.error,
+           place, ok ? "ok" : "WRONG");
+    if (!ok)
+      printf("    the code gives %.12g, the differences %.12g\n", worst.analytic, worst.numeric);
+    failed += !ok;
+    checked++;
+  }
+  if (failed)
+    return gradrt_error(GRADRT_QUALITY, "%d of %d parameter tensors have a wrong gradient", failed, checked);
+  printf("%d parameter tensors, all within %.0e\n", checked, gradcheck_bound);
+  return GRADRT_OK;
+}
+
+bool gradrt_gradcheck_wanted(const gradrt_net *net)
+{
+  for (int i = 0; i < net->ntensor; i++)
+    if (net->tensor[i].role == GRADRT_SLOT && !strncmp(net->tensor[i].name, "grad.", 5))
+      return true;
+  return false;
+}
+
+int gradrt_gradcheck_main(const gradrt_net *net, const gradrt_options *o)
+{
+  gradrt_session s;
+  if (!net->training || net->real != GRADRT_F64)
+    return gradrt_error(GRADRT_USAGE, "gradcheck needs a program that 'gradc gradcheck' built");
+  int split = net->training->train_split;
+  int code = gradrt_session_open(&s, net, o);
+  if (!code)
+    code = gradrt_session_load(&s, &split, 1, true);
+  if (!code) {
+    const gradrt_set *set = gradrt_data_set(s.data, split);
+    gradcheck_run r = { .s = &s, .kept = malloc(net->state_bytes) };
+    gradrt_session_bind(&s, GRADRT_FN_TRAIN, set->rows, &r.step);
+    r.step.n = set->n < net->batch ? set->n : net->batch;
+    for (int64_t i = 0; i < r.step.n; i++)
+      s.ids[i] = set->row[i];
+    r.step.ids = s.ids;
+    r.step.args[GRADRT_ARG_N] = (double)r.step.n;
+    r.step.args[GRADRT_ARG_BC1] = r.step.args[GRADRT_ARG_BC2] = 1;
+    r.step.args[GRADRT_ARG_SEED_LO] = 1;
+    if (!r.kept)
+      code = gradrt_error(GRADRT_LIMIT, "out of memory");
+    else {
+      memcpy(r.kept, s.state, net->state_bytes);
+      code = gradcheck_all(&r);
+    }
+    free(r.kept);
+  }
+  gradrt_session_close(&s);
+  return code;
+}

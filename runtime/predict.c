@@ -1,0 +1,326 @@
+/* The command `predict`: rows of the given files through the infer function, one line per row
+ * with the likeliest classes or the plain outputs, as text, JSON lines or a CSV file. */
+#include "run.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+enum { PREDICT_SHOWN_MAX = 16 };
+
+/* What is being written, row by row. */
+typedef struct {
+  gradrt_session *s;
+  gradrt_writer *csv;           /* NULL: no --out */
+  int output;                   /* the output that holds one score per class; -1: none */
+  int64_t classes;
+  int top;
+} predict_job;
+
+static double predict_at(const gradrt_net *net, const void *rows, int64_t i)
+{
+  return net->real == GRADRT_F64 ? ((const double *)rows)[i] : (double)((const float *)rows)[i];
+}
+
+/* The first output with as many elements as a label field has classes; one logit stands for two. */
+static void predict_find_classes(predict_job *j)
+{
+  const gradrt_net *net = j->s->net;
+  j->output = -1;
+  for (int o = 0; o < net->infer.noutput && j->output < 0; o++) {
+    int64_t elems = gradrt_output_elems(&net->infer.output[o]);
+    for (int f = 0; f < net->nfield && j->output < 0; f++) {
+      if (net->field[f].is_label && net->field[f].classes == elems && elems > 1 &&
+          net->infer.output[o].batched) {
+        j->output = o;
+        j->classes = elems;
+      }
+    }
+  }
+}
+
+/* Classes of the row by falling score; ties lowest class first. Returns how many (at most max). */
+static int predict_rank(const predict_job *j, const double *score, int *order, int max)
+{
+  int n = 0;
+  for (int c = 0; c < (int)j->classes; c++) {
+    if (n == max && !(score[c] > score[order[n - 1]])) {
+      continue;
+    }
+    int at = n < max ? n++ : n - 1;
+    while (at > 0 && score[c] > score[order[at - 1]]) {
+      order[at] = order[at - 1];
+      at--;
+    }
+    order[at] = c;
+  }
+  return n;
+}
+
+/* True when the row is a distribution: then scores are printed in percent. */
+static bool predict_sums_to_one(const double *score, int64_t n)
+{
+  double sum = 0;
+  for (int64_t i = 0; i < n; i++) {
+    if (!(score[i] >= 0)) {
+      return false;
+    }
+    sum += score[i];
+  }
+  return fabs(sum - 1) < 1e-3;
+}
+
+static const char *predict_class(const predict_job *j, int cls, char *buf, size_t size)
+{
+  return gradrt_class_name(j->s->net, NULL, j->classes, cls, buf, size);
+}
+
+static void predict_text_classes(const predict_job *j, const double *score)
+{
+  int order[1000];
+  char name[GRADRT_NAME_MAX], text[40];
+  int n = predict_rank(j, score, order, j->top);
+  bool share = predict_sums_to_one(score, j->classes);
+  for (int i = 0; i < n; i++) {
+    printf("%s%s %s", i ? "   " : "", predict_class(j, order[i], name, sizeof name),
+           gradrt_text_value(text, sizeof text, score[order[i]], share));
+  }
+}
+
+static void predict_text_values(const predict_job *j, int o, const double *value, int64_t elems)
+{
+  char name[GRADRT_NAME_MAX];
+  printf("%s", gradrt_text_plain(name, sizeof name, j->s->net->infer.output[o].name));
+  for (int64_t i = 0; i < elems && i < PREDICT_SHOWN_MAX; i++) {
+    printf(" %.6g", value[i]);
+  }
+  if (elems > PREDICT_SHOWN_MAX) {
+    printf(" .. (%" PRId64 " values; --json or --out gives all)", elems);
+  }
+}
+
+static void predict_text(const predict_job *j, const char *path, int64_t row, double *const *value)
+{
+  char plain[GRADRT_PATH_MAX];
+  const gradrt_function *fn = &j->s->net->infer;
+  printf("%s[%" PRId64 "]  ", gradrt_text_plain(plain, sizeof plain, path), row);
+  const char *gap = "";
+  if (j->output >= 0) {
+    predict_text_classes(j, value[j->output]);
+    gap = "   ";
+  }
+  for (int o = 0; o < fn->noutput; o++) {
+    if (o != j->output) {
+      printf("%s", gap);
+      predict_text_values(j, o, value[o], gradrt_output_elems(&fn->output[o]));
+      gap = "   ";
+    }
+  }
+  putchar('\n');
+}
+
+static void predict_json(const predict_job *j, const char *path, int64_t row, double *const *value)
+{
+  const gradrt_function *fn = &j->s->net->infer;
+  char name[GRADRT_NAME_MAX];
+  fputs("{\"v\":1,\"event\":\"prediction\",\"input\":", stdout);
+  gradrt_json_string(stdout, path);
+  printf(",\"row\":%" PRId64, row);
+  if (j->output >= 0) {
+    int best;
+    predict_rank(j, value[j->output], &best, 1);
+    printf(",\"class\":%d,\"name\":", best);
+    gradrt_json_string(stdout, predict_class(j, best, name, sizeof name));
+  }
+  fputs(",\"outputs\":{", stdout);
+  for (int o = 0; o < fn->noutput; o++) {
+    fputs(o ? "," : "", stdout);
+    gradrt_json_string(stdout, fn->output[o].name);
+    int64_t elems = gradrt_output_elems(&fn->output[o]);
+    for (int64_t i = 0; i < elems; i++) {
+      fputs(i ? "," : ":[", stdout);
+      gradrt_json_number(stdout, value[o][i]);
+    }
+    fputc(']', stdout);
+  }
+  fputs("}}\n", stdout);
+}
+
+/* A CSV cell: quoted, quotes doubled, and no leading character that a spreadsheet would run. A
+ * failed write is remembered by the writer and reported when it commits. */
+static void predict_csv_cell(gradrt_writer *w, const char *s)
+{
+  char plain[GRADRT_PATH_MAX];
+  gradrt_text_plain(plain, sizeof plain, s);
+  gradrt_writer_put(w, "\"'", *plain && strchr("=+-@", *plain) ? 2 : 1);
+  for (const char *p = plain; *p; p++) {
+    gradrt_writer_put(w, *p == '"' ? "\"\"" : p, *p == '"' ? 2 : 1);
+  }
+  gradrt_writer_put(w, "\"", 1);
+}
+
+static void predict_csv_header(const predict_job *j)
+{
+  const gradrt_function *fn = &j->s->net->infer;
+  gradrt_writer_printf(j->csv, "input,row%s", j->output >= 0 ? ",class,name" : "");
+  for (int o = 0; o < fn->noutput; o++) {
+    int64_t elems = gradrt_output_elems(&fn->output[o]);
+    for (int64_t i = 0; i < elems; i++) {
+      gradrt_writer_printf(j->csv, ",%s_%" PRId64, fn->output[o].name, i);
+    }
+  }
+  gradrt_writer_put(j->csv, "\n", 1);
+}
+
+static void predict_csv(const predict_job *j, const char *path, int64_t row, double *const *value)
+{
+  const gradrt_function *fn = &j->s->net->infer;
+  char name[GRADRT_NAME_MAX];
+  predict_csv_cell(j->csv, path);
+  gradrt_writer_printf(j->csv, ",%" PRId64, row);
+  if (j->output >= 0) {
+    int best;
+    predict_rank(j, value[j->output], &best, 1);
+    gradrt_writer_printf(j->csv, ",%d,", best);
+    predict_csv_cell(j->csv, predict_class(j, best, name, sizeof name));
+  }
+  for (int o = 0; o < fn->noutput; o++) {
+    int64_t elems = gradrt_output_elems(&fn->output[o]);
+    for (int64_t i = 0; i < elems; i++) {
+      gradrt_writer_printf(j->csv, ",%.9g", value[o][i]);
+    }
+  }
+  gradrt_writer_put(j->csv, "\n", 1);
+}
+
+static void predict_row(const predict_job *j, const char *path, int64_t row, double *const *value)
+{
+  const gradrt_options *o = j->s->options;
+  if (o->json) {
+    predict_json(j, path, row, value);
+  } else if (!o->silent && !(j->csv && o->quiet)) {
+    predict_text(j, path, row, value);
+  }
+  if (j->csv) {
+    predict_csv(j, path, row, value);
+  }
+}
+
+/* One batch: run, then widen each row of each output to double for the printers. */
+static void predict_batch(const predict_job *j, const char *path, int64_t first, gradrt_step *step,
+                         double *const *value)
+{
+  const gradrt_net *net = j->s->net;
+  for (int64_t i = 0; i < step->n; i++) {
+    j->s->ids[i] = (uint32_t)(first + i);
+  }
+  gradrt_session_run(j->s, GRADRT_FN_INFER, step);
+  for (int64_t i = 0; i < step->n; i++) {
+    for (int o = 0; o < net->infer.noutput; o++) {
+      int64_t elems = gradrt_output_elems(&net->infer.output[o]);
+      int64_t at = net->infer.output[o].batched ? i * elems : 0;
+      for (int64_t k = 0; k < elems; k++) {
+        value[o][k] = predict_at(net, step->out[o], at + k);
+      }
+    }
+    predict_row(j, path, first + i, value);
+  }
+}
+
+static int predict_file(const predict_job *j, const char *path, double *const *value)
+{
+  const gradrt_net *net = j->s->net;
+  void *rows[GRADRT_FIELDS_MAX] = { 0 };
+  int64_t n;
+  int code = gradrt_data_read_inputs(net, path, &n, rows);
+  if (code != GRADRT_OK) {
+    return code;
+  }
+  gradrt_step step;
+  const void *shown[GRADRT_FIELDS_MAX];
+  for (int f = 0; f < GRADRT_FIELDS_MAX; f++) {
+    shown[f] = rows[f];
+  }
+  gradrt_session_bind(j->s, GRADRT_FN_INFER, shown, &step);
+  for (int64_t first = 0; first < n; first += net->batch) {
+    step.n = n - first < net->batch ? n - first : net->batch;
+    predict_batch(j, path, first, &step, value);
+  }
+  for (int f = 0; f < GRADRT_FIELDS_MAX; f++) {
+    gradrt_free(rows[f]);
+  }
+  return code;
+}
+
+static int predict_files(const predict_job *j)
+{
+  const gradrt_net *net = j->s->net;
+  const gradrt_options *o = j->s->options;
+  double *value[GRADRT_OUTPUTS_MAX] = { 0 };
+  int code = GRADRT_OK;
+  for (int k = 0; k < net->infer.noutput && code == GRADRT_OK; k++) {
+    value[k] = gradrt_alloc((size_t)gradrt_output_elems(&net->infer.output[k]) * sizeof *value[k]);
+    code = value[k] ? GRADRT_OK : gradrt_error(GRADRT_LIMIT, "out of memory for the predictions");
+  }
+  if (code == GRADRT_OK && j->csv) {
+    predict_csv_header(j);
+  }
+  for (int i = 0; i < o->ninput && code == GRADRT_OK; i++) {
+    code = predict_file(j, o->input[i], value);
+  }
+  for (int k = 0; k < net->infer.noutput; k++) {
+    gradrt_free(value[k]);
+  }
+  return code;
+}
+
+static int predict_run(gradrt_session *s)
+{
+  const gradrt_options *o = s->options;
+  char path[GRADRT_PATH_MAX], plain[GRADRT_PATH_MAX];
+  int code = gradrt_session_weights(s, path);
+  if (code == GRADRT_OK && o->untrained && s->net->nfit > 0 && s->net->training) {
+    code = gradrt_session_load(s, &s->net->training->train_split, 1, true);
+  }
+  if (code != GRADRT_OK) {
+    return code;
+  }
+  if (!o->json && !o->quiet && !o->silent) {
+    fprintf(stderr, "weights: %s\n", gradrt_text_plain(plain, sizeof plain, path));
+  }
+  predict_job j = { .s = s, .top = isnan(o->top) ? 3 : (int)o->top };
+  predict_find_classes(&j);
+  if (o->out) {
+    j.csv = gradrt_writer_open(o->out);
+    if (!j.csv) {
+      return GRADRT_IO;
+    }
+  }
+  code = predict_files(&j);
+  fflush(stdout);
+  if (!j.csv) {
+    return code;
+  }
+  if (code != GRADRT_OK) {
+    gradrt_writer_abort(j.csv);
+    return code;
+  }
+  return gradrt_writer_commit(j.csv);
+}
+
+int gradrt_predict_main(const gradrt_net *net, const gradrt_options *o)
+{
+  if (!net->infer.fn) {
+    return gradrt_error(GRADRT_USAGE, "%s was built without an infer function", net->name);
+  }
+  if (o->ninput == 0) {
+    int code = gradrt_error(GRADRT_USAGE, "predict needs a file with inputs");
+    gradrt_note("for example: %s predict images.idx --top 3", o->program);
+    return code;
+  }
+  gradrt_session s;
+  int code = gradrt_session_open(&s, net, o);
+  code = code == GRADRT_OK ? predict_run(&s) : code;
+  gradrt_session_close(&s);
+  return code;
+}

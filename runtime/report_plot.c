@@ -1,0 +1,379 @@
+/* Pictures of the report as inline SVG: curves over the epochs and the confusion matrix. Colours
+ * come from the page's CSS variables, so that one picture serves light, dark and paper; text
+ * stays text; equal input gives equal bytes. */
+#include "run.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+enum {
+  PLOT_WIDTH = 560,
+  PLOT_HEIGHT = 300,
+  PLOT_LEFT = 62,
+  PLOT_RIGHT = 18,
+  PLOT_TOP = 34,
+  PLOT_BOTTOM = 42,
+  PLOT_POINTS_MAX = 800,
+  PLOT_DOTS_MAX = 30,
+  PLOT_TICKS_MAX = 12,
+  PLOT_CLASSES_MAX = 40,
+  PLOT_NUMBERS_MAX = 20,
+  PLOT_NAME_MAX = 16
+};
+
+/* One axis: values between low and high map onto pixels from a to b. */
+typedef struct {
+  double low, high, a, b;
+  bool log;
+  int ntick;
+  double tick[PLOT_TICKS_MAX];
+} plot_axis;
+
+static double plot_place(const plot_axis *x, double v)
+{
+  double share = x->log ? (log(v) - log(x->low)) / (log(x->high) - log(x->low))
+                        : (v - x->low) / (x->high - x->low);
+  return x->a + (x->b - x->a) * share;
+}
+
+/* Smallest of 1, 2, 5 times a power of ten that gives at most n steps over the width. */
+static double plot_step(double width, int n)
+{
+  double unit = pow(10, floor(log10(width / n))), over = width / n / unit;
+  return unit * (over <= 1 ? 1 : over <= 2 ? 2 : over <= 5 ? 5 : 10);
+}
+
+static void plot_ticks(plot_axis *x, int n, double least_step)
+{
+  double step = plot_step(x->high - x->low, n);
+  step = step < least_step ? least_step : step;
+  for (double i = ceil(x->low / step - 1e-9); i * step <= x->high + 1e-9 * step; i++) {
+    if (x->ntick < PLOT_TICKS_MAX) {
+      x->tick[x->ntick++] = i * step;
+    }
+  }
+}
+
+static void plot_log_ticks(plot_axis *x)
+{
+  static const double narrow[] = { 1, 2, 5 };
+  int from = (int)floor(log10(x->low)), to = (int)ceil(log10(x->high));
+  int each = to - from <= 3 ? 3 : 1, skip = 1 + (to - from) / (PLOT_TICKS_MAX - 2);
+  for (int e = from; e <= to; e += skip) {
+    for (int i = 0; i < each; i++) {
+      double v = narrow[i] * pow(10, e);
+      if (v >= x->low * (1 - 1e-9) && v <= x->high * (1 + 1e-9) && x->ntick < PLOT_TICKS_MAX) {
+        x->tick[x->ntick++] = v;
+      }
+    }
+  }
+}
+
+/* Spreads the axis over the values of the columns. */
+static plot_axis plot_values(const gradrt_history *h, const int *column, int n, bool share)
+{
+  plot_axis y = {
+    .low = INFINITY, .high = -INFINITY, .a = PLOT_HEIGHT - PLOT_BOTTOM, .b = PLOT_TOP
+  };
+  for (int i = 0; i < n; i++) {
+    for (int64_t r = 0; r < h->nrow; r++) {
+      double v = gradrt_history_at(h, r, column[i]);
+      if (gradrt_is_finite(v)) {
+        y.low = v < y.low ? v : y.low;
+        y.high = v > y.high ? v : y.high;
+      }
+    }
+  }
+  if (!(y.low <= y.high)) {
+    y.low = 0;
+    y.high = 1;
+  }
+  y.log = !share && y.low > 0 && y.high / y.low > 50;
+  if (y.log) {
+    plot_log_ticks(&y);
+    return y;
+  }
+  double pad = y.high > y.low ? 0 : fabs(y.high) > 0 ? 0.1 * fabs(y.high) : 1;
+  y.low -= pad;
+  y.high += pad;
+  double step = plot_step(y.high - y.low, 5);
+  y.low = step * floor(y.low / step + 1e-9);
+  y.high = step * ceil(y.high / step - 1e-9);
+  plot_ticks(&y, 5, 0);
+  return y;
+}
+
+static plot_axis plot_epochs(const gradrt_history *h)
+{
+  plot_axis x = { .a = PLOT_LEFT, .b = PLOT_WIDTH - PLOT_RIGHT };
+  x.low = gradrt_history_at(h, 0, 0);
+  x.high = gradrt_history_at(h, h->nrow - 1, 0);
+  if (x.high <= x.low) {
+    x.low -= 1;
+    x.high += 1;
+  }
+  plot_ticks(&x, 8, 1);
+  return x;
+}
+
+static void plot_frame(gradrt_writer *w, const plot_axis *x, const plot_axis *y, bool share)
+{
+  for (int i = 0; i < y->ntick; i++) {
+    double at = plot_place(y, y->tick[i]);
+    double shown = fabs(y->tick[i]) < 1e-12 * (y->high - y->low) ? 0 : y->tick[i];
+    gradrt_writer_printf(w, "<line class=\"grid\" x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/>",
+                         PLOT_LEFT, at, PLOT_WIDTH - PLOT_RIGHT, at);
+    gradrt_writer_printf(
+        w, "<text class=\"tick\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.4g%s</text>\n",
+        PLOT_LEFT - 8, at + 4, share ? 100 * shown : shown, share ? " %" : "");
+  }
+  for (int i = 0; i < x->ntick; i++) {
+    double at = plot_place(x, x->tick[i]);
+    gradrt_writer_printf(w, "<line class=\"axis\" x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\"/>",
+                         at, PLOT_HEIGHT - PLOT_BOTTOM, at, PLOT_HEIGHT - PLOT_BOTTOM + 4);
+    gradrt_writer_printf(
+        w, "<text class=\"tick\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.10g</text>\n", at,
+        PLOT_HEIGHT - PLOT_BOTTOM + 18, x->tick[i]);
+  }
+  gradrt_writer_printf(w, "<line class=\"axis\" x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\"/>\n",
+                       PLOT_LEFT, PLOT_HEIGHT - PLOT_BOTTOM, PLOT_WIDTH - PLOT_RIGHT,
+                       PLOT_HEIGHT - PLOT_BOTTOM);
+  gradrt_writer_printf(
+      w, "<text class=\"tick\" x=\"%d\" y=\"%d\" text-anchor=\"middle\">epoch</text>\n",
+      (PLOT_LEFT + PLOT_WIDTH - PLOT_RIGHT) / 2, PLOT_HEIGHT - 6);
+}
+
+static void plot_line(gradrt_writer *w, const gradrt_history *h, int column, const plot_axis *x,
+                      const plot_axis *y, const char *series)
+{
+  int64_t stride = (h->nrow + PLOT_POINTS_MAX - 1) / PLOT_POINTS_MAX;
+  bool down = false;
+  gradrt_writer_printf(w, "<path class=\"line %s\" d=\"", series);
+  for (int64_t r = 0; r < h->nrow; r++) {
+    double v = gradrt_history_at(h, r, column);
+    if (r % stride != 0 && r + 1 < h->nrow) {
+      continue;
+    }
+    if (!gradrt_is_finite(v)) {
+      down = false;
+      continue;
+    }
+    gradrt_writer_printf(w, "%s%.1f %.1f", down ? "L" : "M",
+                         plot_place(x, gradrt_history_at(h, r, 0)), plot_place(y, v));
+    down = true;
+  }
+  gradrt_writer_printf(w, "\"/>\n");
+  for (int64_t r = 0; r < h->nrow && h->nrow <= PLOT_DOTS_MAX; r++) {
+    double v = gradrt_history_at(h, r, column);
+    if (gradrt_is_finite(v)) {
+      gradrt_writer_printf(
+          w,
+          "<circle class=\"dot %s\" cx=\"%.1f\" cy=\"%.1f\" r=\"2.5\"><title>epoch %.0f: %.6g"
+          "</title></circle>\n",
+          series, plot_place(x, gradrt_history_at(h, r, 0)), plot_place(y, v),
+          gradrt_history_at(h, r, 0), v);
+    }
+  }
+}
+
+static void plot_best(gradrt_writer *w, const gradrt_history *h, int column, const plot_axis *x,
+                      const plot_axis *y)
+{
+  int64_t best = gradrt_history_best(h);
+  double v = gradrt_history_at(h, best, column);
+  if (best < 0 || !gradrt_is_finite(v)) {
+    return;
+  }
+  double px = plot_place(x, gradrt_history_at(h, best, 0)), py = plot_place(y, v);
+  gradrt_writer_printf(w, "<line class=\"best\" x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\"/>", px,
+                       PLOT_TOP, px, PLOT_HEIGHT - PLOT_BOTTOM);
+  gradrt_writer_printf(w, "<circle class=\"ring\" cx=\"%.1f\" cy=\"%.1f\" r=\"6\"/>", px, py);
+  gradrt_writer_printf(
+      w, "<text class=\"tick\" x=\"%d\" y=\"18\" text-anchor=\"end\">best: epoch %.0f</text>\n",
+      PLOT_WIDTH - PLOT_RIGHT, gradrt_history_at(h, best, 0));
+}
+
+static void plot_legend(gradrt_writer *w, const char *first, const char *second)
+{
+  const char *name[] = { first, second };
+  int x = PLOT_LEFT;
+  for (int i = 0; i < 2 && name[i]; i++) {
+    gradrt_writer_printf(w, "<line class=\"line %s\" x1=\"%d\" y1=\"14\" x2=\"%d\" y2=\"14\"/>",
+                         i ? "b" : "a", x, x + 26);
+    gradrt_writer_printf(w, "<text class=\"key\" x=\"%d\" y=\"18\">", x + 32);
+    gradrt_report_text(w, name[i]);
+    gradrt_writer_printf(w, "</text>\n");
+    x += 60 + 8 * (int)strlen(name[i]);
+  }
+}
+
+void gradrt_report_chart(gradrt_writer *w, const gradrt_training *r, const char *name, bool share)
+{
+  const gradrt_history *h = &r->history;
+  const char *split = r->monitor >= 0 ? r->s.net->split[r->monitor].name : NULL;
+  char full[2 * GRADRT_NAME_MAX];
+  int column[2], n = 0;
+  snprintf(full, sizeof full, "train_%s", name);
+  column[n++] = gradrt_history_column(h, full);
+  if (split) {
+    snprintf(full, sizeof full, "%s_%s", split, name);
+    column[n++] = gradrt_history_column(h, full);
+  }
+  plot_axis x = plot_epochs(h), y = plot_values(h, column, n, share);
+  gradrt_writer_printf(w, "<figure><svg viewBox=\"0 0 %d %d\" role=\"img\"><title>", PLOT_WIDTH,
+                       PLOT_HEIGHT);
+  gradrt_report_text(w, name);
+  gradrt_writer_printf(w, " over %" PRId64 " epochs</title><desc>from %.4g to %.4g%s</desc>\n",
+                       h->nrow, gradrt_history_at(h, 0, column[n - 1]),
+                       gradrt_history_at(h, h->nrow - 1, column[n - 1]),
+                       y.log ? ", logarithmic scale" : "");
+  plot_frame(w, &x, &y, share);
+  plot_line(w, h, column[0], &x, &y, "a");
+  if (n == 2) {
+    plot_line(w, h, column[1], &x, &y, "b");
+  }
+  plot_best(w, h, column[n - 1], &x, &y);
+  plot_legend(w, "train", split);
+  gradrt_writer_printf(w, "</svg><figcaption>");
+  gradrt_report_text(w, name);
+  gradrt_writer_printf(w, "%s</figcaption></figure>\n", y.log ? " (logarithmic scale)" : "");
+}
+
+/* ---- confusion matrix ---- */
+
+/* Viridis (van der Walt and Smith 2015) by linear interpolation of ten of its colours. */
+static void plot_viridis(double t, int rgb[3])
+{
+  static const int anchor[10][3] = {
+    { 68, 1, 84 }, { 72, 40, 120 }, { 62, 74, 137 }, { 49, 104, 142 }, { 38, 130, 142 },
+    { 31, 158, 137 }, { 53, 183, 121 }, { 110, 206, 88 }, { 181, 222, 43 }, { 253, 231, 37 }
+  };
+  double at = (t < 0 ? 0 : t > 1 ? 1 : t) * 9;
+  int i = at >= 9 ? 8 : (int)at;
+  for (int k = 0; k < 3; k++) {
+    rgb[k] = (int)(anchor[i][k] + (at - i) * (anchor[i + 1][k] - anchor[i][k]) + 0.5);
+  }
+}
+
+static void plot_cell(gradrt_writer *w, int row, int column, int size, int left, int top,
+                      int64_t count, double share, bool number)
+{
+  int rgb[3], x = left + column * size, y = top + row * size;
+  double t = sqrt(share);
+  plot_viridis(t, rgb);
+  if (count == 0) {
+    gradrt_writer_printf(w, "<rect class=\"none\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/>",
+                         x, y, size - 1, size - 1);
+    return;
+  }
+  gradrt_writer_printf(
+      w,
+      "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"#%02x%02x%02x\"><title>true %d, "
+      "predicted %d: %" PRId64 " (%.1f %%)</title></rect>",
+      x, y, size - 1, size - 1, (unsigned)rgb[0], (unsigned)rgb[1], (unsigned)rgb[2], row, column,
+      count, 100 * share);
+  if (number) {
+    gradrt_writer_printf(w, "<text class=\"cell\" x=\"%d\" y=\"%d\" fill=\"%s\">%" PRId64 "</text>",
+                         x + size / 2, y + size / 2 + 4, t > 0.62 ? "#111" : "#fff", count);
+  }
+}
+
+/* Pixels that the longest class name takes. */
+static int plot_name_width(const gradrt_meter *m, int metric, int classes)
+{
+  char name[PLOT_NAME_MAX];
+  size_t longest = 1;
+  for (int c = 0; c < classes; c++) {
+    size_t n = strlen(gradrt_meter_class_name(m, metric, c, name, sizeof name));
+    longest = n > longest ? n : longest;
+  }
+  return 7 * (int)longest;
+}
+
+static void plot_names(gradrt_writer *w, const gradrt_meter *m, int metric, int classes, int size,
+                       int left, int top)
+{
+  char name[PLOT_NAME_MAX];
+  bool turned = plot_name_width(m, metric, classes) > size;
+  for (int c = 0; c < classes; c++) {
+    int middle = c * size + size / 2;
+    gradrt_meter_class_name(m, metric, c, name, sizeof name);
+    gradrt_writer_printf(w, "<text class=\"tick\" x=\"%d\" y=\"%d\" text-anchor=\"end\">", left - 6,
+                         top + middle + 4);
+    gradrt_report_text(w, name);
+    gradrt_writer_printf(
+        w,
+        "</text><text class=\"tick\" transform=\"translate(%d %d) rotate(%d)\" text-anchor=\"%s\">",
+        left + middle + (turned ? 4 : 0), top - 6, turned ? -60 : 0, turned ? "start" : "middle");
+    gradrt_report_text(w, name);
+    gradrt_writer_printf(w, "</text>\n");
+  }
+}
+
+static void plot_mistakes(gradrt_writer *w, const gradrt_meter *m, int metric, const int64_t *table,
+                          int classes)
+{
+  gradrt_mistake worst[10];
+  char name[GRADRT_NAME_MAX];
+  int n = gradrt_worst_mistakes(table, classes, worst, 10);
+  if (n == 0) {
+    return;
+  }
+  gradrt_writer_printf(
+      w, "<table class=\"small\"><caption>Most frequent mistakes</caption><thead><tr><th>true</th>"
+         "<th>predicted</th><th class=\"n\">count</th></tr></thead><tbody>\n");
+  for (int i = 0; i < n; i++) {
+    gradrt_writer_printf(w, "<tr><td>");
+    gradrt_report_text(w, gradrt_meter_class_name(m, metric, worst[i].truth, name, sizeof name));
+    gradrt_writer_printf(w, "</td><td>");
+    gradrt_report_text(w, gradrt_meter_class_name(m, metric, worst[i].guess, name, sizeof name));
+    gradrt_writer_printf(w, "</td><td class=\"n\">%" PRId64 "</td></tr>\n", worst[i].count);
+  }
+  gradrt_writer_printf(w, "</tbody></table>\n");
+}
+
+static void plot_matrix(gradrt_writer *w, const gradrt_meter *m, int metric, const int64_t *table,
+                        int classes)
+{
+  int size = classes <= 12 ? 38 : classes <= PLOT_NUMBERS_MAX ? 28 : 14;
+  int name = plot_name_width(m, metric, classes);
+  int left = 34 + name, top = name > size ? 34 + name : 44, width = left + classes * size + 10,
+      height = top + classes * size + 30;
+  gradrt_writer_printf(
+      w,
+      "<figure><svg class=\"matrix\" style=\"max-width:%dpx\" viewBox=\"0 0 %d %d\" role=\"img\">"
+      "<title>Confusion matrix: rows are true classes, columns predicted ones</title>\n",
+      width, width, height);
+  plot_names(w, m, metric, classes, size, left, top);
+  for (int r = 0; r < classes; r++) {
+    int64_t sum = 0;
+    for (int c = 0; c < classes; c++) {
+      sum += table[r * classes + c];
+    }
+    for (int c = 0; c < classes; c++) {
+      int64_t count = table[r * classes + c];
+      plot_cell(w, r, c, size, left, top, count, sum > 0 ? (double)count / (double)sum : 0,
+                classes <= PLOT_NUMBERS_MAX);
+    }
+    gradrt_writer_put(w, "\n", 1);
+  }
+  gradrt_writer_printf(
+      w,
+      "<text class=\"key\" x=\"%d\" y=\"14\" text-anchor=\"middle\">predicted</text><text "
+      "class=\"key\""
+      " transform=\"translate(16 %d) rotate(-90)\" "
+      "text-anchor=\"middle\">true</text></svg><figcaption>"
+      "Confusion matrix; colour: share of the row (square-root scale)</figcaption></figure>\n",
+      left + classes * size / 2, top + classes * size / 2);
+}
+
+void gradrt_report_confusion(gradrt_writer *w, const gradrt_meter *m, int metric)
+{
+  int classes;
+  const int64_t *table = gradrt_meter_confusion(m, metric, &classes);
+  if (classes <= PLOT_CLASSES_MAX) {
+    plot_matrix(w, m, metric, table, classes);
+  }
+  plot_mistakes(w, m, metric, table, classes);
+}

@@ -1,0 +1,295 @@
+/* What the files behind gradrt_main share: options, session, history, progress, results, report.
+ * Conventions of internal.h hold: a function that can fail returns a GRADRT_ exit code after one
+ * message. Text that came from a spec or a file is printed only through the functions of text.c. */
+#ifndef GRADRT_RUN_H
+#define GRADRT_RUN_H
+
+#include "internal.h"
+
+#include <stdio.h>
+
+enum {
+  GRADRT_PATH_MAX = 4096, GRADRT_NAME_MAX = 128, GRADRT_REQUIRE_MAX = 16, GRADRT_COLUMNS_MAX = 128
+};
+
+/* ---- text.c: small text ---- */
+void gradrt_json_string(FILE *f, const char *s);        /* with quotes; any byte stays valid JSON */
+void gradrt_json_number(FILE *f, double v);             /* %.9g; "nan" "inf" "-inf" as strings */
+const char *gradrt_text_count(char *buf, size_t size, int64_t n);       /* 61706 -> "61,706" */
+/* control characters become '?' */
+const char *gradrt_text_plain(char *buf, size_t size, const char *s);
+/* bytes of the well-formed UTF-8 sequence at s; 0: none */
+int gradrt_text_utf8(const unsigned char *s);
+int gradrt_text_distance(const char *a, const char *b); /* edit distance; 100 for long words */
+/* Nearest of n words, close enough to be what was meant, or NULL. */
+const char *gradrt_text_nearest(const char *word, const char *const *words, int n);
+/* the whole text is a finite number; 97% is 0.97 */
+bool gradrt_text_number(const char *text, double *out);
+/* into GRADRT_PATH_MAX bytes */
+int gradrt_path_join(char *out, const char *dir, const char *name);
+int gradrt_path_make(const char *dir);                  /* creates the folder and those above it */
+bool gradrt_path_is_dir(const char *path);
+bool gradrt_path_exists(const char *path);
+double gradrt_clock(void);                              /* seconds of a monotonic clock */
+/* Name of a class of a label field; the number when it has none. field NULL or unknown: the only
+ * label field with that many classes. */
+const char *gradrt_class_name(const gradrt_net *net, const char *field, int64_t classes,
+                              int64_t cls, char *buf, size_t size);
+
+/* ---- options.c: the command line ---- */
+typedef enum {
+  GRADRT_VERB_TRAIN, GRADRT_VERB_EVAL, GRADRT_VERB_PREDICT, GRADRT_VERB_INFO, GRADRT_VERB_HELP
+} gradrt_verb;
+typedef enum { GRADRT_SHOW_AUTO, GRADRT_SHOW_BAR, GRADRT_SHOW_LOG, GRADRT_SHOW_NONE } gradrt_show;
+typedef enum { GRADRT_WHEN_AUTO, GRADRT_WHEN_ALWAYS, GRADRT_WHEN_NEVER } gradrt_when;
+
+/* A quality gate: `valid.accuracy>=0.97`. */
+typedef struct {
+  const char *text;             /* as written */
+  char name[GRADRT_NAME_MAX];   /* "valid_accuracy": dots as underscores */
+  char op[3];                   /* ">=" "<=" ">" "<" */
+  double bound;
+} gradrt_gate;
+
+typedef struct {
+  const char *program;          /* argv[0] */
+  gradrt_verb verb, topic;      /* topic: what HELP is about; VERB_HELP itself: everything */
+  double epochs, lr;            /* NAN: as in the spec */
+  double seed, steps, save_every;       /* whole numbers; NAN: not given */
+  double threads, top;
+  const char *data, *out, *weights, *split;     /* NULL: not given */
+  const char *resume;           /* "": the run directory; NULL: not given */
+  bool quiet, silent, json, untrained, fast_dev_run, version;
+  gradrt_show progress;
+  gradrt_when color;
+  int ngate;
+  gradrt_gate gate[GRADRT_REQUIRE_MAX];
+  int ninput;
+  char **input;                 /* files of predict: points into argv, reordered */
+} gradrt_options;
+
+int gradrt_options_parse(const gradrt_net *net, int argc, char **argv, gradrt_options *o);
+void gradrt_options_help(const gradrt_net *net, const gradrt_options *o, FILE *f);
+
+/* ---- session.c: one open net ---- */
+typedef struct {
+  const gradrt_net *net;
+  const gradrt_options *options;
+  gradrt_data *data;            /* NULL: nothing loaded */
+  gradrt_pool *pool;
+  void *state, *arena, *worker;
+  uint32_t *ids;                /* batch rounded up to 16 */
+  void *out[3][GRADRT_OUTPUTS_MAX];     /* of train, eval, infer */
+  uint64_t seed;
+  gradrt_torch torch;           /* rng: torch; where the generator stands after initialisation */
+  int64_t params;               /* elements of all parameters */
+  char dir[GRADRT_PATH_MAX];    /* run directory; not created here */
+} gradrt_session;
+
+enum { GRADRT_FN_TRAIN, GRADRT_FN_EVAL, GRADRT_FN_INFER };
+
+/* Allocates, starts the workers and initialises the state from the seed. gradrt_session_close
+ * undoes it, also after a failure. */
+int gradrt_session_open(gradrt_session *s, const gradrt_net *net, const gradrt_options *o);
+void gradrt_session_close(gradrt_session *s);
+/* Loads the named splits (n 0: all). need_fit: feature statistics are computed into the state. */
+int gradrt_session_load(gradrt_session *s, const int *splits, int n, bool need_fit);
+/* Fills a step record for function fn except ids, n and args. */
+void gradrt_session_bind(gradrt_session *s, int fn, const void *const *rows, gradrt_step *step);
+/* Pads ids after n by copies of the last one and runs the step. */
+void gradrt_session_run(gradrt_session *s, int fn, gradrt_step *step);
+/* Evaluates a split in row order; m may be NULL. batches > 0: at most so many. loss: the mean over
+ * samples, or the sum when the spec sums. -1: interrupted by a signal. */
+int gradrt_session_evaluate(gradrt_session *s, int split, gradrt_meter *m, int64_t batches,
+                            double *loss, int64_t *seen);
+int gradrt_split_find(const gradrt_net *net, const char *name);         /* -1: no such split */
+bool gradrt_is_finite(double v);        /* by exponent bits: true whatever the compiler's options */
+/* First tensor with a non-finite element, or NULL. */
+const gradrt_tensor *gradrt_state_nonfinite(const gradrt_net *net, const void *state);
+/* Where weights are: a file as asked, or the result of the run in the folder asked or the run
+ * directory. */
+int gradrt_weights_find(const gradrt_session *s, const char *asked, char *path);
+/* For eval and predict: loads --weights or the run's result; a net without trainable tensors
+ * needs none. path (GRADRT_PATH_MAX bytes): where they came from, for people. */
+int gradrt_session_weights(gradrt_session *s, char *path);
+
+/* ---- metric.c and metric_table.c, beside what internal.h lists ---- */
+typedef struct { double precision, recall, f1; int64_t support; } gradrt_class_score;
+typedef struct { int truth, guess; int64_t count; } gradrt_mistake;
+
+int64_t gradrt_output_elems(const gradrt_output *o);    /* per sample when batched */
+const gradrt_metric *gradrt_meter_metrics(const gradrt_meter *m, int *n);
+int64_t gradrt_meter_seen(const gradrt_meter *m, int metric);   /* predictions counted */
+const char *gradrt_meter_class_name(const gradrt_meter *m, int metric, int cls, char *buf,
+                                    size_t size);
+void gradrt_meter_json_tables(const gradrt_meter *m, FILE *f);  /* ,"confusion":[[..]],"prf":[..] */
+bool gradrt_metric_is_table(const gradrt_metric *metric);
+bool gradrt_metric_is_share(const gradrt_metric *metric);       /* in [0,1], shown in percent */
+/* Scores of each class, then macro average and weighted average: classes + 2. Returns the
+ * accuracy. */
+double gradrt_class_scores(const int64_t *table, int classes, gradrt_class_score *out);
+/* Largest cells off the diagonal, largest first; returns how many. */
+int gradrt_worst_mistakes(const int64_t *table, int classes, gradrt_mistake *out, int max);
+
+/* ---- history.c: one row per epoch, on disk and in memory ---- */
+typedef struct {
+  const gradrt_net *net;
+  int ncolumn;
+  char (*column)[GRADRT_NAME_MAX];      /* "epoch" "step" "lr" "train_loss" .. "best" */
+  const gradrt_metric **of;     /* the metric of a column, or NULL */
+  int nmetric;                  /* those with columns: what the meters of an epoch count */
+  gradrt_metric *metric;
+  int64_t nrow, cap;
+  double *value;                /* row-major, as they read back from the file */
+  char dir[GRADRT_PATH_MAX];
+  FILE *csv, *jsonl, *time;     /* NULL: not written */
+} gradrt_history;
+
+/* Columns of the net: train metrics without tables whose counters fit a checkpoint, then those
+ * of the monitored split (-1: none). */
+int gradrt_history_open(gradrt_history *h, const gradrt_net *net, int monitor);
+/* Reads the rows of epochs <= epochs from an earlier run's metrics.csv; a missing file is no
+ * error. */
+int gradrt_history_load(gradrt_history *h, const char *dir, int64_t epochs);
+/* Starts writing into dir: the rows there are replaced by those in memory, first, atomically. */
+int gradrt_history_create(gradrt_history *h, const char *dir, const char *times_from);
+/* Appends the row (ncolumn values); gradrt_history_sync brings what was appended to the disk. */
+int gradrt_history_append(gradrt_history *h, const double *row, double seconds, double samples);
+int gradrt_history_sync(gradrt_history *h);
+void gradrt_history_close(gradrt_history *h);
+int gradrt_history_column(const gradrt_history *h, const char *name);   /* -1: none */
+double gradrt_history_at(const gradrt_history *h, int64_t row, int column);     /* NAN outside */
+double gradrt_history_last(const gradrt_history *h, const char *name);
+int64_t gradrt_history_best(const gradrt_history *h);   /* row of the last improvement; -1: none */
+/* The split whose loss and metrics are watched after each epoch: best_split, valid or test; -1:
+ * none. */
+int gradrt_monitor_split(const gradrt_net *net);
+/* True when the run in dir was stopped because it stalled: its best weights are its result. */
+bool gradrt_history_stalled(const gradrt_net *net, const char *dir);
+
+/* ---- progress.c: what training shows while it runs ---- */
+typedef struct {
+  const gradrt_session *session;
+  const gradrt_history *history;
+  gradrt_show show;             /* BAR, LOG or NONE: on stderr */
+  bool json;                    /* events on stdout */
+  bool color, unicode, live;    /* live: an unfinished line is on the terminal */
+  bool headed;                  /* the table's header is printed */
+  int64_t epochs, steps_per_epoch, samples;     /* samples of an epoch */
+  double last_shown, last_event, last_step;     /* times; 0: not yet */
+  double step_time, eval_time;  /* running averages in seconds; 0: not known */
+} gradrt_progress;
+
+typedef struct {
+  int64_t epoch, batch, step;   /* epoch from 0; batches done in it; steps done in all */
+  double loss;                  /* of the epoch so far */
+  double share;                 /* accuracy of the epoch so far, or NAN */
+} gradrt_moment;
+
+void gradrt_progress_start(gradrt_progress *p, const gradrt_session *s, const gradrt_history *h,
+                           int64_t epochs, int64_t steps_per_epoch, int64_t samples);
+void gradrt_progress_step(gradrt_progress *p, const gradrt_moment *at);
+void gradrt_progress_epoch(gradrt_progress *p, const double *row, double seconds,
+                           double eval_seconds);
+void gradrt_progress_saved(gradrt_progress *p, const char *path, int64_t epoch);
+void gradrt_progress_break(gradrt_progress *p);         /* ends the live line before other text */
+/* Prints a remark of training's own ("resumed from ..") on stderr, unless --quiet or --silent. */
+void gradrt_progress_remark(gradrt_progress *p, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+bool gradrt_color_wanted(const gradrt_options *o, FILE *stream);
+/* "0.0451", "98.79 %" */
+const char *gradrt_text_value(char *buf, size_t size, double v, bool share);
+
+/* ---- eval.c: results on whole splits ---- */
+typedef struct {
+  int split;
+  int nmetric;
+  gradrt_metric *metric;  /* of the eval block; else those of training with a confusion matrix */
+  gradrt_meter *meter;
+  double loss;                  /* NAN: not run yet */
+  int64_t n;
+} gradrt_score;
+
+enum { GRADRT_SPLIT_AFTER_TRAINING = -1, GRADRT_SPLIT_ANY = -2 };
+
+/* What to evaluate: this split; or every eval block; or, when there is none, the test split,
+ * else the monitored one, else (ANY only) the training split. Nothing is run yet. */
+int gradrt_scores_prepare(const gradrt_net *net, int split, gradrt_score **out, int *nscore);
+int gradrt_scores_run(gradrt_session *s, gradrt_score *score, int n);   /* -1: interrupted */
+/* On standard output: lines and tables, or JSON. weights: where they came from, or NULL. */
+void gradrt_scores_print(const gradrt_session *s, const gradrt_score *score, int n,
+                         const char *weights);
+void gradrt_scores_free(gradrt_score *score, int n);
+/* Refuses a --require whose name nothing of this run has; h may be NULL. */
+int gradrt_gates_verify(const gradrt_options *o, const gradrt_score *score, int n,
+                        const gradrt_net *net, const gradrt_history *h);
+/* GRADRT_QUALITY when a --require is not met by the scores or the history's row. */
+int gradrt_gates_check(const gradrt_options *o, const gradrt_score *score, int n,
+                       const gradrt_net *net, const gradrt_history *h, int64_t row);
+void gradrt_wilson(double share, double n, double *low, double *high);  /* 95 % interval */
+int gradrt_eval_main(const gradrt_net *net, const gradrt_options *o);
+
+/* ---- train.c, epoch.c, predict.c ---- */
+typedef enum {
+  GRADRT_GOING, GRADRT_DONE, GRADRT_STALLED, GRADRT_REACHED, GRADRT_STEPS_DONE, GRADRT_INTERRUPTED
+} gradrt_outcome;
+
+/* One training run in progress. */
+typedef struct {
+  gradrt_session s;
+  const gradrt_train *t;
+  const gradrt_set *set;        /* training rows */
+  gradrt_history history;
+  gradrt_progress progress;
+  gradrt_meter *train_meter, *monitor_meter;    /* monitor_meter NULL: no monitored split */
+  gradrt_position at;  /* what a checkpoint keeps, but for the counters until it is written */
+  int monitor;                  /* split, or -1 */
+  int64_t epochs, steps_per_epoch, last_step, save_every, eval_batches;
+  uint32_t *order;              /* rng: torch: the epoch's permutation */
+  double lr, rate;              /* base; of the step just done */
+  double recent[4];             /* losses of the last steps, newest first */
+  double began, epoch_began, saved_at;  /* saved_at 0: not yet */
+  int64_t saved_step, saved_epoch;      /* at.step, at.epoch of the checkpoint on disk; -1: none */
+  void *best_state;             /* state and position of the best epoch, until they are on disk */
+  gradrt_position best_at;
+  bool best_pending;
+  bool writes;                  /* false: --fast-dev-run leaves no files */
+  char last[GRADRT_PATH_MAX], best[GRADRT_PATH_MAX];
+  char best_before[GRADRT_PATH_MAX];    /* the best weights of the run that is resumed */
+  gradrt_outcome outcome;
+} gradrt_training;
+
+/* Brings the run to disk: best weights, rows, then last.safetensors; GRADRT_NONFINITE when a tensor
+ * is not finite. Whatever of this a crash loses, a resume computes again to the same bits. */
+int gradrt_training_commit(gradrt_training *r);
+/* Steps from the position to the end of the epoch, then validation, row and checkpoint; or stops
+ * before. */
+int gradrt_training_epoch(gradrt_training *r);
+/* Asks the spec's stop conditions about the last row; sets the outcome. */
+int gradrt_training_check_stops(gradrt_training *r);
+int gradrt_train_main(const gradrt_net *net, const gradrt_options *o);
+int gradrt_predict_main(const gradrt_net *net, const gradrt_options *o);
+int gradrt_interrupted(void);           /* the exit code of the signal that came, or 0 */
+
+/* ---- gradcheck.c ---- */
+/* the program keeps gradients instead of training */
+bool gradrt_gradcheck_wanted(const gradrt_net *net);
+int gradrt_gradcheck_main(const gradrt_net *net, const gradrt_options *o);
+
+/* ---- report.c and report_plot.c ---- */
+typedef struct {
+  const gradrt_training *training;
+  const gradrt_score *score;
+  int nscore;
+  int64_t final_row;            /* of the history, whose weights were evaluated; -1: none */
+  const char *status;           /* "finished", "stopped early: .." */
+} gradrt_report;
+
+int gradrt_report_write(const gradrt_report *r, const char *path);
+/* escaped for HTML and attributes */
+void gradrt_report_text(gradrt_writer *w, const char *s);
+/* One chart of <split>_<name> over the epochs, of training and of the monitored split. */
+void gradrt_report_chart(gradrt_writer *w, const gradrt_training *r, const char *name, bool share);
+void gradrt_report_confusion(gradrt_writer *w, const gradrt_meter *m, int metric);
+
+#endif

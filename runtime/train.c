@@ -1,0 +1,515 @@
+/* The command `train`: opens the run, starts it or resumes it exactly, drives the epochs, and
+ * ends with results, report and gates. Holds the runtime's only mutable global: the number of
+ * the signal that came, set by the handler and by nothing else. */
+#include "run.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { TRAIN_SPLITS_MAX = 64, TRAIN_DEV_BATCHES = 5 };
+
+/* ---- signals ---- */
+
+static volatile sig_atomic_t train_signal;
+
+static void train_on_signal(int number)
+{
+  train_signal = number;
+}
+
+int gradrt_interrupted(void)
+{
+  return train_signal ? 128 + (int)train_signal : 0;
+}
+
+/* The first signal asks for a stop after the step; the handler is gone then, and a second one
+ * kills. */
+static void train_catch_signals(struct sigaction old[2])
+{
+  struct sigaction catch = { .sa_handler = train_on_signal,
+                             .sa_flags = SA_RESTART | (int)SA_RESETHAND };
+  sigemptyset(&catch.sa_mask);
+  train_signal = 0;
+  sigaction(SIGINT, &catch, &old[0]);
+  sigaction(SIGTERM, &catch, &old[1]);
+  for (int i = 0; i < 2; i++) { /* started with a signal ignored (nohup): keep ignoring it */
+    if (old[i].sa_handler == SIG_IGN) {
+      sigaction(i ? SIGTERM : SIGINT, &old[i], NULL);
+    }
+  }
+}
+
+static void train_release_signals(const struct sigaction old[2])
+{
+  sigaction(SIGINT, &old[0], NULL);
+  sigaction(SIGTERM, &old[1], NULL);
+  train_signal = 0;
+}
+
+/* ---- opening ---- */
+
+static int train_splits(const gradrt_training *r, const gradrt_score *score, int n, int *out)
+{
+  int count = 0;
+  out[count++] = r->t->train_split;
+  if (r->monitor >= 0) {
+    out[count++] = r->monitor;
+  }
+  for (int i = 0; i < r->t->nstop && count < TRAIN_SPLITS_MAX; i++) {
+    if (r->t->stop[i].split >= 0) {
+      out[count++] = r->t->stop[i].split;
+    }
+  }
+  for (int i = 0; i < n && count < TRAIN_SPLITS_MAX; i++) {
+    out[count++] = score[i].split;
+  }
+  return count;
+}
+
+static int train_limits(gradrt_training *r)
+{
+  const gradrt_options *o = r->s.options;
+  int64_t batch = r->s.net->batch;
+  r->set = gradrt_data_set(r->s.data, r->t->train_split);
+  if (!r->set || r->set->n < 1) {
+    return gradrt_error(GRADRT_DATA, "the training split has no samples");
+  }
+  r->steps_per_epoch = (r->set->n + batch - 1) / batch;
+  r->epochs = (int64_t)ceil(!isnan(o->epochs) ? o->epochs : r->t->epochs);
+  r->saved_step = -1;
+  r->lr = !isnan(o->lr) ? o->lr : r->t->lr;
+  r->last_step = !isnan(o->steps) ? (int64_t)o->steps : INT64_MAX;
+  r->save_every = !isnan(o->save_every) ? (int64_t)o->save_every : 0;
+  r->writes = !o->fast_dev_run;
+  if (o->fast_dev_run) {
+    r->epochs = 1;
+    r->eval_batches = TRAIN_DEV_BATCHES;
+    r->steps_per_epoch =
+        r->steps_per_epoch < TRAIN_DEV_BATCHES ? r->steps_per_epoch : TRAIN_DEV_BATCHES;
+  }
+  r->best_state = gradrt_alloc(r->s.net->state_bytes);
+  if (!r->best_state) {
+    return gradrt_error(GRADRT_LIMIT, "out of memory for a copy of the best weights");
+  }
+  if (r->t->torch_rng && r->t->shuffle) {
+    r->order = gradrt_alloc((size_t)r->set->n * sizeof *r->order);
+    if (!r->order) {
+      return gradrt_error(GRADRT_LIMIT, "out of memory for the order of %" PRId64 " samples",
+                          r->set->n);
+    }
+  }
+  return GRADRT_OK;
+}
+
+static int train_meters(gradrt_training *r)
+{
+  const gradrt_net *net = r->s.net;
+  int code = gradrt_history_open(&r->history, net, r->monitor);
+  if (code != GRADRT_OK) {
+    return code;
+  }
+  const gradrt_history *h = &r->history;
+  r->train_meter = gradrt_meter_new(net, h->metric, h->nmetric, &net->train);
+  r->monitor_meter =
+      r->monitor >= 0 ? gradrt_meter_new(net, h->metric, h->nmetric, &net->eval) : NULL;
+  bool ok = r->train_meter && (r->monitor < 0 || r->monitor_meter);
+  return ok ? GRADRT_OK : gradrt_error(GRADRT_LIMIT, "out of memory for the metrics");
+}
+
+static void train_close(gradrt_training *r)
+{
+  gradrt_meter_free(r->train_meter);
+  gradrt_meter_free(r->monitor_meter);
+  gradrt_history_close(&r->history);
+  gradrt_free(r->order);
+  gradrt_free(r->best_state);
+  gradrt_session_close(&r->s);
+}
+
+/* ---- starting and resuming ---- */
+
+static int train_paths(gradrt_training *r)
+{
+  int code = gradrt_path_join(r->last, r->s.dir, "last.safetensors");
+  return code == GRADRT_OK ? gradrt_path_join(r->best, r->s.dir, "best.safetensors") : code;
+}
+
+/* The folder of a file, or the folder itself, into dir. */
+static void train_folder_of(const char *place, char *dir)
+{
+  snprintf(dir, GRADRT_PATH_MAX, "%s", place);
+  if (gradrt_path_is_dir(place)) {
+    return;
+  }
+  char *slash = strrchr(dir, '/');
+  if (!slash) {
+    strcpy(dir, ".");
+  } else {
+    slash[slash == dir ? 1 : 0] = 0;
+  }
+}
+
+/* Reads the checkpoint asked for; a folder offers its newest one, then the one before. */
+static int train_read_checkpoint(gradrt_training *r, const char *place, const char *folder,
+                                 char *used)
+{
+  static const char *const names[] = { "last.safetensors", "last.safetensors.prev" };
+  if (!gradrt_path_is_dir(place) && gradrt_path_exists(place)) {
+    snprintf(used, GRADRT_PATH_MAX, "%s", place);
+    return gradrt_checkpoint_read(r->s.net, used, r->s.state, &r->at);
+  }
+  int code = GRADRT_OK;
+  bool any = false;
+  for (int i = 0; i < 2; i++) {
+    int joined = gradrt_path_join(used, folder, names[i]);
+    if (joined != GRADRT_OK || !gradrt_path_exists(used)) {
+      continue;
+    }
+    if (any) {
+      gradrt_note("trying the checkpoint before it: %s", used);
+    }
+    any = true;
+    code = gradrt_checkpoint_read(r->s.net, used, r->s.state, &r->at);
+    if (code == GRADRT_OK) {
+      return GRADRT_OK;
+    }
+  }
+  if (!any) {
+    code = gradrt_error(GRADRT_CHECKPOINT, "there is no checkpoint in %s to resume from", folder);
+    gradrt_note("start a run without --resume");
+  }
+  return code;
+}
+
+static int train_accept_checkpoint(gradrt_training *r, const char *used)
+{
+  const gradrt_options *o = r->s.options;
+  const char *theirs = r->at.data_fingerprint, *ours = gradrt_data_fingerprint(r->s.data);
+  if (theirs && *theirs && strcmp(theirs, ours) != 0) {
+    int code = gradrt_error(GRADRT_CHECKPOINT, "%s was trained on other data (%s, here %s)", used,
+                            theirs, ours);
+    gradrt_note("the files changed, or --data names another folder; --weights starts a new run "
+                "from these weights");
+    return code;
+  }
+  if (!isnan(o->seed) && (uint64_t)o->seed != r->at.seed) {
+    return gradrt_error(GRADRT_USAGE,
+                        "%s was made with seed %" PRIu64 "; --resume cannot change it", used,
+                        r->at.seed);
+  }
+  if (r->at.epoch < 0 || r->at.step < 0 || r->at.batch_in_epoch < 0 ||
+      r->at.batch_in_epoch > r->steps_per_epoch) {
+    return gradrt_error(GRADRT_CHECKPOINT, "%s holds a position that this run cannot have", used);
+  }
+  r->s.seed = r->at.seed;
+  r->s.torch = r->at.torch;
+  r->at.data_fingerprint = ours;
+  gradrt_meter_restore(r->train_meter, r->at.counters);
+  return GRADRT_OK;
+}
+
+static int train_resume(gradrt_training *r)
+{
+  const gradrt_options *o = r->s.options;
+  char folder[GRADRT_PATH_MAX], used[GRADRT_PATH_MAX] = "";
+  const char *place = *o->resume ? o->resume : r->s.dir;
+  if (*o->resume && !gradrt_path_exists(place)) {
+    return gradrt_error(GRADRT_CHECKPOINT, "there is nothing at %s to resume from", place);
+  }
+  if (*o->resume) {
+    train_folder_of(place, folder);
+  } else {
+    strcpy(folder, r->s.dir);
+  }
+  int code = train_read_checkpoint(r, place, folder, used);
+  code = code == GRADRT_OK ? train_accept_checkpoint(r, used) : code;
+  if (code != GRADRT_OK) {
+    return code;
+  }
+  if (!o->out) {
+    strcpy(r->s.dir, folder);
+  }
+  code = train_paths(r);
+  r->saved_step = strcmp(used, r->last) == 0 ? r->at.step : -1;
+  r->saved_epoch = r->at.epoch;
+  code = code == GRADRT_OK ? gradrt_path_join(r->best_before, folder, "best.safetensors") : code;
+  code = code == GRADRT_OK ? gradrt_path_make(r->s.dir) : code;
+  code = code == GRADRT_OK ? gradrt_history_load(&r->history, folder, r->at.epoch) : code;
+  return code == GRADRT_OK ? gradrt_history_create(&r->history, r->s.dir, folder) : code;
+}
+
+static int train_start(gradrt_training *r)
+{
+  const gradrt_options *o = r->s.options;
+  r->at.seed = r->s.seed;
+  r->at.best = NAN;
+  r->at.torch = r->s.torch;
+  r->at.data_fingerprint = gradrt_data_fingerprint(r->s.data);
+  int code = train_paths(r);
+  if (code == GRADRT_OK && o->weights) {
+    char path[GRADRT_PATH_MAX];
+    code = gradrt_weights_find(&r->s, o->weights, path);
+    code = code == GRADRT_OK ? gradrt_weights_read(r->s.net, path, r->s.state) : code;
+  }
+  if (code != GRADRT_OK || !r->writes) {
+    return code;
+  }
+  code = gradrt_path_make(r->s.dir);
+  return code == GRADRT_OK ? gradrt_history_create(&r->history, r->s.dir, NULL) : code;
+}
+
+/* ---- the end ---- */
+
+static const char *train_status(const gradrt_training *r)
+{
+  switch (r->outcome) {
+  case GRADRT_STALLED:
+    return "stopped early: no improvement, best weights restored";
+  case GRADRT_REACHED:
+    return "stopped: the goal of the spec is reached";
+  case GRADRT_STEPS_DONE:
+    return "stopped after the steps asked for";
+  case GRADRT_INTERRUPTED:
+    return "interrupted";
+  case GRADRT_GOING: case GRADRT_DONE:
+    break;
+  }
+  return "finished";
+}
+
+static void train_print_row(const gradrt_training *r, int64_t row, bool best)
+{
+  const gradrt_history *h = &r->history;
+  const gradrt_net *net = r->s.net;
+  const char *prefix = r->monitor >= 0 ? net->split[r->monitor].name : "train";
+  char text[40], count[32];
+  printf("%s epoch %.0f:", best ? "best" : "last", gradrt_history_at(h, row, 0));
+  int64_t n = r->monitor >= 0 ? gradrt_data_set(r->s.data, r->monitor)->n : r->set->n;
+  double share = NAN;
+  const char *comma = "";
+  for (int c = 3; c + 1 < h->ncolumn; c++) {
+    if (strncmp(h->column[c], prefix, strlen(prefix)) != 0) {
+      continue;
+    }
+    bool is_share = h->of[c] && gradrt_metric_is_share(h->of[c]);
+    double v = gradrt_history_at(h, row, c);
+    printf("%s %s %s", comma, h->column[c], gradrt_text_value(text, sizeof text, v, is_share));
+    share = is_share && isnan(share) ? v : share;
+    comma = ",";
+  }
+  if (!isnan(share)) {
+    double low, high;
+    gradrt_wilson(share, (double)n, &low, &high);
+    printf("   (95 %% interval %.2f - %.2f, n = %s)", 100 * low, 100 * high,
+           gradrt_text_count(count, sizeof count, n));
+  }
+  putchar('\n');
+}
+
+static void train_print_text(const gradrt_training *r, int64_t final_row)
+{
+  const gradrt_options *o = r->s.options;
+  int64_t best = gradrt_history_best(&r->history);
+  if (o->silent) {
+    return;
+  }
+  if (r->outcome != GRADRT_DONE && !o->quiet) {
+    printf("%s\n", train_status(r));
+  }
+  if (r->history.nrow > 0) {
+    train_print_row(r, best >= 0 ? best : final_row, best >= 0);
+  }
+  if (r->writes && !o->quiet) {
+    char dir[GRADRT_PATH_MAX];
+    printf("wrote  %s/report.html  last.safetensors%s  metrics.csv\n",
+           gradrt_text_plain(dir, sizeof dir, r->s.dir), best >= 0 ? "  best.safetensors" : "");
+    const char *out = o->out ? " --weights " : "";
+    printf("next   %s eval%s%s      %s predict FILE%s%s\n", o->program, out, o->out ? dir : "",
+           o->program, out, o->out ? dir : "");
+  }
+}
+
+static void train_print_json(const gradrt_training *r, int64_t final_row, int code)
+{
+  const gradrt_history *h = &r->history;
+  static const char *const status[] = { "ok", "ok", "stalled", "reached", "steps", "interrupted" };
+  printf("{\"v\":1,\"event\":\"run_end\",\"status\":\"%s\",\"exit\":%d,\"epochs\":%" PRId64
+         ",\"steps\":%" PRId64,
+         code == GRADRT_OK || code == GRADRT_QUALITY || code >= 128 ? status[r->outcome] : "failed",
+         code, r->at.epoch, r->at.step);
+  int64_t best = gradrt_history_best(h);
+  if (best >= 0) {
+    printf(",\"best_epoch\":%.0f", gradrt_history_at(h, best, 0));
+  }
+  for (int c = 3; c + 1 < h->ncolumn && h->nrow > 0; c++) {
+    printf(",\"%s\":", h->column[c]);
+    gradrt_json_number(stdout, gradrt_history_at(h, final_row, c));
+  }
+  printf(",\"time_s\":%.3f}\n", gradrt_clock() - r->began);
+  fflush(stdout);
+}
+
+static int train_interrupted(gradrt_training *r)
+{
+  const gradrt_options *o = r->s.options;
+  int code = gradrt_interrupted(), saved = gradrt_training_commit(r);
+  gradrt_progress_break(&r->progress);
+  if (saved != GRADRT_OK) {
+    return saved;
+  }
+  if (r->writes && !o->silent) {
+    char dir[GRADRT_PATH_MAX];
+    gradrt_text_plain(dir, sizeof dir, r->s.dir);
+    fprintf(stderr, "stopped by %s after step %" PRId64 "; saved %s/last.safetensors\n",
+            code == GRADRT_SIGINT ? "SIGINT" : "SIGTERM", r->at.step, dir);
+    fprintf(stderr, "resume with: %s train --resume %s\n", o->program, dir);
+  }
+  if (o->json) {
+    train_print_json(r, r->history.nrow - 1, code);
+  }
+  return code;
+}
+
+/* Restores the best weights after an early stop; returns the row whose weights are in the state. */
+static int train_final_weights(gradrt_training *r, int64_t *row)
+{
+  int64_t best = gradrt_history_best(&r->history);
+  const char *file = gradrt_path_exists(r->best) ? r->best : r->best_before;
+  *row = r->history.nrow - 1;
+  if (r->outcome != GRADRT_STALLED || !r->writes || best < 0) {
+    return GRADRT_OK;
+  }
+  *row = best;
+  return gradrt_weights_read(r->s.net, file, r->s.state);
+}
+
+static int train_finish(gradrt_training *r, gradrt_score *score, int nscore)
+{
+  const gradrt_options *o = r->s.options;
+  int64_t row;
+  int code = gradrt_training_commit(r);
+  code = code == GRADRT_OK ? train_final_weights(r, &row) : code;
+  if (code == GRADRT_OK && r->writes) {
+    code = gradrt_scores_run(&r->s, score, nscore);
+  }
+  gradrt_progress_break(&r->progress);
+  if (code != GRADRT_OK) {
+    return code == -1 ? train_interrupted(r) : code;
+  }
+  if (r->writes) {
+    gradrt_report report = { .training = r, .score = score, .nscore = nscore, .final_row = row,
+                             .status = train_status(r) };
+    char path[GRADRT_PATH_MAX];
+    code = gradrt_path_join(path, r->s.dir, "report.html");
+    code = code == GRADRT_OK ? gradrt_report_write(&report, path) : code;
+  }
+  if (code != GRADRT_OK) {
+    return code;
+  }
+  if (!o->json) {
+    train_print_text(r, row);
+  }
+  if (r->writes) {
+    gradrt_scores_print(&r->s, score, nscore, row == r->history.nrow - 1 ? r->last : r->best);
+    code = gradrt_gates_check(o, score, nscore, r->s.net, &r->history, row);
+  } else if (!o->silent && !o->json) {
+    printf("fast-dev-run: %" PRId64 " steps and the validation ran; nothing was written\n",
+           r->at.step);
+  }
+  if (o->json) {
+    train_print_json(r, row, code);
+  }
+  return code;
+}
+
+/* ---- the command ---- */
+
+static int train_loop(gradrt_training *r)
+{
+  int code = r->at.batch_in_epoch == 0 ? gradrt_training_check_stops(r) : GRADRT_OK;
+  while (code == GRADRT_OK && r->outcome == GRADRT_GOING && r->at.epoch < r->epochs) {
+    code = gradrt_training_epoch(r);
+  }
+  if (code == -1) {
+    r->outcome = GRADRT_INTERRUPTED;
+    code = GRADRT_OK;
+  }
+  if (code == GRADRT_OK && r->outcome == GRADRT_GOING) {
+    r->outcome = GRADRT_DONE;
+  }
+  return code;
+}
+
+static int train_prepare(gradrt_training *r, const gradrt_score *score, int nscore)
+{
+  const gradrt_options *o = r->s.options;
+  int splits[TRAIN_SPLITS_MAX + 2];
+  int code = train_meters(r);
+  code = code == GRADRT_OK ? gradrt_gates_verify(o, score, nscore, r->s.net, &r->history) : code;
+  if (code == GRADRT_OK) {
+    code = gradrt_session_load(&r->s, splits, train_splits(r, score, nscore, splits), true);
+  }
+  code = code == GRADRT_OK ? train_limits(r) : code;
+  if (code != GRADRT_OK) {
+    return code;
+  }
+  code = o->resume ? train_resume(r) : train_start(r);
+  if (code != GRADRT_OK) {
+    return code;
+  }
+  gradrt_progress_start(&r->progress, &r->s, &r->history, r->epochs, r->steps_per_epoch, r->set->n);
+  if (o->resume) {
+    gradrt_progress_remark(&r->progress, "resumed: epoch %" PRId64 ", %" PRId64 " steps are done",
+                           r->at.epoch + 1, r->at.step);
+  }
+  return GRADRT_OK;
+}
+
+static int train_run(gradrt_training *r, gradrt_score *score, int nscore)
+{
+  int code = train_prepare(r, score, nscore);
+  if (code != GRADRT_OK) {
+    return code;
+  }
+  struct sigaction old[2];
+  train_catch_signals(old);
+  r->began = r->saved_at = gradrt_clock();
+  code = train_loop(r);
+  if (code == GRADRT_OK) {
+    code = r->outcome == GRADRT_INTERRUPTED ? train_interrupted(r) : train_finish(r, score, nscore);
+  } else if (r->s.options->json) {
+    train_print_json(r, r->history.nrow - 1, code);
+  }
+  train_release_signals(old);
+  return code;
+}
+
+int gradrt_train_main(const gradrt_net *net, const gradrt_options *o)
+{
+  if (!net->training || !net->train.fn) {
+    return gradrt_error(GRADRT_USAGE, "%s has no train block: there is nothing to train",
+                        net->name);
+  }
+  if (o->resume && (o->weights || o->fast_dev_run)) {
+    return gradrt_error(GRADRT_USAGE, "--resume and %s exclude each other",
+                        o->weights ? "--weights" : "--fast-dev-run");
+  }
+  gradrt_training *r = gradrt_alloc(sizeof *r);
+  if (!r) {
+    return gradrt_error(GRADRT_LIMIT, "out of memory");
+  }
+  r->t = net->training;
+  r->monitor = gradrt_monitor_split(net);
+  gradrt_score *score = NULL;
+  int nscore = 0;
+  int code = gradrt_scores_prepare(net, GRADRT_SPLIT_AFTER_TRAINING, &score, &nscore);
+  code = code == GRADRT_OK ? gradrt_session_open(&r->s, net, o) : code;
+  code = code == GRADRT_OK ? train_run(r, score, nscore) : code;
+  train_close(r);
+  gradrt_scores_free(score, nscore);
+  gradrt_free(r);
+  return code;
+}

@@ -1,0 +1,56 @@
+/* Specs that the syntax tests share: each parses without a message. */
+#ifndef GRADC_TESTS_UNIT_SYNTAX_SPECS_H
+#define GRADC_TESTS_UNIT_SYNTAX_SPECS_H
+
+static const char spec_lenet[] =
+  "# LeNet on MNIST\n"
+  "net 1;\n"
+  "param classes = 10;  # digits\n"
+  "const T = 64K;\n"
+  "data mnist {\n"
+  "  train: idx(\"data/train-images\", \"data/train-labels\");\n"
+  "  test: digits(samples=500);\n"
+  "  split: valid = 5000 of train, probe = 10%;  # both\n"
+  "  field x: u8[28,28] as f32[1,28,28] -> div(255) -> standardize(mean=0.13, std=0.3);\n"
+  "  field y: u8 as label(classes, names=\"a,b,c\");\n"
+  "  /* over\n     two lines */\n"
+  "  field w: f32[8] from \"longitude..median_income\" -> standardize(fit=train);\n"
+  "}\n"
+  "model lenet(x: f32[1,28,28], z) -> logits: f32[classes] {\n"
+  "  c1 = x -> conv(6, 5, pad=[2,2,1,1]) -> relu as r1 -> maxpool(2);\n"
+  "  c2 = c1 -> conv(16, 5) -> relu -> maxpool(2) -> flatten -> dense(120) -> relu -> dense(84) -> relu -> dense(10);\n"
+  "  (a, b) = c2 -> lstm(4, carry=true,) as r;\n"
+  "  data = (a -> relu) * -(2 + b) ** -3 ** 2 - (1 - (2 - 3)) / (4 / 5) % 6;\n"
+  "  logits = c2 + data -> dense(classes, weight=[[.2,-1],[0,3]], bias=[1,2], train=false, pad=same);\n"
+  "  return logits;\n"
+  "}\n"
+  "train lenet on mnist {\n"
+  "  loss: softmax_xent(logits, y) -> sum; optimizer: sgd(lr=0.1, momentum=0.9);\n"
+  "  schedule: lr = warmup(from=0.005) for 1 epochs then cosine(to=1e-4);\n"
+  "  epochs: 12; batch: 64; seed: 1; clip: norm(5);\n"
+  "  metrics: accuracy(logits, y), topk(logits, y, k=5); freeze: \"c1.*\", \"c2.*\";\n"
+  "  stop when stalled(valid.loss, 4 epochs) or not valid.accuracy < 99.3%;\n"
+  "  rng: torch; real: f64;\n"
+  "}\n"
+  "eval lenet on mnist.test { report accuracy(logits, y), confusion(logits, y); }\n"
+  "infer lenet { output: softmax(logits) as prob, logits -> relu as q, (logits -> relu) as r; }\n"
+  "build { threads: 2; cpu: \"x86-64-v3\"; numerics: fast; memory: 32MB; }\n"
+  "# the end\n";
+
+static const char spec_small[] =
+  "net 1;\n"
+  "param lr = 1e-3; param path = \"q\\n\\t\\\\\\\"\\x07\\xFF\xC3\xA9\";\n"
+  "data d { train: line(noise=0.1); field x: f32[2]; field y: f32[1]; }\n"
+  "model m(x: f32[2]) -> (a: f32[1], b: f32) { return x -> dense(1), (x); }\n"
+  "model n(x: f32[2]) -> f32[1] { y = x -> f(1..3, 4 steps, a.b.c(2), (1 -> g)); return y; }\n"
+  "train m on d { loss: mse(a, y); optimizer: sgd; schedule: lr = constant for 100 steps then exp(rate=0.95); }\n";
+
+static const char spec_words[] =
+  "net 1; model data(train: f32[1]) -> eval: f32[1] {\n"
+  "  field = train -> split -> report(output=stop, schedule=of) as steps;\n"
+  "  model = epochs + from * infer.build; loss = metrics; batch = block(seq, token, group);\n"
+  "  return model; }\n"
+  "train data on train { build: 1; of: 2; train: from; epochs: steps; }\n"
+  "infer output { output: output as output; }\n";
+
+#endif
