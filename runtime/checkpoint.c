@@ -85,9 +85,8 @@ static void checkpoint_meta_int(checkpoint_text *t, int key, int64_t v)
 
 static void checkpoint_meta_real(checkpoint_text *t, int key, double v)
 {
-  char text[64];
-  snprintf(text, sizeof text, "%a", v);
-  checkpoint_meta(t, key, text);
+  char text[CHECKPOINT_REAL_TEXT];
+  checkpoint_meta(t, key, gradrt_checkpoint_real_text(text, v));
 }
 
 /* mt19937: its words, then the position and the kept normal draw. */

@@ -7,7 +7,7 @@
 
 enum {
   CHECKPOINT_HEADER_MAX = 100000000, CHECKPOINT_DIGITS = 8, CHECKPOINT_CHUNK = 8192,
-  CHECKPOINT_COUNTERS = 64, CHECKPOINT_TORCH_WORDS = 624, CHECKPOINT_REAL_TEXT = 32
+  CHECKPOINT_COUNTER_MAX = 64, CHECKPOINT_TORCH_WORDS = 624, CHECKPOINT_REAL_TEXT = 32
 };
 
 #define CHECKPOINT_FORMAT_TEXT "1"      /* value of gradc.format that this program writes and reads */
@@ -31,8 +31,6 @@ const char *gradrt_checkpoint_key(int i);
 size_t gradrt_checkpoint_real(const gradrt_net *net);   /* bytes of a real */
 /* PyTorch keeps this counter of batch norm as an I64 scalar, the state as a real. */
 bool gradrt_checkpoint_is_counter(const gradrt_tensor *t);
-/* v as C's %a writes it, in the same form whatever the locale and library: "0x1.8p+0", "nan", "-inf". */
-const char *gradrt_checkpoint_real_text(char text[CHECKPOINT_REAL_TEXT], double v);
 
 /* ---- safetensors.c: the header of a file, checked ---- */
 
@@ -83,5 +81,12 @@ void gradrt_safetensors_free(gradrt_safetensors *h);
 const char *gradrt_safetensors_value(const gradrt_safetensors *h, const char *key); /* NULL: absent */
 const char *gradrt_safetensors_dtype_name(gradrt_safetensors_dtype d);
 int64_t gradrt_safetensors_dtype_size(gradrt_safetensors_dtype d);
+
+/* ---- checkpoint_position.c ---- */
+
+/* v as C's %a writes it, in the same form whatever the locale and library: "0x1.8p+0", "nan", "-inf". */
+const char *gradrt_checkpoint_real_text(char text[CHECKPOINT_REAL_TEXT], double v);
+/* From the values of the metadata in the order of CHECKPOINT_KEYS; p is undefined after a refusal. */
+bool gradrt_checkpoint_position(const char *const *value, gradrt_position *p, gradrt_refusal *why);
 
 #endif

@@ -174,12 +174,12 @@ static int epoch_nonfinite(gradrt_training *r, double loss, int64_t n)
 static void epoch_args(gradrt_training *r, gradrt_step *step)
 {
   const gradrt_train *t = r->t;
-  double count = (double)r->at.step + 1;
+  int64_t count = r->at.step + 1;
   r->rate = gradrt_schedule_lr(t, r->lr, r->at.step, r->steps_per_epoch, (double)r->epochs);
   step->args[GRADRT_ARG_LR] = r->rate;
   step->args[GRADRT_ARG_STEP] = (double)r->at.step;
-  step->args[GRADRT_ARG_BC1] = 1 - pow(t->beta1, count);
-  step->args[GRADRT_ARG_BC2] = 1 - pow(t->beta2, count);
+  step->args[GRADRT_ARG_BC1] = 1 - gradrt_power(t->beta1, count);
+  step->args[GRADRT_ARG_BC2] = 1 - gradrt_power(t->beta2, count);
   step->args[GRADRT_ARG_SEED_LO] = (double)(r->s.seed & 0xFFFFFFFFu);
   step->args[GRADRT_ARG_SEED_HI] = (double)(r->s.seed >> 32);
   step->args[GRADRT_ARG_EPOCH] = (double)r->at.epoch;

@@ -131,6 +131,10 @@ double gradrt_class_scores(const int64_t *table, int classes, gradrt_class_score
 /* Largest cells off the diagonal, largest first; returns how many. */
 int gradrt_worst_mistakes(const int64_t *table, int classes, gradrt_mistake *out, int max);
 
+/* ---- schedule.c ---- */
+/* base^n for n >= 0 by squaring: the same bits on every machine, which pow does not promise. */
+double gradrt_power(double base, int64_t n);
+
 /* ---- history.c: one row per epoch, on disk and in memory ---- */
 typedef struct {
   const gradrt_net *net;

@@ -5,7 +5,7 @@
  * step, exp and cosine move once an epoch, as a scheduler stepped after each epoch does; warmup
  * and linear move every step. A cosine whose span is written in steps moves every step. Each
  * piece starts from the base rate again; the last one goes on to the end of training. */
-#include "internal.h"
+#include "run.h"
 
 #include <math.h>
 #include <string.h>
@@ -27,13 +27,47 @@ static double schedule_prop(const gradrt_piece *p, const char *name, double othe
   return otherwise;
 }
 
-static double schedule_cosine(double base, double to, double at, double length)
+double gradrt_power(double base, int64_t n)
+{
+  double result = 1;
+  for (; n > 0; n >>= 1) {
+    result = n & 1 ? result * base : result;
+    base = base * base;
+  }
+  return result;
+}
+
+/* Sum of a series t0 - t0 y^2/(k(k+1)) + ..: the cosine for (1, 1), the sine for (y, 2); |y| <
+ * 0.8. */
+static double schedule_series(double first, int k, double y)
+{
+  double term = first, sum = first;
+  for (; k < 22; k += 2) {
+    term = -term * y * y / (k * (k + 1));
+    sum += term;
+  }
+  return sum;
+}
+
+/* cos(pi x) for x >= 0, by plain arithmetic: libm's cosine differs between machines in the last
+ * bit. */
+static double schedule_cos_pi(double x)
 {
   const double pi = 3.14159265358979323846;
+  x -= 2 * floor(x / 2);
+  x = x > 1 ? 2 - x : x;
+  double sign = x > 0.5 ? -1 : 1;
+  x = x > 0.5 ? 1 - x : x;
+  return sign * (x <= 0.25 ? schedule_series(1, 1, pi * x)
+                           : schedule_series(pi * (0.5 - x), 2, pi * (0.5 - x)));
+}
+
+static double schedule_cosine(double base, double to, double at, double length)
+{
   if (length <= 0) {
     return to;
   }
-  return to + (base - to) * (1 + cos(pi * at / length)) / 2;
+  return to + (base - to) * (1 + schedule_cos_pi(at / length)) / 2;
 }
 
 static double schedule_line(double from, double to, double at, double length)
@@ -46,10 +80,11 @@ static double schedule_piece(const gradrt_piece *p, double base, const schedule_
 {
   if (strcmp(p->kind, "step") == 0) {
     double every = schedule_prop(p, "every", 1);
-    return base * pow(schedule_prop(p, "gamma", 0.1), floor(c->epoch / (every > 0 ? every : 1)));
+    double drops = floor(c->epoch / (every > 0 ? every : 1));
+    return base * gradrt_power(schedule_prop(p, "gamma", 0.1), (int64_t)drops);
   }
   if (strcmp(p->kind, "exp") == 0) {
-    return base * pow(schedule_prop(p, "rate", 0.95), c->epoch);
+    return base * gradrt_power(schedule_prop(p, "rate", 0.95), (int64_t)c->epoch);
   }
   if (strcmp(p->kind, "cosine") == 0) {
     double to = schedule_prop(p, "to", 0);

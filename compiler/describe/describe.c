@@ -317,7 +317,7 @@ static void set_layers(const DescribeArgs *d, gradrt_net *net)
   int n = 0;
   for (uint32_t i = 0; i < g->order.n; i++) {
     const Node *m = g->order.at[i];
-    if (!m->name || !(m->op->flags & OP_LAYER))
+    if (!m->name || !strchr(m->name, '.') || !(m->op->flags & OP_LAYER))
       continue;
     l[n++] = (gradrt_layer){ m->name, m->op->name, type_user(d->arena, &m->type[0]), params_of(d->model->program, m),
                              m->op->flops ? m->op->flops(m) : 0, place(d, m->at) };

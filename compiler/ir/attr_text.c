@@ -1,4 +1,5 @@
-/* Attributes by their tables: defaults, text form, comparison. One switch over AttrKind per question. */
+/* Attributes by their tables: defaults, text form, comparison. One switch over AttrKind per
+ * question. */
 #include "ir/attr_text.h"
 #include "base/str.h"
 #include "base/util.h"
@@ -11,7 +12,10 @@
 enum { LITERAL_MAX = 1 << 26, WORD_MAX = 4096 };
 
 static void *field(void *attrs, const AttrDef *d) { return (char *)attrs + d->offset; }
-static const void *field_of(const void *attrs, const AttrDef *d) { return (const char *)attrs + d->offset; }
+static const void *field_of(const void *attrs, const AttrDef *d)
+{
+  return (const char *)attrs + d->offset;
+}
 
 int attrs_count(const AttrDef *defs)
 {
@@ -99,11 +103,14 @@ static uint64_t value_hash(const AttrDef *d, const void *x, uint64_t h)
   case ATTR_int: return mix(h, x, sizeof(attr_int));
   case ATTR_real: return mix(h, x, sizeof(attr_real));
   case ATTR_flag: return mix(h, x, sizeof(attr_flag));
-  case ATTR_name: return *(const attr_name *)x ? mix(h, *(const attr_name *)x, strlen(*(const attr_name *)x)) : h;
-  case ATTR_ints: return mix(h, ((const Ints *)x)->at, (size_t)((const Ints *)x)->n * sizeof(int64_t));
+  case ATTR_name:
+    return *(const attr_name *)x ? mix(h, *(const attr_name *)x, strlen(*(const attr_name *)x)) : h;
+  case ATTR_ints:
+    return mix(h, ((const Ints *)x)->at, (size_t)((const Ints *)x)->n * sizeof(int64_t));
   case ATTR_pad: {
     const Pad *p = x;
-    return mix(h, (const int64_t[]){ p->mode, p->top, p->bottom, p->left, p->right }, 5 * sizeof(int64_t));
+    return mix(h, (const int64_t[]){ p->mode, p->top, p->bottom, p->left, p->right },
+               5 * sizeof(int64_t));
   }
   case ATTR_literal: {
     const Literal *l = x;
@@ -183,6 +190,8 @@ const char *attr_real_text(Arena *a, double v)
   char text[40];
   if (v != v)
     return "nan";
+  if (v > -1e15 && v < 1e15 && v == (double)(int64_t)v)
+    return arena_printf(a, "%.0f", v);
   for (int digits = 1; digits <= 17; digits++) {
     snprintf(text, sizeof text, "%.*g", digits, v);
     if (strtod(text, NULL) == v)
@@ -233,7 +242,8 @@ static bool scan_axis(Scan *s, Literal *l, int axis, int64_t *length, Reals *v)
     return true;
   }
   if (axis == RANK_MAX || (l->rank >= 0 && axis >= l->rank))
-    return scan_fail(s, axis == RANK_MAX ? "lists are nested too deeply" : "a list mixes numbers and lists");
+    return scan_fail(s, axis == RANK_MAX ? "lists are nested too deeply"
+                                         : "a list mixes numbers and lists");
   int64_t n = 0;
   do {
     if (!scan_axis(s, l, axis + 1, length, v))
@@ -241,7 +251,8 @@ static bool scan_axis(Scan *s, Literal *l, int axis, int64_t *length, Reals *v)
     n++;
   } while (scan_take(s, ","));
   if (length[axis] && length[axis] != n)
-    return scan_fail(s, "lists of one axis have %lld and %lld entries", (long long)length[axis], (long long)n);
+    return scan_fail(s, "lists of one axis have %lld and %lld entries", (long long)length[axis],
+                     (long long)n);
   length[axis] = n;
   return scan_need(s, "]");
 }
@@ -268,7 +279,8 @@ static bool is_plain_word(const char *s)
 {
   bool plain = (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || *s == '_';
   for (; plain && *s; s++)
-    plain = (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') || *s == '_';
+    plain = (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') ||
+            *s == '_';
   return plain;
 }
 
@@ -283,8 +295,8 @@ static void print_name(const char *name, Arena *tmp, Out *o)
 static void print_pad(const Pad *p, Out *o)
 {
   if (p->mode == PAD_EXPLICIT)
-    out_printf(o, "[%lld, %lld, %lld, %lld]", (long long)p->top, (long long)p->bottom, (long long)p->left,
-               (long long)p->right);
+    out_printf(o, "[%lld, %lld, %lld, %lld]", (long long)p->top, (long long)p->bottom,
+               (long long)p->left, (long long)p->right);
   else
     out_printf(o, "%s", p->mode == PAD_SAME ? "same" : "valid");
 }

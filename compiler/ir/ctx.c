@@ -1,6 +1,6 @@
-/* What hooks of operations may call while shapes are inferred, parameters declared, gradients collected and
- * macros expanded. Codes: E0201 shapes disagree or an operand is missing, E0207 element types, E0208 given
- * values of a wrong shape. */
+/* What hooks of operations may call while shapes are inferred, parameters declared, gradients
+ * collected and macros expanded. Codes: E0201 shapes disagree or an operand is missing, E0207
+ * element types, E0208 given values of a wrong shape. */
 #include "ir/ctx.h"
 #include "base/out.h"
 
@@ -11,14 +11,18 @@ enum { MESSAGE_MAX = 1000 };
 
 /* ---- infer ---- */
 
-static bool is_given(const Infer *c, uint32_t i) { return i < c->nin && c->in[i].dtype != DT_COUNT; }
+static bool is_given(const Infer *c, uint32_t i)
+{
+  return i < c->nin && c->in[i].dtype != DT_COUNT;
+}
 
 static const char *operand_name(const Infer *c, const Node *n, uint32_t i)
 {
   return c->in_name && c->in_name[i] ? c->in_name[i] : op_operand_name(n->op, c->arena, i);
 }
 
-/* A note for each operand that was made somewhere else; the parameters of the layer itself are left out. */
+/* A note for each operand that was made somewhere else; the parameters of the layer itself are left
+ * out. */
 static void note_operands(Infer *c, const Node *n)
 {
   for (uint32_t i = 0; i < c->nin; i++) {
@@ -60,7 +64,8 @@ bool infer_help(Infer *c, const char *fmt, ...)
 bool infer_same_as(Infer *c, const Node *n, uint32_t operand, Type *out)
 {
   if (!is_given(c, operand))
-    return infer_error(c, n, "E0201", "operand '%s' is missing", op_operand_name(n->op, c->arena, operand));
+    return infer_error(c, n, "E0201", "operand '%s' is missing",
+                       op_operand_name(n->op, c->arena, operand));
   *out = c->in[operand];
   return true;
 }
@@ -83,7 +88,8 @@ bool infer_broadcast(Infer *c, const Node *n, Type *out)
   bool batched = false;
   for (uint32_t i = 0; i < c->nin; i++) {
     if (!is_given(c, i))
-      return infer_error(c, n, "E0201", "operand '%s' is missing", op_operand_name(n->op, c->arena, i));
+      return infer_error(c, n, "E0201", "operand '%s' is missing",
+                         op_operand_name(n->op, c->arena, i));
     batched = batched || c->in[i].batched;
     if (c->in[i].rank > c->in[widest].rank)
       widest = i;
@@ -92,12 +98,12 @@ bool infer_broadcast(Infer *c, const Node *n, Type *out)
     return infer_error(c, n, "E0201", "has no operands");
   for (uint32_t i = 0; i < c->nin; i++) {
     if (c->in[i].dtype != c->in[0].dtype)
-      return infer_error(c, n, "E0207", "element types differ: %s and %s", dtype_text(c->in[0].dtype),
-                         dtype_text(c->in[i].dtype));
+      return infer_error(c, n, "E0207", "element types differ: %s and %s",
+                         dtype_text(c->in[0].dtype), dtype_text(c->in[i].dtype));
     if (!spreads(&c->in[i], &c->in[widest]))
-      return infer_error(c, n, "E0201", "shapes do not match: '%s' is %s, '%s' is %s", operand_name(c, n, widest),
-                         type_user(c->arena, &c->in[widest]), operand_name(c, n, i),
-                         type_user(c->arena, &c->in[i]));
+      return infer_error(c, n, "E0201", "shapes do not match: '%s' is %s, '%s' is %s",
+                         operand_name(c, n, widest), type_user(c->arena, &c->in[widest]),
+                         operand_name(c, n, i), type_user(c->arena, &c->in[i]));
   }
   *out = c->in[widest];
   out->batched = batched;
@@ -106,20 +112,24 @@ bool infer_broadcast(Infer *c, const Node *n, Type *out)
 
 /* ---- params ---- */
 
-static StateVar *add(Params *p, const char *suffix, StateRole role, int rank, const int64_t *dim, bool trainable)
+static StateVar *add(Params *p, const char *suffix, StateRole role, int rank, const int64_t *dim,
+                     bool trainable)
 {
   Program *prog = p->program;
   StateVar v = {
-    .name = arena_printf(prog->arena, "%s.%s", p->path, suffix), .type = type_make(prog->real, false, rank, dim),
-    .role = role, .trainable = trainable && role == STATE_PARAM, .at = p->at,
+    .name = arena_printf(prog->arena, "%s.%s", p->path, suffix),
+    .type = type_make(prog->real, false, rank, dim),
+    .role = role,
+    .trainable = trainable && role == STATE_PARAM,
+    .at = p->at,
   };
   StateVar *made = program_add_state(prog, v);
   vec_push(prog->arena, &p->made, made->id);
   return made;
 }
 
-void param_add(Params *p, const char *suffix, StateRole role, int rank, const int64_t *dim, Init init,
-               int64_t fan_in, int64_t fan_out, bool trainable)
+void param_add(Params *p, const char *suffix, StateRole role, int rank, const int64_t *dim,
+               Init init, int64_t fan_in, int64_t fan_out, bool trainable)
 {
   StateVar *v = add(p, suffix, role, rank, dim, trainable);
   v->init = init;
@@ -138,8 +148,8 @@ static const char *dims_text(Arena *a, int rank, const int64_t *dim)
   return out_text(o);
 }
 
-void param_add_given(Params *p, const char *suffix, int rank, const int64_t *dim, Literal given, bool trainable,
-                     Diag *diag)
+void param_add_given(Params *p, const char *suffix, int rank, const int64_t *dim, Literal given,
+                     bool trainable, Diag *diag)
 {
   Arena *a = p->program->arena;
   StateVar *v = add(p, suffix, STATE_PARAM, rank, dim, trainable);
@@ -153,8 +163,9 @@ void param_add_given(Params *p, const char *suffix, int rank, const int64_t *dim
   }
   v->init = (Init){ INIT_ZEROS, 0, 0 };
   if (diag)
-    diag_error(diag, p->at, "E0208", "%s: the values given for '%s' are %s, but %s is needed", p->path, suffix,
-               given.value ? dims_text(a, given.rank, given.dim) : "missing", dims_text(a, rank, dim));
+    diag_error(diag, p->at, "E0208", "%s: the values given for '%s' are %s, but %s is needed",
+               p->path, suffix, given.value ? dims_text(a, given.rank, given.dim) : "missing",
+               dims_text(a, rank, dim));
 }
 
 void param_none(Params *p) { vec_push(p->program->arena, &p->made, UINT32_MAX); }
@@ -176,8 +187,9 @@ void grad_add(Grad *g, const Node *n, uint32_t operand, Value d)
         type_text(g->graph->arena, value_type(d)), type_text(g->graph->arena, value_type(to)));
   Value *slot = &g->adjoint[g->first_slot[to.node->id] + to.result];
   if (slot->node)
-    d = (Value){ graph_append(g->graph, g->add, NULL, (Value[]){ *slot, d }, 2, value_type(to), 1, to.node->name,
-                              to.node->at), 0 };
+    d = (Value){ graph_append(g->graph, g->add, NULL, (Value[]){ *slot, d }, 2, value_type(to), 1,
+                              to.node->name, to.node->at),
+                 0 };
   *slot = d;
 }
 

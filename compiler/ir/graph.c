@@ -13,11 +13,13 @@ Graph *graph_new(Program *p, const char *name)
   return g;
 }
 
-Node *graph_append(Graph *g, const OpDef *op, const void *attrs, const Value *in, uint32_t nin, const Type *types,
-                   uint32_t nout, const char *name, Span at)
+Node *graph_append(Graph *g, const OpDef *op, const void *attrs, const Value *in, uint32_t nin,
+                   const Type *types, uint32_t nout, const char *name, Span at)
 {
   Node *n = arena_alloc(g->arena, sizeof *n + nin * sizeof n->in[0]);
-  *n = (Node){ .id = g->next_id++, .nin = nin, .nout = nout, .op = op, .attrs = attrs, .name = name, .at = at };
+  *n = (Node){
+    .id = g->next_id++, .nin = nin, .nout = nout, .op = op, .attrs = attrs, .name = name, .at = at
+  };
   for (uint32_t i = 0; i < nin; i++) {
     if (in[i].node && in[i].result >= in[i].node->nout)
       ice("operand %u of %s is result %u of %s", i, op->name, in[i].result, in[i].node->op->name);

@@ -47,13 +47,15 @@ static const char *first_file(const Program *p, const SourceMap *m)
 static void print_place(Printer *p, Span at)
 {
   Place place;
-  if (p->file && at.end && source_place(p->sources, at.begin, &place) && str_eq(place.file, p->file))
+  if (p->file && at.end && source_place(p->sources, at.begin, &place) &&
+      str_eq(place.file, p->file))
     out_printf(p->o, " @%d:%d", place.line, place.col);
 }
 
 static Printer printer(const Program *prog, const SourceMap *m, Out *o)
 {
-  return (Printer){ .o = o, .tmp = prog->arena, .sources = m, .file = m ? first_file(prog, m) : NULL };
+  const char *file = m ? first_file(prog, m) : NULL;
+  return (Printer){ .o = o, .tmp = prog->arena, .sources = m, .file = file };
 }
 
 /* ---- program ---- */
@@ -70,7 +72,9 @@ static void print_role(Printer *p, const Program *prog, const StateVar *v)
 {
   switch (v->role) {
   case STATE_PARAM: out_printf(p->o, v->trainable ? " param" : " param frozen"); return;
-  case STATE_SLOT: out_printf(p->o, " slot of \"%s\"", quoted(p, prog->state.at[v->slot_of].name)); return;
+  case STATE_SLOT:
+    out_printf(p->o, " slot of \"%s\"", quoted(p, prog->state.at[v->slot_of].name));
+    return;
   case STATE_STAT: out_printf(p->o, " stat"); return;
   }
   ice("state variable '%s' has no role", v->name);
@@ -97,8 +101,8 @@ void program_print_header(const Program *prog, const SourceMap *m, Out *o)
 {
   Printer p = printer(prog, m, o);
   out_line(o, "gradc-graph %d", GRAPH_TEXT_VERSION);
-  out_line(o, "program \"%s\" real=%s batch=%lld", quoted(&p, prog->name ? prog->name : ""), dtype_text(prog->real),
-           (long long)prog->batch);
+  out_line(o, "program \"%s\" real=%s batch=%lld", quoted(&p, prog->name ? prog->name : ""),
+           dtype_text(prog->real), (long long)prog->batch);
   if (p.file)
     out_line(o, "source \"%s\"", quoted(&p, p.file));
   for (uint32_t i = 0; i < prog->fields.n; i++)
@@ -172,7 +176,8 @@ static void print_graph(Printer *p, const Graph *g)
     print_node(p, g->program, g->order.at[i]);
   for (uint32_t i = 0; i < g->writes.n; i++) {
     out_begin(p->o);
-    out_printf(p->o, "write \"%s\" = ", quoted(p, g->program->state.at[g->writes.at[i].state].name));
+    const char *name = g->program->state.at[g->writes.at[i].state].name;
+    out_printf(p->o, "write \"%s\" = ", quoted(p, name));
     print_value(p, g->writes.at[i].value);
     out_end(p->o);
   }

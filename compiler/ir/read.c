@@ -1,5 +1,5 @@
-/* Text to graphs: the reader for text.h. It trusts nothing: limits come before allocation, and a program is
- * handed out only after the verifier has passed it. */
+/* Text to graphs: the reader for text.h. It trusts nothing: limits come before allocation, and a
+ * program is handed out only after the verifier has passed it. */
 #include "base/str.h"
 #include "ir/attr_text.h"
 #include "ir/scan.h"
@@ -46,7 +46,8 @@ static bool read_place(Reader *r, Span *at)
   if (!scan_int(s, &line) || !scan_need(s, ":") || !scan_int(s, &col))
     return false;
   if (line < 1 || line > LINE_MAX || col < 1 || col > COL_MAX || !r->file)
-    return scan_fail(s, r->file ? "this place is out of range" : "a place needs a source line above");
+    return scan_fail(s,
+                     r->file ? "this place is out of range" : "a place needs a source line above");
   vec_push(s->arena, &r->marks, ((Mark){ (int)line, (int)col, at }));
   return true;
 }
@@ -60,7 +61,8 @@ static void lay_out_source(Reader *r, SourceMap *m)
     lines = r->marks.at[i].line > lines ? r->marks.at[i].line : lines;
   if (!lines)
     return;
-  uint32_t *width = ARENA_ARRAY(a, uint32_t, lines + 1), *start = ARENA_ARRAY(a, uint32_t, lines + 2);
+  uint32_t *width = ARENA_ARRAY(a, uint32_t, lines + 1),
+           *start = ARENA_ARRAY(a, uint32_t, lines + 2);
   for (uint32_t i = 0; i < r->marks.n; i++)
     if ((uint32_t)r->marks.at[i].col > width[r->marks.at[i].line])
       width[r->marks.at[i].line] = (uint32_t)r->marks.at[i].col;
@@ -89,10 +91,10 @@ static bool read_program(Reader *r)
   if (!scan_need(s, "gradc-graph") || !scan_int(s, &version))
     return false;
   if (version != GRAPH_TEXT_VERSION)
-    return scan_fail(s, "this is version %lld of the graph's text form; version %d is needed", (long long)version,
-                     GRAPH_TEXT_VERSION);
-  if (!scan_need(s, "program") || !scan_string(s, &r->program->name) || !scan_need(s, "real") || !scan_need(s, "=") ||
-      !scan_word(s, &real))
+    return scan_fail(s, "this is version %lld of the graph's text form; version %d is needed",
+                     (long long)version, GRAPH_TEXT_VERSION);
+  if (!scan_need(s, "program") || !scan_string(s, &r->program->name) || !scan_need(s, "real") ||
+      !scan_need(s, "=") || !scan_word(s, &real))
     return false;
   if (!dtype_parse(real, &r->program->real) || !dtype_is_real(r->program->real))
     return scan_fail(s, "'%s' is not a real type", real);
@@ -161,11 +163,12 @@ static bool read_state(Reader *r)
   StateVar v = { 0 };
   if (p->state.n == STATE_MAX)
     return scan_fail(s, "there are too many state variables");
-  if (!scan_string(s, &v.name) || !scan_need(s, ":") || !scan_type(s, &v.type) || !read_role(r, &v) ||
-      !scan_need(s, "init") || !scan_need(s, "=") || !init_scan(s, &v.init))
+  if (!scan_string(s, &v.name) || !scan_need(s, ":") || !scan_type(s, &v.type) ||
+      !read_role(r, &v) || !scan_need(s, "init") || !scan_need(s, "=") || !init_scan(s, &v.init))
     return false;
-  if (scan_take(s, "fan_in") && !(scan_need(s, "=") && scan_int(s, &v.fan_in) && scan_need(s, "fan_out") &&
-                                  scan_need(s, "=") && scan_int(s, &v.fan_out)))
+  if (scan_take(s, "fan_in") &&
+      !(scan_need(s, "=") && scan_int(s, &v.fan_in) && scan_need(s, "fan_out") &&
+        scan_need(s, "=") && scan_int(s, &v.fan_out)))
     return false;
   if (scan_take(s, "given") && !(scan_need(s, "=") && literal_scan(s, &v.given)))
     return false;
@@ -323,7 +326,8 @@ static bool read_graph(Reader *r, Graph **other)
   Graph **slot = str_eq(name, "train") ? &p->train : str_eq(name, "eval") ? &p->eval
                  : str_eq(name, "infer") ? &p->infer : other;
   if (!slot || *slot)
-    return scan_fail(s, slot ? "there is a graph of this kind already" : "a graph is train, eval or infer");
+    return scan_fail(s, slot ? "there is a graph of this kind already"
+                             : "a graph is train, eval or infer");
   Graph *g = *slot = graph_new(p, name);
   r->node.n = 0;
   while (scan_next_is(s, "%"))
@@ -348,8 +352,8 @@ static bool read_all(Reader *r, Graph **other)
   return scan_end(&r->scan) || scan_fail(&r->scan, "a graph or the end is missing here");
 }
 
-Program *program_read(const char *text, uint32_t length, uint32_t base, SourceMap *m, const OpTable *ops, Arena *a,
-                      Diag *d, Graph **other)
+Program *program_read(const char *text, uint32_t length, uint32_t base, SourceMap *m,
+                      const OpTable *ops, Arena *a, Diag *d, Graph **other)
 {
   Reader r = { .scan = { .arena = a, .text = text, .n = length }, .ops = ops };
   Graph *extra = NULL;

@@ -1,5 +1,5 @@
-/* The float64 reference interpreter's driver: element by element, in plain C doubles, naively. Everything is
- * kept; a run needs memory for every value of the graph. */
+/* The float64 reference interpreter's driver: element by element, in plain C doubles, naively.
+ * Everything is kept; a run needs memory for every value of the graph. */
 #include "ir/ref.h"
 
 int64_t ref_elems(const RefTensor *t) { return t->n * t->elems; }
@@ -11,7 +11,8 @@ static RefTensor *tensor(RefCtx *c, const Type *t)
   r->type = *t;
   r->n = t->batched ? c->n : 1;
   r->elems = type_elems(t);
-  if (r->elems < 0 || !checked_mul(r->n, r->elems, &total) || !checked_mul(total, (int64_t)sizeof(double), &total))
+  if (r->elems < 0 || !checked_mul(r->n, r->elems, &total) ||
+      !checked_mul(total, (int64_t)sizeof(double), &total))
     ice("the reference interpreter cannot hold a %s", type_text(c->arena, t));
   r->v = arena_alloc(c->arena, (size_t)total);
   return r;

@@ -1,7 +1,8 @@
 /* The one rewrite engine: a graph is rebuilt node by node, in order, while a rule replaces results.
  *
- * The rule sees each node already appended to the new graph. A node that the rule replaced, and that no
- * node appended by the rule uses, is taken out again, so that identifiers stay dense. Linear. */
+ * The rule sees each node already appended to the new graph. A node that the rule replaced, and
+ * that no node appended by the rule uses, is taken out again, so that identifiers stay dense.
+ * Linear. */
 #include "ir/graph.h"
 #include "ir/op.h"
 
@@ -15,7 +16,8 @@ static Value mapped(const Rewrite *r, Value v)
   if (!v.node)
     return v;
   if (!r->map[v.node->id])
-    ice("graph '%s': node %u is used but was dropped or not yet visited", r->from->name, v.node->id);
+    ice("graph '%s': node %u is used but was dropped or not yet visited", r->from->name,
+        v.node->id);
   return r->map[v.node->id][v.result];
 }
 

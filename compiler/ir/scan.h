@@ -1,5 +1,6 @@
-/* Tokens of the graph's text form. Blanks, newlines and comments from # to the end of the line separate
- * them. The first error is kept; functions return false from then on. For the readers of ir and loop. */
+/* Tokens of the graph's text form. Blanks, newlines and comments from # to the end of the line
+ * separate them. The first error is kept; functions return false from then on. For the readers of
+ * ir and loop. */
 #ifndef GRADC_IR_SCAN_H
 #define GRADC_IR_SCAN_H
 
@@ -13,7 +14,8 @@ typedef struct {
   size_t error_at;
 } Scan;
 
-bool scan_fail(Scan *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));    /* returns false */
+bool scan_fail(Scan *s, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));      /* returns false */
 bool scan_end(Scan *s);                         /* nothing but blanks is left */
 bool scan_next_is(Scan *s, const char *token);  /* a word or punctuation, not taken */
 bool scan_take(Scan *s, const char *token);     /* takes it if it is next */

@@ -59,7 +59,10 @@ bool type_same_shape(const Type *a, const Type *b)
   return true;
 }
 
-bool type_equal(const Type *a, const Type *b) { return a->dtype == b->dtype && type_same_shape(a, b); }
+bool type_equal(const Type *a, const Type *b)
+{
+  return a->dtype == b->dtype && type_same_shape(a, b);
+}
 
 int64_t type_elems(const Type *t)
 {

@@ -1,5 +1,6 @@
-/* Checks programs and graphs. Run after every pass and on every text that was read, so it assumes nothing:
- * it must find each fault before anything that would crash on it. Linear but for names of state. */
+/* Checks programs and graphs. Run after every pass and on every text that was read, so it assumes
+ * nothing: it must find each fault before anything that would crash on it. Linear but for names of
+ * state. */
 #include "ir/verify.h"
 #include "base/str.h"
 #include "ir/attr_text.h"
@@ -18,7 +19,8 @@ typedef struct {
   const Node **defined;         /* by node id; NULL: not yet met */
 } Check;
 
-static const char *fault(const Check *c, const Node *n, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static const char *fault(const Check *c, const Node *n, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 static const char *fault(const Check *c, const Node *n, const char *fmt, ...)
 {
@@ -30,7 +32,8 @@ static const char *fault(const Check *c, const Node *n, const char *fmt, ...)
   va_end(ap);
   if (!n)
     return arena_printf(c->arena, "graph '%s': %s", c->g->name, text);
-  return arena_printf(c->arena, "graph '%s', node %%%u = %s: %s", c->g->name, n->id, n->op ? n->op->name : "?", text);
+  return arena_printf(c->arena, "graph '%s', node %%%u = %s: %s", c->g->name, n->id,
+                      n->op ? n->op->name : "?", text);
 }
 
 /* ---- types ---- */
@@ -102,12 +105,15 @@ static const char *check_types(const Check *c, const Node *n)
   }
   for (uint32_t i = 0; i < n->nin; i++)
     in[i] = n->in[i].node ? *value_type(n->in[i]) : (Type){ .dtype = DT_COUNT };
-  Infer infer = { .arena = a, .real = c->g->program->real, .in = in, .nin = n->nin, .program = c->g->program };
+  Infer infer = {
+    .arena = a, .real = c->g->program->real, .in = in, .nin = n->nin, .program = c->g->program
+  };
   if (!n->op->infer(&infer, n, out))
     return fault(c, n, "does not take these operands");
   for (uint32_t i = 0; i < n->nout; i++)
     if (!type_equal(&out[i], &n->type[i]))
-      return fault(c, n, "result %u is %s but should be %s", i, type_text(a, &n->type[i]), type_text(a, &out[i]));
+      return fault(c, n, "result %u is %s but should be %s", i, type_text(a, &n->type[i]),
+                   type_text(a, &out[i]));
   return NULL;
 }
 
@@ -133,7 +139,8 @@ static const char *check_node(const Check *c, const Node *n)
 
 static bool is_defined(const Check *c, Value v)
 {
-  return v.node && v.node->id < c->g->next_id && c->defined[v.node->id] == v.node && v.result < v.node->nout;
+  return v.node && v.node->id < c->g->next_id && c->defined[v.node->id] == v.node &&
+         v.result < v.node->nout;
 }
 
 static const char *check_writes(const Check *c)
@@ -204,13 +211,15 @@ static const char *check_state(const Program *p, const StateVar *v, uint32_t i, 
     return arena_printf(a, "state variable '%s' has no initialiser", v->name);
   if (v->trainable && v->role != STATE_PARAM)
     return arena_printf(a, "state variable '%s' is trainable but no parameter", v->name);
-  if (v->role == STATE_SLOT && (v->slot_of >= p->state.n || p->state.at[v->slot_of].role != STATE_PARAM))
+  if (v->role == STATE_SLOT &&
+      (v->slot_of >= p->state.n || p->state.at[v->slot_of].role != STATE_PARAM))
     return arena_printf(a, "slot '%s' belongs to no parameter", v->name);
   if (v->init.kind != INIT_GIVEN)
     return NULL;
   Type given = v->type;
   given.rank = v->given.rank;
-  for (int k = 0; v->given.value && given.rank >= 0 && given.rank <= RANK_MAX && k < given.rank; k++)
+  for (int k = 0; v->given.value && given.rank >= 0 && given.rank <= RANK_MAX && k < given.rank;
+       k++)
     given.dim[k] = v->given.dim[k];
   if (!v->given.value || !type_equal(&given, &v->type))
     return arena_printf(a, "the values given for '%s' have another shape", v->name);
@@ -244,6 +253,7 @@ const char *program_verify(const Program *p, Arena *a)
   const char *what = check_states(p, a);
   for (size_t i = 0; !what && i < ARRAY_LEN(graphs); i++)
     if (graphs[i])
-      what = graphs[i]->program == p ? graph_verify(graphs[i], a) : "a graph belongs to another program";
+      what = graphs[i]->program == p ? graph_verify(graphs[i], a)
+                                     : "a graph belongs to another program";
   return what;
 }

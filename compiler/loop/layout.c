@@ -23,15 +23,32 @@ int64_t layout_extent(const Layout *l)
   return extent;
 }
 
+/* The digits without those of extent 1, neighbours that are one run of an axis joined. */
+static int plain_digits(const Layout *l, Digit *d)
+{
+  int n = 0;
+  for (int i = 0; i < l->n; i++) {
+    const Digit *x = &l->digit[i];
+    if (x->extent == 1)
+      continue;
+    if (n && d[n - 1].axis == x->axis && d[n - 1].div == x->div * x->extent) {
+      d[n - 1].div = x->div;
+      d[n - 1].extent *= x->extent;
+    } else
+      d[n++] = *x;
+  }
+  return n;
+}
+
 bool layout_equal(const Layout *a, const Layout *b)
 {
-  if (a->n != b->n)
+  Digit x[DIGITS_MAX], y[DIGITS_MAX];
+  int n = plain_digits(a, x);
+  if (n != plain_digits(b, y))
     return false;
-  for (int i = 0; i < a->n; i++) {
-    const Digit *x = &a->digit[i], *y = &b->digit[i];
-    if (x->axis != y->axis || x->div != y->div || x->extent != y->extent)
+  for (int i = 0; i < n; i++)
+    if (x[i].axis != y[i].axis || x[i].div != y[i].div || x[i].extent != y[i].extent)
       return false;
-  }
   return true;
 }
 

@@ -188,7 +188,7 @@ typedef struct {
 /* ---- layouts ---- */
 Layout layout_row_major(const Type *t);                  /* a batch digit has extent 1: the caller sets it */
 int64_t layout_extent(const Layout *l);                         /* stored elements */
-bool layout_equal(const Layout *a, const Layout *b);
+bool layout_equal(const Layout *a, const Layout *b);             /* every element at the same place */
 bool layout_has_padding(const Layout *l, const Type *t, int64_t batch);
 const char *layout_text(Arena *a, const Layout *l);             /* "[n/16][6][28][28][n%16]" */
 

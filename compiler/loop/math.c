@@ -1,6 +1,6 @@
 /* Math as functions of the loop IR, built from operations that every back end specifies exactly, so that
  * their results have the same bits everywhere. Errors are in units of the last place of the result, the
- * largest over the whole range as measured by tests/unit/loop/test_math.c.
+ * largest over the whole range as measured by tests/unit/loop/test_loop_math.c.
  *
  *   exp       x = n ln2 + r, |r| <= ln2 / 2; e^r = 1 + r + r^2 Q(r); n is added to the exponent   1 ulp
  *   expm1     the same r; 2^n (e^r - 1) + (2^n - 1)                                                 2 ulp

@@ -1,7 +1,9 @@
 /* Lowering of whole programs: buffers for every value that passes between kernels, one kernel per anchor
  * through its operation's lower hook, copies of outputs, then the host function. */
 #include "lower/lower.h"
+#include "base/out.h"
 #include "base/str.h"
+#include "loop/text.h"
 #include "lower/schedule.h"
 #include "lower/source.h"
 #include <string.h>
@@ -68,9 +70,44 @@ void lower_kernel(Lower *l, const Node *anchor, const char *suffix, const char *
   l->call->node = anchor;
 }
 
+/* The kernel as text without the names that only readers need: equal texts compute the same. */
+static const char *anonymous_text(Lower *l, Kernel *k)
+{
+  Kernel plain = *k;
+  const char **name = ARENA_ARRAY(l->arena, const char *, k->formal.n + 1);
+  Out *out = out_new(l->arena);
+  plain.name = "kernel";
+  plain.layer = NULL;
+  plain.at = (Span){ 0, 0 };
+  for (uint32_t i = 0; i < k->formal.n; i++) {
+    name[i] = k->formal.at[i]->name;
+    k->formal.at[i]->name = arena_printf(l->arena, "a%u", i);
+  }
+  loop_print_kernel(l->module, &plain, out);
+  for (uint32_t i = 0; i < k->formal.n; i++)
+    k->formal.at[i]->name = name[i];
+  return out_text(out);
+}
+
+/* One kernel per distinct computation, not per layer: an equal earlier one takes the call. */
+static void share_kernel(Lower *l)
+{
+  Module *m = l->module;
+  Kernel *k = m->kernels.at[m->kernels.n - 1];
+  const char *text = anonymous_text(l, k);
+  for (uint32_t i = 0; i + 1 < m->kernels.n; i++)
+    if (str_eq(l->texts.at[i], text)) {
+      l->call->kernel = m->kernels.at[i];
+      m->kernels.n--;
+      return;
+    }
+  vec_push(l->arena, &l->texts, text);
+}
+
 void lower_kernel_end(Lower *l, LExpr *items)
 {
   l_kernel_end(l->b);
+  share_kernel(l);
   l->call->items = items;
   vec_push(l->arena, &l->calls, l->call);
   l->kernel = NULL;

@@ -59,6 +59,7 @@ struct Lower {
   Buffer **state;               /* by state id; shared by all functions */
   Buffer **rows;                /* by field; shared */
   Buffer *ids, *args;
+  VEC(const char *) texts;      /* of the module's kernels, in order, to find equal ones */
   VEC(Call *) calls;
   LVar *host_n;                 /* n of the host function, for item counts */
   /* of the kernel being built */

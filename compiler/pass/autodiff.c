@@ -4,10 +4,11 @@
  * gains, for parameter 0,
  *   %5 = div(1, n)   %6 = spread(%5)   %8 = batch_sum(mul(%6, %1))
  *
- * Before: a forward graph whose modal macros are expanded. After: the same nodes, then the gradient's. Nodes are
- * visited in reverse order, and several gradients of one value are added in the order in which they arrive, so
- * the result depends on the graph alone. Nothing is made for values below which no trainable parameter lies:
- * freezing a layer removes its backward work. Linear. */
+ * Before: a forward graph whose modal macros are expanded. After: the same nodes, then the
+ * gradient's. Nodes are visited in reverse order, and several gradients of one value are added in
+ * the order in which they arrive, so the result depends on the graph alone. Nothing is made for
+ * values below which no trainable parameter lies: freezing a layer removes its backward work.
+ * Linear. */
 #include "pass/autodiff.h"
 #include "ops/build.h"
 
@@ -24,7 +25,8 @@ static bool *find_wanted(const Graph *g, Arena *a)
   for (uint32_t i = 0; i < g->order.n; i++) {
     const Node *n = g->order.at[i];
     uint32_t state;
-    wanted[n->id] = value_state((Value){ g->order.at[i], 0 }, &state) && g->program->state.at[state].trainable;
+    wanted[n->id] =
+        value_state((Value){ g->order.at[i], 0 }, &state) && g->program->state.at[state].trainable;
     for (uint32_t k = 0; k < n->nin; k++)
       wanted[n->id] = wanted[n->id] || (n->in[k].node && wanted[n->in[k].node->id]);
   }
@@ -39,8 +41,12 @@ static void start(Backward *b, Graph *g, const OpTable *ops)
     slots += g->order.at[i]->nout;
   }
   b->nodes = g->order.n;
-  b->grad = (Grad){ .graph = g, .wanted = find_wanted(g, g->arena), .first_slot = first,
-                    .adjoint = ARENA_ARRAY(g->arena, Value, slots + 1), .ops = ops, .add = &op_add };
+  b->grad = (Grad){ .graph = g,
+                    .wanted = find_wanted(g, g->arena),
+                    .first_slot = first,
+                    .adjoint = ARENA_ARRAY(g->arena, Value, slots + 1),
+                    .ops = ops,
+                    .add = &op_add };
 }
 
 /* Runs the hook of n when a gradient arrived at one of its results. */
@@ -54,7 +60,8 @@ static bool differentiate(Backward *b, const Node *n)
   if (!arrived || !g->wanted[n->id] || n->op->cls == OP_SOURCE)
     return true;
   if (!n->op->grad) {
-    diag_error(b->diag, n->at, "E0404", "'%s' has no gradient, but trainable parameters lie before it", n->op->name);
+    diag_error(b->diag, n->at, "E0404",
+               "'%s' has no gradient, but trainable parameters lie before it", n->op->name);
     return false;
   }
   g->name = n->name;

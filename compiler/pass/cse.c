@@ -2,9 +2,10 @@
  *
  *   %3 = mul(%1, %2)   %4 = mul(%2, %1)   %5 = add(%3, %4)        %4 = add(%3, %3)
  *
- * Before: any graph. After: no two such nodes. Operands of commuting operations are compared in either order.
- * Random operations are never merged. Reads of one state variable are one node: writes take effect after the
- * step. A hash table over the nodes kept; the first one of equal nodes stays. Linear. */
+ * Before: any graph. After: no two such nodes. Operands of commuting operations are compared in
+ * either order. Random operations are never merged. Reads of one state variable are one node:
+ * writes take effect after the step. A hash table over the nodes kept; the first one of equal nodes
+ * stays. Linear. */
 #include "ir/attr_text.h"
 #include "pass/pass.h"
 
@@ -15,7 +16,7 @@ typedef struct {
 
 static uint64_t mix(uint64_t h, uint64_t v) { return (h ^ v) * 1099511628211u; }
 
-/* Node ids of both graphs are dense; an operand that was not given counts as a number of its own. */
+/* Ids are dense; an operand that was not given counts as a number of its own. */
 static uint64_t operand_key(Value v)
 {
   return v.node ? ((uint64_t)v.node->id << 8 | v.result) + 1 : 0;
@@ -39,7 +40,8 @@ static uint64_t hash(const Node *n)
 
 static bool same(const Node *x, const Node *y)
 {
-  if (x->op != y->op || x->nin != y->nin || x->nout != y->nout || !attrs_equal(x->op->attrs, x->attrs, y->attrs))
+  if (x->op != y->op || x->nin != y->nin || x->nout != y->nout ||
+      !attrs_equal(x->op->attrs, x->attrs, y->attrs))
     return false;
   for (uint32_t i = 0; i < x->nout; i++)
     if (!type_equal(&x->type[i], &y->type[i]))
@@ -47,7 +49,8 @@ static bool same(const Node *x, const Node *y)
   bool equal = true;
   for (uint32_t i = 0; i < x->nin; i++)
     equal = equal && value_equal(x->in[i], y->in[i]);
-  return equal || (commutes(x) && value_equal(x->in[0], y->in[1]) && value_equal(x->in[1], y->in[0]));
+  return equal ||
+         (commutes(x) && value_equal(x->in[0], y->in[1]) && value_equal(x->in[1], y->in[0]));
 }
 
 static Node *merge(void *ctx, Graph *to, Node *n)

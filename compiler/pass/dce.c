@@ -2,7 +2,7 @@
  *
  *   %1 = relu(%0)   %2 = exp(%0)   output "y" = %1        %2 is gone
  *
- * Before: any graph. After: every node is needed; numbers are dense and follow the order. Linear. */
+ * Before: any graph. After: every node is needed; numbers are dense and in order. Linear. */
 #include "pass/pass.h"
 
 bool pass_dce(PassCtx *c)

@@ -3,8 +3,9 @@
  *   %1 = dropout(%0, p=0.2)       training:    %1 = dropout_mask(%0, p=0.2, key=..)
  *                                 evaluation:  uses of %1 read %0
  *
- * Before: any graph. After pass_specialize: no macro is left that depends on the mode; after expand_all:
- * none at all. Expansions may hold macros again; DEPTH_MAX rounds must settle them. Linear a round. */
+ * Before: any graph. After pass_specialize: no macro is left that depends on the mode; after
+ * expand_all: none at all. Expansions may hold macros again; DEPTH_MAX rounds must settle them.
+ * Linear a round. */
 #include "pass/expand.h"
 
 enum { DEPTH_MAX = 16 };
@@ -65,7 +66,8 @@ static bool *needed(const Graph *g, const Value *values, int n, Arena *a)
 }
 
 /* A graph of the same nodes whose outputs are the values, so that a rewrite carries them along. */
-static Graph *view_of(Program *p, const Graph *forward, const char *name, const Value *values, int n)
+static Graph *view_of(Program *p, const Graph *forward, const char *name, const Value *values,
+                      int n)
 {
   Graph *g = graph_new(p, name);
   g->next_id = forward->next_id;
@@ -76,8 +78,8 @@ static Graph *view_of(Program *p, const Graph *forward, const char *name, const 
   return g;
 }
 
-Graph *pass_specialize(Program *p, const Graph *forward, Mode mode, const OpTable *ops, const char *name,
-                       Value *values, int n)
+Graph *pass_specialize(Program *p, const Graph *forward, Mode mode, const OpTable *ops,
+                       const char *name, Value *values, int n)
 {
   Graph *g = view_of(p, forward, name, values, n);
   graph_keep(g, needed(forward, values, n, p->arena));
@@ -88,8 +90,8 @@ Graph *pass_specialize(Program *p, const Graph *forward, Mode mode, const OpTabl
   return g;
 }
 
-Graph *eval_graph(Program *p, const Graph *forward, const Value *out, const char *const *out_name, int nout,
-                  const OpTable *ops)
+Graph *eval_graph(Program *p, const Graph *forward, const Value *out, const char *const *out_name,
+                  int nout, const OpTable *ops)
 {
   Value *v = arena_copy(p->arena, out, (size_t)nout * sizeof *out);
   Graph *g = pass_specialize(p, forward, MODE_EVAL, ops, "eval", v, nout);

@@ -4,19 +4,20 @@
 
 #include "ir/ctx.h"
 
-/* Makes a graph of p called `name` that computes values[0..n) of `forward` and nothing else; they are replaced by
- * the values of the new graph. Macros that behave differently in training and evaluation, and those that have
- * no gradient of their own, are expanded for the mode; in MODE_EVAL all are. Statistics that expanded macros
- * keep become writes. The forward graph is not changed. */
-Graph *pass_specialize(Program *p, const Graph *forward, Mode mode, const OpTable *ops, const char *name,
-                       Value *values, int n);
+/* Makes a graph of p called `name` that computes values[0..n) of `forward` and nothing else; they
+ * are replaced by the values of the new graph. Macros that behave differently in training and
+ * evaluation, and those that have no gradient of their own, are expanded for the mode; in MODE_EVAL
+ * all are. Statistics that expanded macros keep become writes. The forward graph is not changed. */
+Graph *pass_specialize(Program *p, const Graph *forward, Mode mode, const OpTable *ops,
+                       const char *name, Value *values, int n);
 
 /* Expands every macro that is left, in place; true: something changed. */
 bool expand_all(Graph *g, Mode mode, const OpTable *ops);
 
-/* The evaluation or inference graph: outputs out[i] of `forward` under out_name[i]. It is called "eval"; for
- * evaluation the first output is the loss of each sample. The caller renames an inference graph. */
-Graph *eval_graph(Program *p, const Graph *forward, const Value *out, const char *const *out_name, int nout,
-                  const OpTable *ops);
+/* The evaluation or inference graph: outputs out[i] of `forward` under out_name[i]. It is called
+ * "eval"; for evaluation the first output is the loss of each sample. The caller renames an
+ * inference graph. */
+Graph *eval_graph(Program *p, const Graph *forward, const Value *out, const char *const *out_name,
+                  int nout, const OpTable *ops);
 
 #endif

@@ -2,9 +2,10 @@
  *
  *   %0 = const(value=2)  %1 = const(value=3)  %2 = mul(%0, %1)        %2 = const(value=6)
  *
- * Values come from the reference interpreter. Operands and results are rounded to the program's real type, so
- * that sums, products, quotients and square roots are what the program itself would compute. Step arguments and
- * random operations are never folded, nor results with a batch or more than ELEMS_MAX elements. Linear. */
+ * Values come from the reference interpreter. Operands and results are rounded to the program's
+ * real type, so that sums, products, quotients and square roots are what the program itself would
+ * compute. Step arguments and random operations are never folded, nor results with a batch or more
+ * than ELEMS_MAX elements. Linear. */
 #include "ir/ref.h"
 #include "ops/build.h"
 #include "pass/pass.h"
@@ -23,15 +24,16 @@ static const Literal *literal_of(const Node *n)
 
 static bool can_fold(const Node *n)
 {
-  if (n->op->cls == OP_SOURCE || n->op->cls == OP_MACRO || (n->op->flags & OP_RANDOM) || n->nout != 1 ||
-      n->nin == 0 || n->nin > OPERANDS_MAX)
+  if (n->op->cls == OP_SOURCE || n->op->cls == OP_MACRO || (n->op->flags & OP_RANDOM) ||
+      n->nout != 1 || n->nin == 0 || n->nin > OPERANDS_MAX)
     return false;
   if (!n->op->ref && !n->op->ref_scalar && n->op->cls != OP_VIEW)
     return false;
   if (n->type[0].batched || !dtype_is_real(n->type[0].dtype) || type_elems(&n->type[0]) > ELEMS_MAX)
     return false;
   for (uint32_t i = 0; i < n->nin; i++)
-    if (n->in[i].node && (!literal_of(n->in[i].node) || type_elems(value_type(n->in[i])) > ELEMS_MAX))
+    if (n->in[i].node &&
+        (!literal_of(n->in[i].node) || type_elems(value_type(n->in[i])) > ELEMS_MAX))
       return false;
   return true;
 }

@@ -1,10 +1,10 @@
 /* The runner of passes; the only code that knows about order, dumps, verification and time.
  *
- *   model -> train_graph, eval_graph -> [ expand simplify fold cse simplify cse dce ] -> decide_kernels
+ *   model -> train_graph, eval_graph -> [ passes.def: GRAPH rows ] -> decide_kernels
  *
  * After this pass the following holds, and stays so:
- *   train      every trainable parameter that the loss depends on is written; nothing depends on the mode
- *   expand     no macro is left
+ *   train      every trainable parameter that the loss depends on is written
+ *   expand     no macro is left; nothing depends on the mode
  *   fold       no cheap operation has only constant operands
  *   cse        no two equal operations have equal operands, random ones apart
  *   dce        every node is needed by an output or a write; numbers are dense, in order
@@ -65,7 +65,8 @@ static const char *check_word(const char *option, const char *word, Arena *a)
     names[i] = rows[i].name;
   const char *near = str_closest(word, names, (int)ARRAY_LEN(rows));
   return arena_printf(a, "%s: there is no pass '%s'; %s%s%s", option, str_escape(a, word, 40),
-                      near ? "did you mean '" : "see --list-passes", near ? near : "", near ? "'?" : "");
+                      near ? "did you mean '" : "see --list-passes", near ? near : "",
+                      near ? "'?" : "");
 }
 
 static const char *check_list(const char *option, const char *list, Arena *a)
@@ -96,7 +97,9 @@ bool pass_skipped(const PassOptions *o, const char *name) { return o && in_list(
 
 void passes_list(Out *out)
 {
-  static const char *const stages[] = { [STAGE_MADE] = "made", [STAGE_GRAPH] = "graph", [STAGE_KERNEL] = "kernel" };
+  static const char *const stages[] = {
+    [STAGE_MADE] = "made", [STAGE_GRAPH] = "graph", [STAGE_KERNEL] = "kernel"
+  };
   for (size_t i = 0; i < ARRAY_LEN(rows); i++)
     out_line(out, "%-6s  %-8s  %s", stages[rows[i].stage], rows[i].name, rows[i].doc);
 }
@@ -107,8 +110,8 @@ static PassFn function_of(const char *name)
     const char *name;
     PassFn run;
   } all[] = {
-    { "expand", pass_expand }, { "simplify", pass_simplify }, { "fold", pass_fold }, { "cse", pass_cse },
-    { "dce", pass_dce },
+    { "expand", pass_expand }, { "simplify", pass_simplify }, { "fold", pass_fold },
+    { "cse", pass_cse },       { "dce", pass_dce },
   };
   for (size_t i = 0; i < ARRAY_LEN(all); i++)
     if (str_eq(all[i].name, name))
@@ -174,7 +177,10 @@ static void run_row(Run *r, size_t row)
     Graph *g = graph_of(r->program, i);
     if (!g)
       continue;
-    PassCtx c = { .graph = g, .mode = g == r->program->train ? MODE_TRAIN : MODE_EVAL, .ops = r->ops, .tmp = r->tmp };
+    PassCtx c = { .graph = g,
+                  .mode = g == r->program->train ? MODE_TRAIN : MODE_EVAL,
+                  .ops = r->ops,
+                  .tmp = r->tmp };
     bool changed = run(&c);
     if (r->o && r->o->print_changed)
       print_changed(r, name, g, changed);

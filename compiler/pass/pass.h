@@ -24,7 +24,7 @@ bool pass_dce(PassCtx *c);
 /* Names are separated by commas; NULL: none. */
 typedef struct {
   const char *print_after;      /* passes to print the program after; "all" */
-  bool print_changed;           /* print the graphs that a pass changed, and one line for those it did not */
+  bool print_changed; /* print the graphs that a pass changed, and one line for those it did not */
   const char *stop_after;       /* one pass: nothing runs behind it */
   const char *skip;             /* GRAPH and KERNEL passes that do not run */
   bool time_passes;             /* a table of milliseconds a pass at the end */
@@ -36,9 +36,9 @@ const char *passes_check(const PassOptions *o, Arena *a);
 bool pass_skipped(const PassOptions *o, const char *name);
 void passes_list(Out *out);                             /* a line for each pass: stage, name, doc */
 
-/* Runs the MADE and GRAPH rows on every graph of p. Every pass is verified: a faulty graph is a bug of the
- * compiler, named by pass and node (exit 70). Dumps and times go to out. Returns false when it stopped at
- * stop_after. */
+/* Runs the MADE and GRAPH rows on every graph of p. Every pass is verified: a faulty graph is a bug
+ * of the compiler, named by pass and node (exit 70). Dumps and times go to out. Returns false when
+ * it stopped at stop_after. */
 bool passes_run(Program *p, const OpTable *ops, const PassOptions *o, Arena *tmp, Out *out);
 /* For KERNEL rows: prints the program if it was asked for; false: stop here. */
 bool passes_after(const Program *p, const char *name, const PassOptions *o, Out *out);

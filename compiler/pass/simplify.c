@@ -3,8 +3,8 @@
  *   %2 = add(%0, %1)  where %1 = const 0        uses of %2 read %0
  *   %4 = flatten(%3)  where %3 = reshape(%2)    %4 = reshape(%2)
  *
- * Before: any graph. After: no rule applies, or ROUNDS_MAX rounds are done. Rules must not change a bit of any
- * result. Linear a round. */
+ * Before: any graph. After: no rule applies, or ROUNDS_MAX rounds are done. Rules must not change a
+ * bit of any result. Linear a round. */
 #include "pass/pass.h"
 
 enum { ROUNDS_MAX = 8 };

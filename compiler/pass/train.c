@@ -1,5 +1,5 @@
-/* Assembles the training step. Everything runs in the order of state ids, so the sum of squares behind the
- * norm, and with it every bit, depends on the model alone. */
+/* Assembles the training step. Everything runs in the order of state ids, so the sum of squares
+ * behind the norm, and with it every bit, depends on the model alone. */
 #include "pass/train.h"
 #include "ops/build.h"
 #include "pass/autodiff.h"
@@ -56,7 +56,9 @@ static void clip_norm(Train *t)
 
 static void write_state(Train *t, uint32_t state, Value v)
 {
-  Expand e = { .graph = t->graph, .mode = MODE_TRAIN, .ops = t->ops, .name = state_var(t, state)->name };
+  Expand e = {
+    .graph = t->graph, .mode = MODE_TRAIN, .ops = t->ops, .name = state_var(t, state)->name
+  };
   expand_write(&e, state, v);
 }
 
@@ -67,7 +69,8 @@ static uint32_t slot(Train *t, StateVar v)
   return known ? known->id : program_add_state(t->program, v)->id;
 }
 
-/* The slots of the rule for parameter i: "<rule>.<suffix>.<parameter>". Ids in made; UINT32_MAX: not given. */
+/* The slots of the rule for parameter i: "<rule>.<suffix>.<parameter>". Ids in made; UINT32_MAX:
+ * not given. */
 static void make_slots(Train *t, const Node *rule, uint32_t i, const Type *in, Params *made)
 {
   Program *p = t->program;
@@ -97,17 +100,25 @@ static void update(Train *t, uint32_t i, Value w, Value g)
   Arena *a = t->program->arena;
   uint32_t most = (uint32_t)op_operand_count(op) + 2, nin = 2;
   Node *rule = arena_alloc(a, sizeof *rule + most * sizeof rule->in[0]);
-  *rule = (Node){ .nin = 2, .nout = 1, .op = op, .attrs = t->spec->rule_attrs, .name = state_var(t, i)->name,
-                  .at = state_var(t, i)->at, .type = value_type(w) };
+  *rule = (Node){ .nin = 2,
+                  .nout = 1,
+                  .op = op,
+                  .attrs = t->spec->rule_attrs,
+                  .name = state_var(t, i)->name,
+                  .at = state_var(t, i)->at,
+                  .type = value_type(w) };
   rule->in[0] = w;
   rule->in[1] = g;
   Params made;
   make_slots(t, rule, i, value_type(w), &made);
   GBuild b = g_in_graph(t->graph, rule->name, rule->at);
   for (uint32_t k = 0; k < made.made.n && nin < most; k++)
-    rule->in[nin++] = made.made.at[k] == UINT32_MAX ? (Value){ NULL, 0 } : g_read(&b, made.made.at[k]);
+    rule->in[nin++] =
+        made.made.at[k] == UINT32_MAX ? (Value){ NULL, 0 } : g_read(&b, made.made.at[k]);
   rule->nin = nin;
-  Expand e = { .graph = t->graph, .mode = MODE_TRAIN, .ops = t->ops, .name = rule->name, .at = rule->at };
+  Expand e = {
+    .graph = t->graph, .mode = MODE_TRAIN, .ops = t->ops, .name = rule->name, .at = rule->at
+  };
   Value out = { NULL, 0 };
   if (op->cls != OP_RULE || !op->expand || !op->expand(&e, rule, &out))
     ice("'%s' is not an update rule", op->name);
@@ -123,7 +134,7 @@ static void update_all(Train *t)
     }
 }
 
-/* For gradcheck: every trainable parameter's gradient, zero where the loss does not depend on it. */
+/* For gradcheck: every trainable parameter's gradient, zero where the loss does not need it. */
 static void store_gradients(Train *t)
 {
   for (uint32_t i = 0; i < t->nstate; i++) {
@@ -132,8 +143,12 @@ static void store_gradients(Train *t)
       continue;
     GBuild b = g_in_graph(t->graph, v.name, v.at);
     Value g = t->gradient[i].node ? t->gradient[i] : g_spread(&b, g_const(&b, 0), &v.type);
-    StateVar s = { .name = arena_printf(t->program->arena, "grad.%s", v.name), .type = v.type, .role = STATE_SLOT,
-                   .init = { INIT_ZEROS, 0, 0 }, .slot_of = i, .at = v.at };
+    StateVar s = { .name = arena_printf(t->program->arena, "grad.%s", v.name),
+                   .type = v.type,
+                   .role = STATE_SLOT,
+                   .init = { INIT_ZEROS, 0, 0 },
+                   .slot_of = i,
+                   .at = v.at };
     write_state(t, slot(t, s), g);
   }
 }
@@ -164,7 +179,8 @@ static bool any_gradient(const Train *t)
   return false;
 }
 
-Graph *train_graph(Program *p, const Graph *forward, const TrainSpec *spec, const OpTable *ops, Diag *d)
+Graph *train_graph(Program *p, const Graph *forward, const TrainSpec *spec, const OpTable *ops,
+                   Diag *d)
 {
   int errors = diag_errors(d);
   Value *v = ARENA_ARRAY(p->arena, Value, spec->nout + 1);
@@ -178,7 +194,8 @@ Graph *train_graph(Program *p, const Graph *forward, const TrainSpec *spec, cons
   if (diag_errors(d) > errors)
     return NULL;
   if (!any_gradient(&t))
-    diag_warn(d, spec->loss.node->at, "W0404", "nothing is trained: the loss depends on no trainable parameter");
+    diag_warn(d, spec->loss.node->at, "W0404",
+              "nothing is trained: the loss depends on no trainable parameter");
   if (spec->clip == TRAIN_CLIP_NORM)
     clip_norm(&t);
   else if (spec->clip == TRAIN_CLIP_VALUE)

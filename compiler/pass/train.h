@@ -16,13 +16,15 @@ typedef struct {
   const Value *out;             /* further outputs, in forward */
   const char *const *out_name;
   int nout;
-  bool gradients_only;          /* no rule: a slot "grad.<parameter>" := gradient, for gradcheck and tests */
+  bool gradients_only; /* no rule: a slot "grad.<parameter>" := gradient, for gradcheck and tests */
 } TrainSpec;
 
-/* Outputs: "loss" (a scalar: mean over the n samples, or sum), then out. Writes, by state id: parameters, slots
- * and statistics. Slots ("sgd.momentum.c1.weight") are added to p once; a second call finds them again. A parameter
- * that is frozen, or that the loss does not depend on, is not written. Clipping is PyTorch's: by norm, gradients
- * times min(1, clip_max / (norm + 1e-6)); by value, each number to +-clip_max. NULL: errors in d. */
-Graph *train_graph(Program *p, const Graph *forward, const TrainSpec *spec, const OpTable *ops, Diag *d);
+/* Outputs: "loss" (a scalar: mean over the n samples, or sum), then out. Writes, by state id:
+ * parameters, slots and statistics. Slots ("sgd.momentum.c1.weight") are added to p once; a second
+ * call finds them again. A parameter that is frozen, or that the loss does not depend on, is not
+ * written. Clipping is PyTorch's: by norm, gradients times min(1, clip_max / (norm + 1e-6)); by
+ * value, each number to +-clip_max. NULL: errors in d. */
+Graph *train_graph(Program *p, const Graph *forward, const TrainSpec *spec, const OpTable *ops,
+                   Diag *d);
 
 #endif

@@ -373,8 +373,8 @@ static Value field_value(Block *b, const Ast *item, int index, Value v, const Ty
     return v;
   }
   bool bytes = value_type(v)->dtype == DT_U8 && dtype_is_real(want->dtype);
-  v = sema_cast(s, v, want->dtype, f->name, item->at);
   v = sema_reshape(s, v, want, f->name, item->at);
+  v = sema_cast(s, v, want->dtype, f->name, item->at);
   if (bytes && !item->field.pipe) {
     diag_warn(s->diag, item->at, "W0401", "field `%s` enters the model with values from 0 to 255",
               f->name);

@@ -1,8 +1,9 @@
 /* Private to the C back end: the printer's context and what its files offer each other.
  *
- * Text grows in two sinks: `line` collects one statement, `out` the program. A statement is begun with
- * c_begin, filled by out_printf and the expression printer, and put by c_end, which breaks it at 100
- * columns. User text passes through c_comment_text, c_string or names_*, nothing else prints it. */
+ * Text grows in two sinks: `line` collects one statement, `out` the program. A statement is begun
+ * with c_begin, filled by out_printf and the expression printer, and put by c_end, which breaks it
+ * at 100 columns. User text passes through c_comment_text, c_string or names_*, nothing else
+ * prints it. */
 #ifndef GRADC_BACKEND_C_C_H
 #define GRADC_BACKEND_C_C_H
 
@@ -15,47 +16,47 @@ enum { COLUMNS = 100, LANES_LOG = 8, TYPES = DT_COUNT + 1 };
 typedef struct Names Names;
 
 Names *names_new(Arena *a);
-/* Makes all identifiers of a text unavailable at file scope, and for locals too where they would hide
- * something that is used. */
+/* Makes all identifiers of a text unavailable at file scope, and for locals too where they would
+ * hide something that is used. */
 typedef enum { TAKE_FOR_FILE, TAKE_FOR_ALL } TakeHow;
 void names_take_text(Names *n, const char *text, size_t length, TakeHow how);
-/* A C identifier from any text, unique among everything visible: lower-case letters, digits and _, at
- * most 40 characters and a number; never a keyword or a macro of a header. Global names stay. */
+/* A C identifier from any text, unique among everything visible: lower-case letters, digits and _,
+ * at most 40 characters and a number; never a keyword or a macro of a header. Global names stay. */
 const char *names_global(Names *n, const char *want);
 const char *names_local(Names *n, const char *want);    /* visible until names_leave */
-uint32_t names_enter(Names *n);                         /* opens a scope; pass the result to names_leave */
+uint32_t names_enter(Names *n);                         /* opens a scope; result: for names_leave */
 void names_leave(Names *n, uint32_t mark);
-uint32_t names_hide(Names *n);                          /* a new function: locals so far are out of sight */
+uint32_t names_hide(Names *n);                          /* a new function: hides all locals */
 void names_show(Names *n, uint32_t hidden);
-/* The word that starts every symbol of the net: its name as an identifier, changed where system headers
- * or the runtime own such names. */
+/* The word that starts every symbol of the net: its name as an identifier, changed where system
+ * headers or the runtime own such names. */
 const char *names_prefix(Arena *a, const char *net);
 
 /* ---- text.c ---- */
 /* s as text of a comment: printable ASCII that cannot end or nest it, nor continue a line. */
 const char *c_comment_text(Arena *a, const char *s);
-/* s as a C string literal with quotes, or "NULL" for NULL; lines of a long text become literals of their own. */
+/* s as a C string literal with quotes, or "NULL" for NULL; each line of a text is a literal. */
 const char *c_string(Arena *a, const char *s);
-/* The shortest literal that reads back as exactly r; a float literal for DT_F32. NaN and infinities too. */
+/* The shortest literal that reads back as exactly r, a float for DT_F32; NaN and infinities too. */
 const char *c_real(Arena *a, double r, DType t);
 const char *c_integer(Arena *a, int64_t i);
-/* A line broken at `columns` where nesting is least, continued four blanks deeper; ends with a newline. */
+/* A line broken at 100 columns where nesting is least, continued four blanks deeper. */
 void c_put_wrapped(Out *to, const char *line, size_t length);
 
 /* ---- the context ---- */
 typedef enum { ISA_X86, ISA_NEON, ISA_PLAIN } Isa;
 
-/* Functions and types over values that a program defines for itself, in the order they are printed. */
+/* Types and functions over values that a program defines for itself, in the order of printing. */
 typedef enum {
-  H_TYPE, H_LOAD, H_STORE, H_SPLAT, H_IOTA, H_BITS, H_FMA, H_MIN, H_MAX, H_SQRT, H_ABS, H_ROUND, H_SELECT,
-  H_SHL, H_SHR, H_MULHI, H_SUM, H_LEAST, H_GREATEST, H_COUNT
+  H_TYPE, H_LOAD, H_STORE, H_SPLAT, H_IOTA, H_BITS, H_FMA, H_MIN, H_MAX, H_SQRT, H_ABS, H_ROUND,
+  H_SELECT, H_SHL, H_SHR, H_MULHI, H_SUM, H_LEAST, H_GREATEST, H_COUNT
 } Helper;
 
 /* One element of a REGISTER buffer as a local of C. */
 typedef struct {
   const char *name;             /* NULL until declared */
   bool loaded;                  /* somewhere: else its stores are not printed */
-  const LStmt *init;            /* the store that declares it; NULL: declared at the start, as zero */
+  const LStmt *init;            /* the store that declares it; NULL: the function's start does */
   const struct Scope *scope;    /* live.c: innermost body that holds all its uses */
   const LStmt *first;           /* live.c: the first statement of that body with a use */
 } Reg;
@@ -87,7 +88,7 @@ typedef struct {
   bool rolled;                  /* a loop that must not be unrolled was printed */
   uint32_t *uses;               /* by variable and buffer id: live uses in the current function */
   const char **name;            /* by variable and buffer id: the C name */
-  Reg **reg;                    /* by buffer id: elements of REGISTER buffers of the current kernel */
+  Reg **reg;                    /* by buffer id: the current kernel's registers */
   bool *is_args;                /* by buffer id: formals bound to the step arguments */
   VEC(FuncName) func_names;
   VEC(KernelName) kernel_names;
@@ -108,7 +109,7 @@ int c_type_bytes(const C *c, int dtype);                /* of one lane */
 void c_take_helper_names(C *c);                         /* before any other name is made */
 
 /* ---- expr.c ---- */
-void c_expr(C *c, const LExpr *e, int outer);           /* so that it may stand as an operand of strength outer */
+void c_expr(C *c, const LExpr *e, int outer);           /* as an operand of strength `outer` */
 enum { PREC_NONE = 0, PREC_UNARY = 14, PREC_POSTFIX = 16 };
 
 /* ---- live.c: what is used, and where registers are declared ---- */
@@ -129,7 +130,7 @@ const char *c_host_name(C *c, HostKind kind);
 void c_call(C *c, const LStmt *s);
 
 /* ---- table.c ---- */
-const char *c_tables(C *c);                             /* prints the net's description; returns its name */
+const char *c_tables(C *c);                             /* the description; returns its name */
 void c_constants(C *c);                                 /* CONST buffers */
 
 /* ---- runtime.c ---- */

@@ -1,10 +1,17 @@
-/* Expressions by precedence: the fewest parentheses that keep the association of the tree, plus those
- * that readers and compilers want around mixed bit operations. Both sides of `&` on scalars have no effects, so
- * conditions read `a && b`. */
+/* Expressions by precedence: the fewest parentheses that keep the association of the tree, plus
+ * those that readers and compilers want around mixed bit operations. Both sides of `&` on scalars
+ * have no effects, so conditions read `a && b`. */
 #include "backend/c/c.h"
 #include <inttypes.h>
 
-enum { PREC_TERNARY = 3, PREC_OROR = 4, PREC_ANDAND = 5, PREC_OR = 6, PREC_EQUAL = 9, PREC_SHIFT = 11 };
+enum {
+  PREC_TERNARY = 3,
+  PREC_OROR = 4,
+  PREC_ANDAND = 5,
+  PREC_OR = 6,
+  PREC_EQUAL = 9,
+  PREC_SHIFT = 11
+};
 
 static void operand(C *c, const LExpr *e, int outer, bool vector);
 
@@ -29,8 +36,8 @@ static const char *infix(const LExpr *e, int *prec)
   return def->text;
 }
 
-/* The strength that an operand needs beside an operator of strength prec: bit operations and shifts take no
- * bare infix operand but a chain of their own on the left, && and || take comparisons. */
+/* The strength that an operand needs beside an operator of strength prec: bit operations and shifts
+ * take no bare infix operand but a chain of their own on the left, && and || take comparisons. */
 static int strength(const LExpr *parent, const LExpr *child, int prec, bool left)
 {
   bool chain = left && child->kind == LE_OP && child->op.op == parent->op.op;
@@ -61,7 +68,7 @@ static void print_infix(C *c, const LExpr *e)
   operand(c, y, strength(e, y, prec, false), vector && x->kind != LE_SPLAT);
 }
 
-/* An operand of an infix operation on vectors: a constant in all lanes is written as the constant. */
+/* An operand of an infix operation on vectors: a constant in all lanes is written plainly. */
 static void operand(C *c, const LExpr *e, int outer, bool vector)
 {
   bool constant = e->kind == LE_SPLAT && (e->from->kind == LE_INT || e->from->kind == LE_REAL);
@@ -260,7 +267,8 @@ static int expr_strength(const LExpr *e)
   case LE_INT:
     return e->i < 0 ? PREC_UNARY : PREC_POSTFIX;
   case LE_REAL:
-    return e->r < 0 || 1 / e->r < 0 || (e->dtype == DT_F64 && (e->r - e->r != 0)) ? PREC_UNARY : PREC_POSTFIX;
+    return e->r < 0 || 1 / e->r < 0 || (e->dtype == DT_F64 && (e->r - e->r != 0)) ? PREC_UNARY
+                                                                                  : PREC_POSTFIX;
   case LE_OP:
     return op_strength(e);
   case LE_CAST:

@@ -1,9 +1,10 @@
-/* What a program defines for itself: vector types and small functions over them. Only those that the
- * program uses are printed. Each means exactly what its row of loop/scalar.def says, on every target:
- * an intrinsic stands where it does just that, plain C over the vector elsewhere.
+/* What a program defines for itself: vector types and small functions over them. Only those that
+ * the program uses are printed. Each means exactly what its row of loop/scalar.def says, on every
+ * target: an intrinsic stands where it does just that, plain C over the vector elsewhere.
  *
- * Names: v16 is a vector of 16 reals, m16 the result of comparing two of them (all bits set or clear),
- * u32x16 and the like vectors of integers. Functions over reals carry the lanes alone: fma16, max16. */
+ * Names: v16 is a vector of 16 reals, m16 the result of comparing two of them (all bits set or
+ * clear), u32x16 and the like vectors of integers. Functions over reals carry the lanes alone:
+ * fma16, max16. */
 #include "backend/c/c.h"
 #include <string.h>
 
@@ -50,7 +51,8 @@ static const char *helper_name(const C *c, Helper h, int dtype, int lanes)
   if (h == H_TYPE)
     return type_name(c, dtype, lanes);
   if (lanes == 1)
-    return arena_printf(c->arena, "%s_%s", words[h], dtype == TY_BOOL ? "bool" : dtype_text((DType)dtype));
+    return arena_printf(c->arena, "%s_%s", words[h],
+                        dtype == TY_BOOL ? "bool" : dtype_text((DType)dtype));
   if (is_real(c, dtype))
     return arena_printf(c->arena, "%s%d", words[h], lanes);
   return arena_printf(c->arena, "%s_%s", words[h], type_name(c, dtype, lanes));
@@ -131,7 +133,8 @@ static void close_body(const Put *p)
 
 static void put_type(const Put *p)
 {
-  const char *element = p->dtype == TY_BOOL ? (p->bytes / p->lanes == 8 ? "int64_t" : "int32_t") : p->scalar;
+  const char *element =
+      p->dtype == TY_BOOL ? (p->bytes / p->lanes == 8 ? "int64_t" : "int32_t") : p->scalar;
   out_line(p->out, "typedef %s %s __attribute__((vector_size(%d)));", element, p->type, p->bytes);
 }
 
@@ -198,7 +201,7 @@ static void put_bits(const Put *p)
   close_body(p);
 }
 
-/* Bytes of the widest hardware vector that divides the value; 0: the target has no such operation. */
+/* Bytes of the widest hardware vector that divides the value; 0: there is no such operation. */
 static int native_bytes(const Put *p)
 {
   const Target *t = p->c->args->target;
@@ -221,7 +224,10 @@ static const char *intrinsic(const Put *p, int bytes, const char *x, const char 
       return arena_printf(a, "%s_%s((%s)%s)", p->h == H_SQRT ? "vsqrtq" : "vrndnq", f, v, x);
     return NULL;
   }
-  const char *mm = bytes == 64 ? "_mm512" : bytes == 32 ? "_mm256" : "_mm", *s = p->f32 ? "ps" : "pd";
+  const char *mm = bytes == 64   ? "_mm512"
+                   : bytes == 32 ? "_mm256"
+                                 : "_mm",
+             *s = p->f32 ? "ps" : "pd";
   if (p->h == H_FMA)
     return t->fma ? arena_printf(a, "%s_fmadd_%s(%s, %s, %s)", mm, s, x, y, z) : NULL;
   if (p->h == H_MIN)
@@ -232,7 +238,8 @@ static const char *intrinsic(const Put *p, int bytes, const char *x, const char 
     return arena_printf(a, "%s_sqrt_%s(%s)", mm, s, x);
   const char *round = bytes == 64 ? "roundscale" : "round";
   if (p->h == H_ROUND && t->fma)
-    return arena_printf(a, "%s_%s_%s(%s, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)", mm, round, s, x);
+    return arena_printf(a, "%s_%s_%s(%s, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)", mm, round,
+                        s, x);
   return NULL;
 }
 
@@ -313,7 +320,8 @@ static void put_min_max(const Put *p)
 static void put_abs(const Put *p)
 {
   open_body(p, p->type, arena_printf(p->c->arena, "%s x", p->type));
-  out_line(p->out, "return (%s)((%s)x & %s);", p->type, p->mask, p->f32 ? "INT32_MAX" : "INT64_MAX");
+  out_line(p->out, "return (%s)((%s)x & %s);", p->type, p->mask,
+           p->f32 ? "INT32_MAX" : "INT64_MAX");
   close_body(p);
 }
 
@@ -370,7 +378,8 @@ static void put_mulhi(const Put *p)
     const char *mm = p->bytes == 64 ? "_mm512" : p->bytes == 32 ? "_mm256" : "_mm";
     const char *v = p->bytes == 64 ? "__m512i" : p->bytes == 32 ? "__m256i" : "__m128i";
     out_line(p->out, "wide even = (wide)%s_mul_epu32((%s)a, (%s)b);", mm, v, v);
-    out_line(p->out, "wide odd = (wide)%s_mul_epu32((%s)((wide)a >> 32), (%s)((wide)b >> 32));", mm, v, v);
+    out_line(p->out, "wide odd = (wide)%s_mul_epu32((%s)((wide)a >> 32), (%s)((wide)b >> 32));", mm,
+             v, v);
   } else {
     out_line(p->out, "wide even = ((wide)a & 0xffffffffu) * ((wide)b & 0xffffffffu);");
     out_line(p->out, "wide odd = ((wide)a >> 32) * ((wide)b >> 32);");
@@ -395,9 +404,11 @@ static void put_reduce(const Put *p)
     if (sum)
       out_line(p->out, "return %s(u.half[0] + u.half[1]);", next);
     else
-      out_line(p->out, "return %s(%s(u.half[0], u.half[1]));", next, c_helper(c, op, p->dtype, p->lanes / 2));
+      out_line(p->out, "return %s(%s(u.half[0], u.half[1]));", next,
+               c_helper(c, op, p->dtype, p->lanes / 2));
   } else if (sum) {
-    out_line(p->out, p->lanes == 4 ? "return (x[0] + x[2]) + (x[1] + x[3]);" : "return x[0] + x[1];");
+    out_line(p->out,
+             p->lanes == 4 ? "return (x[0] + x[2]) + (x[1] + x[3]);" : "return x[0] + x[1];");
   } else {
     const char *f = c_helper(c, op, p->dtype, 1);
     if (p->lanes == 4)

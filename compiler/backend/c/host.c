@@ -103,7 +103,8 @@ static const char *address(C *c, const Host *h, const Buffer *buf)
     return arena_printf(a, "at(s->arena, %" PRId64 ")", buf->offset);
   case BUF_WORKER:
     c->at = true;
-    return arena_printf(a, "at(s->worker, (size_t)worker * %zu + %" PRId64 ")", h->worker_bytes, buf->offset);
+    return arena_printf(a, "at(s->worker, (size_t)worker * %zu + %" PRId64 ")", h->worker_bytes,
+                        buf->offset);
   case BUF_ROWS:
     return arena_printf(a, "s->rows[%d]", buf->index);
   case BUF_IDS:
@@ -125,8 +126,8 @@ static void put_buffer(C *c, const Host *h, const Used *u)
     return;
   c->name[buf->id] = names_local(c->names, buf->name);
   c_begin(c);
-  out_printf(c->line, "%s%s *%s = %s;", u->written ? "" : "const ", dtype_c(buf->dtype), c->name[buf->id],
-             address(c, h, buf));
+  out_printf(c->line, "%s%s *%s = %s;", u->written ? "" : "const ", dtype_c(buf->dtype),
+             c->name[buf->id], address(c, h, buf));
   size_t used = out_length(c->line) - c->mark;
   if (buf->type) {
     const char *shape = type_text(c->arena, buf->type);
@@ -185,10 +186,12 @@ void c_host(C *c, const Host *h)
 {
   live_host(c, h);
   uint32_t hidden = names_hide(c->names);
-  static const char *const doc = " Every worker calls it with its number and does its share between barriers.";
+  static const char *const doc =
+      " Every worker calls it with its number and does its share between barriers.";
   const char *text = arena_printf(c->arena, "%s%s", host_doc(h->kind), doc);
   c_comment(c, &text, 1);
-  c_line(c, "static void %s(const gradrt_step *s, int worker, int nworkers)", c_host_name(c, h->kind));
+  c_line(c, "static void %s(const gradrt_step *s, int worker, int nworkers)",
+         c_host_name(c, h->kind));
   c_line(c, "{");
   out_indent(c->out);
   names_local(c->names, "s");

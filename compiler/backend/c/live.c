@@ -1,7 +1,7 @@
-/* What a function's text needs: variables, buffers and registers that some printed statement reads. Dead
- * values are not printed, so that the program compiles without warnings. Then each register finds its
- * place: the innermost body that holds all its uses declares it, with its first assignment where that
- * comes first and without condition; else the function's start does, as zero. */
+/* What a function's text needs: variables, buffers and registers that some printed statement reads.
+ * Dead values are not printed, so that the program compiles without warnings. Then each register
+ * finds its place: the innermost body that holds all its uses declares it, with its first
+ * assignment where that comes first and without condition; else the function's start does it. */
 #include "backend/c/c.h"
 #include <string.h>
 
@@ -77,7 +77,8 @@ static void mark_call(C *c, const LStmt *s, bool *changed)
     if (c->kernel_names.at[i].kernel == s->call.kernel)
       k = &c->kernel_names.at[i];
   if (!k)
-    ice("backend c: a host function calls kernel '%s', which is not of the module", s->call.kernel->name);
+    ice("backend c: a host function calls kernel '%s', which is not of the module",
+        s->call.kernel->name);
   for (uint32_t i = 0; i < s->call.kernel->formal.n; i++)
     if (k->formal[i])
       c->uses[s->call.arg[i]->id]++;
@@ -218,7 +219,7 @@ static void find_self(C *c, void *ctx, const LExpr *e)
     self->found |= c_reg(c, e->load.buf, e->load.index) == self->reg;
 }
 
-/* The register's first use in its scope declares it when that is an assignment from other values. */
+/* The register's first use in its scope declares it when it is an assignment from other values. */
 static void choose_init(C *c, Reg *r)
 {
   const LStmt *s = r->first;

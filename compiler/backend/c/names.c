@@ -1,5 +1,6 @@
-/* Identifiers. Whatever a spec calls its parts, the program gets short, readable, unique and harmless
- * names: nothing that is a keyword, that a header defines as a macro, or that a header declares. */
+/* Identifiers. Whatever a spec calls its parts, the program gets short, readable, unique and
+ * harmless names: nothing that is a keyword, that a header defines as a macro, or that a header
+ * declares. */
 #include "backend/c/c.h"
 #include "base/str.h"
 #include <string.h>
@@ -20,45 +21,73 @@ struct Names {
 };
 
 /* Keywords, and lower-case macros of compilers and of the headers that come before the kernels. */
-static const char reserved[] =
-  "alignas alignof asm auto bool break case char complex const continue default do double else enum "
-  "errno extern false float for fortran fpclassify generic goto i386 if imaginary inline int iscanonical "
-  "iseqsig isfinite isgreater isgreaterequal isinf isless islessequal islessgreater isnan isnormal "
-  "issignaling issubnormal isunordered iszero linux long main noreturn nullptr offsetof pixel register "
-  "restrict return short signbit signed sizeof static stderr stdin stdout struct sun switch thread_local "
-  "true typedef typeof union unix unsigned vector void volatile while";
+static const char reserved[] = "alignas alignof asm auto bool break case char complex const "
+                               "continue default do double else enum "
+                               "errno extern false float for fortran fpclassify generic goto i386 "
+                               "if imaginary inline int iscanonical "
+                               "iseqsig isfinite isgreater isgreaterequal isinf isless islessequal "
+                               "islessgreater isnan isnormal "
+                               "issignaling issubnormal isunordered iszero linux long main "
+                               "noreturn nullptr offsetof pixel register "
+                               "restrict return short signbit signed sizeof static stderr stdin "
+                               "stdout struct sun switch thread_local "
+                               "true typedef typeof union unix unsigned vector void volatile while";
 
-/* First words of names with an underscore that libc, POSIX, GNU and zlib headers declare. A net with such
- * a name gets "net_" before it. */
-static const char families[] =
-  "accept4 adler32 aio aligned alloc arc4random arm asctime assert at atomic avail be16 be32 be64 blkcnt64 "
-  "blkcnt blksize caddr canonicalize cc clearerr clock clockid close comm comparison copy cookie cpu crc32 "
-  "ctime currency d daddr data date deallocate decimal deflate dev div dl double drand48 ecvt end erand48 "
-  "error explicit extended extra f fcvt fd fds feof ferror fflush fgetc fgets fgetwc fgetws file fileno "
-  "float fmaximum fminimum fopen fpos64 fpos fpregset fputc fputs fputwc fputws frac fread free freopen "
-  "fsblkcnt64 fsblkcnt fsfilcnt64 fsfilcnt fsid futex futimesat fwrite get getc getchar getdate getgrnam "
-  "gethostbyname getlogin getopt getpwnam getwc getwchar gid gmtime good greg gregset group gz gzclose "
-  "gzgetc h handle id idtype if imaxdiv in inflate initstate ino64 ino inotify int int16 int32 int64 int8 "
-  "internal intmax intptr io iov isalnum isalpha isascii isblank iscntrl isdigit isgraph islower isprint "
-  "ispunct isspace isupper isxdigit it jmp jrand48 key kill l lcong48 ldiv lgamma lgammaf lgammaf128 "
-  "lgammaf32 lgammaf32x lgammaf64 lgammaf64x lgammal list lldiv locale localtime loff lrand48 lseek math "
-  "max mbstate mcontext memfd memory mkdir mode mon mq mrand48 msg mxcr n name nan name_to negative net "
-  "next nice nlink nrand48 obstack off off64 on open out p pid pkey pop poll posix positive pread preadv "
-  "process process_vm program psiginfo pthread ptrdiff ptsname push putc putchar putwc putwchar pwrite "
-  "qfcvt qsort quad quick quot rand random readdir readdir64 regmatch register regoff remap rem rlim "
-  "rlim64 robust ru ru_max runetype s6 s sa scalbn sched secure seed48 select sem serial set setstate "
-  "shm sig sigabbrev sigaction sigdescr sigev sigevent sighandler siginfo signal sigset sigval sin sival "
-  "size sizeof snprintf socklen sp speed srand48 srandom ss ssize st stack statx strcasecmp strcoll stream "
-  "strerror strerrordesc strerrorname strftime strncasecmp strptime strtod strtof strtof128 strtof32 "
-  "strtof32x strtof64 strtof64x strtok strtol strtold strtoll strtoul strtoull strxfrm stx suseconds sv "
-  "sync sysv tcflag thousands thrd time timer timespec tm tmpnam toascii tolower total toupper tss ttyname "
-  "tv tz u uc ucontext uid uint uint16 uint32 uint64 uint8 uintmax uintptr useconds va vector wchar "
-  "wcscasecmp wcscoll wcsftime wcsncasecmp wcstod wcstof wcstof128 wcstof32 wcstof32x wcstof64 wcstof64x "
-  "wcstok wcstol wcstold wcstoll wcstoul wcstoull wcsxfrm wctrans wctype wint ws xstate ymmh z zlib";
+/* First words of names with an underscore that libc, POSIX, GNU and zlib headers declare. A net
+ * with such a name gets "net_" before it. */
+static const char families[] = "accept4 adler32 aio aligned alloc arc4random arm asctime assert at "
+                               "atomic avail be16 be32 be64 blkcnt64 "
+                               "blkcnt blksize caddr canonicalize cc clearerr clock clockid close "
+                               "comm comparison copy cookie cpu crc32 "
+                               "ctime currency d daddr data date deallocate decimal deflate dev "
+                               "div dl double drand48 ecvt end erand48 "
+                               "error explicit extended extra f fcvt fd fds feof ferror fflush "
+                               "fgetc fgets fgetwc fgetws file fileno "
+                               "float fmaximum fminimum fopen fpos64 fpos fpregset fputc fputs "
+                               "fputwc fputws frac fread free freopen "
+                               "fsblkcnt64 fsblkcnt fsfilcnt64 fsfilcnt fsid futex futimesat "
+                               "fwrite get getc getchar getdate getgrnam "
+                               "gethostbyname getlogin getopt getpwnam getwc getwchar gid gmtime "
+                               "good greg gregset group gz gzclose "
+                               "gzgetc h handle id idtype if imaxdiv in inflate initstate ino64 "
+                               "ino inotify int int16 int32 int64 int8 "
+                               "internal intmax intptr io iov isalnum isalpha isascii isblank "
+                               "iscntrl isdigit isgraph islower isprint "
+                               "ispunct isspace isupper isxdigit it jmp jrand48 key kill l lcong48 "
+                               "ldiv lgamma lgammaf lgammaf128 "
+                               "lgammaf32 lgammaf32x lgammaf64 lgammaf64x lgammal list lldiv "
+                               "locale localtime loff lrand48 lseek math "
+                               "max mbstate mcontext memfd memory mkdir mode mon mq mrand48 msg "
+                               "mxcr n name nan name_to negative net "
+                               "next nice nlink nrand48 obstack off off64 on open out p pid pkey "
+                               "pop poll posix positive pread preadv "
+                               "process process_vm program psiginfo pthread ptrdiff ptsname push "
+                               "putc putchar putwc putwchar pwrite "
+                               "qfcvt qsort quad quick quot rand random readdir readdir64 regmatch "
+                               "register regoff remap rem rlim "
+                               "rlim64 robust ru ru_max runetype s6 s sa scalbn sched secure "
+                               "seed48 select sem serial set setstate "
+                               "shm sig sigabbrev sigaction sigdescr sigev sigevent sighandler "
+                               "siginfo signal sigset sigval sin sival "
+                               "size sizeof snprintf socklen sp speed srand48 srandom ss ssize st "
+                               "stack statx strcasecmp strcoll stream "
+                               "strerror strerrordesc strerrorname strftime strncasecmp strptime "
+                               "strtod strtof strtof128 strtof32 "
+                               "strtof32x strtof64 strtof64x strtok strtol strtold strtoll strtoul "
+                               "strtoull strxfrm stx suseconds sv "
+                               "sync sysv tcflag thousands thrd time timer timespec tm tmpnam "
+                               "toascii tolower total toupper tss ttyname "
+                               "tv tz u uc ucontext uid uint uint16 uint32 uint64 uint8 uintmax "
+                               "uintptr useconds va vector wchar "
+                               "wcscasecmp wcscoll wcsftime wcsncasecmp wcstod wcstof wcstof128 "
+                               "wcstof32 wcstof32x wcstof64 wcstof64x "
+                               "wcstok wcstol wcstold wcstoll wcstoul wcstoull wcsxfrm wctrans "
+                               "wctype wint ws xstate ymmh z zlib";
 
 static bool is_word(char ch)
 {
-  return (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9') || (ch >= 'A' && ch <= 'Z') || ch == '_';
+  return (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9') || (ch >= 'A' && ch <= 'Z') ||
+         ch == '_';
 }
 
 static uint64_t hash(const char *s, size_t n)

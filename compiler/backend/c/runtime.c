@@ -1,5 +1,6 @@
-/* The runtime's text in a standalone program: its header near the top, and after the net the sources that
- * modules.def calls for, each once, in the order of that list. Their #include "..." lines are followed here. */
+/* The runtime's text in a standalone program: its header near the top, and after the net the
+ * sources that modules.def calls for, each once, in the order of that list. Their #include "..."
+ * lines are followed here. */
 #include "backend/c/c.h"
 #include "base/str.h"
 #include <string.h>

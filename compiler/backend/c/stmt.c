@@ -188,7 +188,8 @@ const char *c_func(C *c, const LFunc *f)
   for (uint32_t i = 0; i < c->func_names.n; i++)
     if (c->func_names.at[i].func == f)
       return c->func_names.at[i].name;
-  FuncName made = { f, names_global(c->names, arena_printf(c->arena, "%s_%s", c->prefix, f->name)) };
+  FuncName made = { f,
+                    names_global(c->names, arena_printf(c->arena, "%s_%s", c->prefix, f->name)) };
   vec_push(c->arena, &c->func_names, made);
   C outer = *c;
   uint32_t hidden = names_hide(c->names);
@@ -239,10 +240,11 @@ static void kernel_comment(C *c, const Kernel *k, const KernelName *used)
                                     layout ? " stored " : "", layout ? layout : "");
     vec_push(a, &text, line);
   }
-  const char *about = arena_printf(a, "%s%s%s%s%s", k->template_name ? k->template_name : "",
-                                   k->template_name && k->about ? ": " : "", k->about ? k->about : "",
-                                   k->flops > 0 && (k->about || k->template_name) ? "; " : "",
-                                   k->flops > 0 ? flops_text(a, k->flops) : "");
+  const char *about =
+      arena_printf(a, "%s%s%s%s%s", k->template_name ? k->template_name : "",
+                   k->template_name && k->about ? ": " : "", k->about ? k->about : "",
+                   k->flops > 0 && (k->about || k->template_name) ? "; " : "",
+                   k->flops > 0 ? flops_text(a, k->flops) : "");
   if (about[0])
     vec_push(a, &text, about);
   c_comment(c, text.at, (int)text.n);
@@ -302,7 +304,8 @@ static void declare_registers(C *c, const Kernel *k)
       if (!r->loaded || r->init)
         continue;
       r->name = reg_name(c, buf, j);
-      c_line(c, "%s %s = %s;", c_type(c, buf->dtype, buf->lanes), r->name, buf->lanes > 1 ? "{0}" : "0");
+      c_line(c, "%s %s = %s;", c_type(c, buf->dtype, buf->lanes), r->name,
+             buf->lanes > 1 ? "{0}" : "0");
     }
   }
 }

@@ -1,5 +1,5 @@
-/* The description of the net as constant tables: readable, complete, exact. Fields that are zero are left
- * out. Everything a spec says in words passes through c_string. */
+/* The description of the net as constant tables: readable, complete, exact. Fields that are zero
+ * are left out. Everything a spec says in words passes through c_string. */
 #include "backend/c/c.h"
 #include <inttypes.h>
 #include <string.h>
@@ -102,7 +102,8 @@ static void put_values(C *c, const double *value, int64_t n, DType t)
   Out *o = NULL;
   for (int64_t i = 0; i < n; i++) {
     bool integer = t != DT_F32 && t != DT_F64;
-    const char *text = integer ? c_integer(c->arena, (int64_t)value[i]) : c_real(c->arena, value[i], t);
+    const char *text =
+        integer ? c_integer(c->arena, (int64_t)value[i]) : c_real(c->arena, value[i], t);
     if (o && out_length(o) + strlen(text) + 4 > COLUMNS - 2) {
       c_line(c, "%s", out_text(o));
       o = NULL;
@@ -137,7 +138,8 @@ static const char *const init_name[] = {
 static const char *const dtype_name[] = {
   "GRADRT_F32", "GRADRT_F64", "GRADRT_U8", "GRADRT_I32", "GRADRT_U32", "GRADRT_I64"
 };
-static const char *const split_name[] = { "GRADRT_SPLIT_ALL", "GRADRT_SPLIT_COUNT", "GRADRT_SPLIT_FRACTION" };
+static const char *const split_name[] = { "GRADRT_SPLIT_ALL", "GRADRT_SPLIT_COUNT",
+                                          "GRADRT_SPLIT_FRACTION" };
 static const char *const stop_name[] = { "GRADRT_STOP_STALLED", "GRADRT_STOP_REACHED" };
 
 static const char *given_values(C *c, const gradrt_tensor *t, int i)
@@ -162,8 +164,8 @@ static void put_tensor(C *c, const gradrt_tensor *t, const char *given)
   row_int(c, "ndigit", t->ndigit);
   Out *o = out_new(c->arena);
   for (int i = 0; i < t->ndigit; i++)
-    out_printf(o, "%s{%d, %" PRId64 ", %" PRId64 "}", i ? ", " : "{", t->digit[i].axis, t->digit[i].div,
-               t->digit[i].extent);
+    out_printf(o, "%s{%d, %" PRId64 ", %" PRId64 "}", i ? ", " : "{", t->digit[i].axis,
+               t->digit[i].div, t->digit[i].extent);
   if (t->ndigit > 0)
     row_text(c, "digit", arena_printf(c->arena, "%s}", out_text(o)));
   row_bytes(c, "offset", t->offset);
@@ -502,7 +504,8 @@ static const char *put_spec(C *c, const gradrt_net *net)
 
 /* ---- the whole ---- */
 
-static void put_function(C *c, HostKind kind, const gradrt_function *f, const char *field, const char *outputs)
+static void put_function(C *c, HostKind kind, const gradrt_function *f, const char *field,
+                         const char *outputs)
 {
   const Host *h = c->m->host[kind];
   if (!h)
@@ -518,8 +521,8 @@ static void put_function(C *c, HostKind kind, const gradrt_function *f, const ch
 }
 
 typedef struct {
-  const char *tensors, *sources, *splits, *fields, *fits, *train, *eval, *infer, *training, *evals, *params,
-      *layers, *spec;
+  const char *tensors, *sources, *splits, *fields, *fits, *train, *eval, *infer, *training, *evals,
+      *params, *layers, *spec;
 } Parts;
 
 static void put_net(C *c, const gradrt_net *net, const Parts *p)

@@ -110,8 +110,8 @@ static size_t skip_literal(const char *s, size_t i, size_t n)
   return n;
 }
 
-/* The best place to break s[0..n) so that the first part has at most `width` bytes; at 0: none. Lower rank
- * is better: least nesting, then commas before operators, then the last one. */
+/* The best place to break s[0..n) so that the first part has at most `width` bytes; at 0: none.
+ * Lower rank is better: least nesting, then commas before operators, then the last one. */
 static Break find_break(const char *s, size_t n, size_t width)
 {
   Break best = { 0, 1 << 20 };

@@ -1,16 +1,18 @@
-/* The back end that prints nothing and checks everything: what back ends may rely on, clause by clause. A
- * module that passes here holds loop/verify.h and, beyond it:
+/* The back end that prints nothing and checks everything: what back ends may rely on, clause by
+ * clause. A module that passes here holds loop/verify.h and, beyond it:
  *
  *  1. kernels, functions and step functions have names, kernels unique ones;
- *  2. a kernel touches nothing but its formals, its registers and constants; a step function touches buffers
- *     only by passing them;
- *  3. a call passes what the kernel's formals ask for: as many buffers, of the same element type, none that is
- *     read-only where the kernel writes, none twice where one is written (formals do not alias);
- *  4. state buffers lie at 64-byte offsets inside the state block, arena and worker buffers inside theirs;
+ *  2. a kernel touches nothing but its formals, its registers and constants; a step function
+ * touches buffers only by passing them;
+ *  3. a call passes what the kernel's formals ask for: as many buffers, of the same element type,
+ * none that is read-only where the kernel writes, none twice where one is written (formals do not
+ * alias);
+ *  4. state buffers lie at 64-byte offsets inside the state block, arena and worker buffers inside
+ * theirs;
  *  5. buffers for rows, outputs and step arguments have the type of what they are bound to;
  *  6. a step function calls kernels of the module only;
- *  7. the description names the same real type, batch and state size as the module, and describes the
- *     outputs of every step function there is. */
+ *  7. the description names the same real type, batch and state size as the module, and describes
+ * the outputs of every step function there is. */
 #include "backend/backend.h"
 #include "base/str.h"
 #include "loop/build.h"
@@ -27,7 +29,8 @@ typedef struct {
 static void fault(Check *k, const char *text)
 {
   const char *where = k->where ? arena_printf(k->args->arena, "%s: ", k->where) : "";
-  diag_error(k->args->diag, (Span){ 0, 0 }, "E9001", "loop IR breaks the back ends' contract: %s%s", where, text);
+  diag_error(k->args->diag, (Span){ 0, 0 }, "E9001", "loop IR breaks the back ends' contract: %s%s",
+             where, text);
   k->good = false;
 }
 
@@ -129,7 +132,8 @@ static void check_kernels(Check *k)
 
 static bool read_only(const Buffer *buf)
 {
-  return buf->role == BUF_ROWS || buf->role == BUF_IDS || buf->role == BUF_ARGS || buf->role == BUF_CONST;
+  return buf->role == BUF_ROWS || buf->role == BUF_IDS || buf->role == BUF_ARGS ||
+         buf->role == BUF_CONST;
 }
 
 static void check_args(Check *k, const LStmt *s)
@@ -148,7 +152,8 @@ static void check_args(Check *k, const LStmt *s)
       FAULT(k, "call of %s: '%s' is read-only, and the kernel writes it", kernel->name, arg->name);
     for (uint32_t j = 0; j < i; j++)
       if (s->call.arg[j] == arg && (formal->written || kernel->formal.at[j]->written))
-        FAULT(k, "call of %s: '%s' is passed twice, and the kernel writes it", kernel->name, arg->name);
+        FAULT(k, "call of %s: '%s' is passed twice, and the kernel writes it", kernel->name,
+              arg->name);
   }
 }
 
@@ -214,8 +219,8 @@ static void check_block(Check *k, const Buffer *buf, const char *block, size_t b
   int64_t size, end;
   if (buf->offset < 0 || buf->offset % 64 != 0)
     FAULT(k, "buffer '%s' lies at %" PRId64 ", not at a multiple of 64", buf->name, buf->offset);
-  else if (!checked_mul(buf->extent, dtype_bytes(buf->dtype), &size) || !checked_add(buf->offset, size, &end) ||
-           (uint64_t)end > bytes)
+  else if (!checked_mul(buf->extent, dtype_bytes(buf->dtype), &size) ||
+           !checked_add(buf->offset, size, &end) || (uint64_t)end > bytes)
     FAULT(k, "buffer '%s' ends outside the %s block of %zu bytes", buf->name, block, bytes);
 }
 
@@ -248,7 +253,8 @@ static void check_buffer(Check *k, const Buffer *buf)
     break;
   case BUF_OUT:
     if (buf->dtype != k->m->real || buf->index < 0 || buf->index >= GRADRT_OUTPUTS_MAX)
-      FAULT(k, "output '%s' is not of the real type, or its number %d is out of range", buf->name, buf->index);
+      FAULT(k, "output '%s' is not of the real type, or its number %d is out of range", buf->name,
+            buf->index);
     break;
   case BUF_CONST:
     if (!buf->values || buf->extent <= 0)
@@ -264,7 +270,8 @@ static void check_buffer(Check *k, const Buffer *buf)
 
 static void check_hosts(Check *k)
 {
-  const gradrt_function *f[HOST_COUNT] = { &k->args->net->train, &k->args->net->eval, &k->args->net->infer };
+  const gradrt_function *f[HOST_COUNT] = { &k->args->net->train, &k->args->net->eval,
+                                           &k->args->net->infer };
   for (int h = 0; h < HOST_COUNT; h++) {
     const Host *host = k->m->host[h];
     if (!host)
@@ -279,7 +286,8 @@ static void check_hosts(Check *k)
       else if (buf->role == BUF_WORKER)
         check_block(k, buf, "worker", host->worker_bytes);
     }
-    if (f[h]->noutput < 0 || f[h]->noutput > GRADRT_OUTPUTS_MAX || (f[h]->noutput > 0 && !f[h]->output))
+    if (f[h]->noutput < 0 || f[h]->noutput > GRADRT_OUTPUTS_MAX ||
+        (f[h]->noutput > 0 && !f[h]->output))
       FAULT(k, "its %d outputs are not described", f[h]->noutput);
     check_host_body(k, host->body);
   }
@@ -294,11 +302,12 @@ static void check_net(Check *k)
   if (dtype_of(net->real) != k->m->real || net->batch != k->m->batch)
     FAULT(k, "the description has another real type or batch than the module");
   if (net->state_bytes != k->m->state_bytes)
-    FAULT(k, "the description has %zu bytes of state, the module %zu", net->state_bytes, k->m->state_bytes);
+    FAULT(k, "the description has %zu bytes of state, the module %zu", net->state_bytes,
+          k->m->state_bytes);
   for (int i = 0; i < net->ntensor; i++)
     if (net->tensor[i].offset % 64 != 0 || net->tensor[i].offset > net->state_bytes)
-      FAULT(k, "tensor '%s' lies at %zu of %zu bytes of state", net->tensor[i].name, net->tensor[i].offset,
-            net->state_bytes);
+      FAULT(k, "tensor '%s' lies at %zu of %zu bytes of state", net->tensor[i].name,
+            net->tensor[i].offset, net->state_bytes);
   if (!k->m->name || !k->m->name[0])
     FAULT(k, "the net has no name");
 }

@@ -1,11 +1,14 @@
-/* Stands in for the runtime when tests run a thin program: one training step over memory from a file.
+/* Stands in for the runtime when tests run a thin program: one training step over memory from a
+ * file.
  *
  *   program STATE_IN STATE_OUT SAMPLES WORKERS
+ *   program DESCRIPTION_OUT
  *
- * STATE_IN holds the state block; STATE_OUT gets it back after the step, then 64 bytes of each output. Rows
- * of every field are the state block; row numbers count up. Denormals are flushed, as in the runtime. */
+ * STATE_IN holds the state block; STATE_OUT gets it back after the step, then 64 bytes of each
+ * output. Rows of every field are the state block; row numbers count up. Denormals are flushed, as
+ * in the runtime. */
 #define _GNU_SOURCE
-#include "gradrt.h"
+#include "describe.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,8 +53,19 @@ static void *block(size_t bytes)
   return p;
 }
 
+static int put_description(const gradrt_net *net, const char *path)
+{
+  FILE *f = fopen(path, "wb");
+  if (!f)
+    return 5;
+  describe(f, net);
+  return fclose(f) ? 5 : 0;
+}
+
 int gradrt_main(const gradrt_net *net, int argc, char **argv)
 {
+  if (argc == 2)
+    return put_description(net, argv[1]);
   if (argc != 5)
     return 2;
   gradrt_barrier barrier;

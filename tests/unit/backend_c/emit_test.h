@@ -1,4 +1,5 @@
-/* What the tests of the C back end share: a module under construction, its emission, compilers, runs. */
+/* What the tests of the C back end share: a module under construction, its emission, compilers,
+ * runs. */
 #ifndef GRADC_TESTS_UNIT_BACKEND_C_EMIT_TEST_H
 #define GRADC_TESTS_UNIT_BACKEND_C_EMIT_TEST_H
 
@@ -40,11 +41,21 @@ static Case case_begin(const char *name, DType real, size_t state_bytes)
 {
   Case t = { .arena = arena_new("test") };
   t.module = ARENA_NEW(t.arena, Module);
-  *t.module = (Module){ .arena = t.arena, .name = name, .real = real, .block = real == DT_F32 ? 16 : 8,
-                        .batch = 32, .state_bytes = state_bytes };
+  *t.module = (Module){ .arena = t.arena,
+                        .name = name,
+                        .real = real,
+                        .block = real == DT_F32 ? 16 : 8,
+                        .batch = 32,
+                        .state_bytes = state_bytes };
   t.b = build_new(t.module);
-  t.net = (gradrt_net){ .abi = GRADRT_ABI, .name = name, .file = "t.nn", .version = "1", .fingerprint = "0",
-                        .cpu = "x", .real = real == DT_F32 ? GRADRT_F32 : GRADRT_F64, .batch = 32,
+  t.net = (gradrt_net){ .abi = GRADRT_ABI,
+                        .name = name,
+                        .file = "t.nn",
+                        .version = "1",
+                        .fingerprint = "0",
+                        .cpu = "x",
+                        .real = real == DT_F32 ? GRADRT_F32 : GRADRT_F64,
+                        .batch = 32,
                         .state_bytes = state_bytes };
   t.sources = source_map_new(t.arena);
   t.diag = diag_new(t.arena, t.sources, case_sink, NULL);
@@ -61,7 +72,8 @@ static inline void case_end(Case *t)
   arena_free(&t->arena);
 }
 
-static inline const char *case_emit_for(Case *t, const Target *target, bool thin, const char *spec_file)
+static inline const char *case_emit_for(Case *t, const Target *target, bool thin,
+                                        const char *spec_file)
 {
   EmitArgs args = { .module = t->module, .net = &t->net, .target = target, .spec_file = spec_file,
                     .version = "1.2.3", .sources = t->sources, .thin = thin, .arena = t->arena,
@@ -111,16 +123,19 @@ static inline int case_shell(Case *t, const char *command)
   return rc;
 }
 
-/* Compiles text with the driver and runs it over the state; returns state and outputs after the step. */
+/* Compiles text with the driver and runs it over the state; returns state and outputs after the
+ * step. */
 static inline void *case_run(Case *t, const char *text, const char *compiler, const char *flags,
                              const void *state, int samples, int workers)
 {
   case_write(t, "net.c", text, strlen(text));
   case_write(t, "in", state, t->net.state_bytes);
-  const char *command = arena_printf(t->arena,
-    "cd %s && %s %s " WARNINGS " -I%s/../runtime net.c -c -o net.o && %s -O1 -I%s/../runtime"
-    " %s/unit/backend_c/driver.c net.o -o net -lm -lpthread && ./net in out %d %d", t->dir, compiler, flags,
-    GRADC_TESTS_DIR, compiler, GRADC_TESTS_DIR, GRADC_TESTS_DIR, samples, workers);
+  const char *command = arena_printf(
+      t->arena,
+      "cd %s && %s %s " WARNINGS " -I%s/../runtime net.c -c -o net.o && %s -O1 -I%s/../runtime"
+      " %s/unit/backend_c/driver.c net.o -o net -lm -lpthread && ./net in out %d %d",
+      t->dir, compiler, flags, GRADC_TESTS_DIR, compiler, GRADC_TESTS_DIR, GRADC_TESTS_DIR, samples,
+      workers);
   assert_int_equal(case_shell(t, command), 0);
   size_t bytes = t->net.state_bytes + 64 * (size_t)t->net.train.noutput;
   void *after = arena_alloc(t->arena, bytes);

@@ -1,6 +1,7 @@
-/* The text of the C back end: expressions, names, comments, numbers, layout of a file; and that programs
- * compile without warnings and compute what the interpreter of the loop IR computes. */
+/* The text of the C back end: expressions, names, comments, numbers, layout of a file; and that
+ * programs compile without warnings and compute what the interpreter of the loop IR computes. */
 #include "emit_test.h"
+#include "describe.h"
 #include "loop/interp.h"
 #include <float.h>
 #include <math.h>
@@ -25,7 +26,10 @@ static LExpr *sub_neg(Env *e) { return op(e, SC_sub, e->x, op(e, SC_neg, e->y, N
 static LExpr *neg_sum(Env *e) { return op(e, SC_neg, op(e, SC_add, e->x, e->y), NULL); }
 static LExpr *sub_const(Env *e) { return op(e, SC_sub, e->x, l_real(e->b, -0.5)); }
 static LExpr *fma3(Env *e) { return l_fma(e->b, e->x, e->y, e->z); }
-static LExpr *both(Env *e) { return op(e, SC_and, op(e, SC_lt, e->x, e->y), op(e, SC_le, e->y, e->z)); }
+static LExpr *both(Env *e)
+{
+  return op(e, SC_and, op(e, SC_lt, e->x, e->y), op(e, SC_le, e->y, e->z));
+}
 static LExpr *both_or(Env *e)
 {
   return op(e, SC_or, both(e), op(e, SC_not, op(e, SC_eq, e->x, e->z), NULL));
@@ -33,18 +37,24 @@ static LExpr *both_or(Env *e)
 static LExpr *choose(Env *e) { return l_op(e->b, SC_select, both(e), e->x, e->y); }
 static LExpr *choose_sum(Env *e) { return op(e, SC_add, choose(e), e->z); }
 static LExpr *logic(Env *e) { return l_op(e->b, SC_select, both_or(e), e->x, e->y); }
-static LExpr *vector_half(Env *e) { return op(e, SC_mul, l_splat(e->b, l_real(e->b, 0.5), 16), e->v); }
+static LExpr *vector_half(Env *e)
+{
+  return op(e, SC_mul, l_splat(e->b, l_real(e->b, 0.5), 16), e->v);
+}
 static LExpr *vector_relu(Env *e) { return op(e, SC_max, e->v, l_real(e->b, 0)); }
 static LExpr *vector_fma(Env *e) { return l_fma(e->b, l_splat(e->b, e->x, 16), e->v, e->w); }
 static LExpr *vector_select(Env *e)
 {
-  return l_op(e->b, SC_select, op(e, SC_and, op(e, SC_lt, e->v, e->w), op(e, SC_le, e->w, e->v)), e->v, e->w);
+  return l_op(e->b, SC_select, op(e, SC_and, op(e, SC_lt, e->v, e->w), op(e, SC_le, e->w, e->v)),
+              e->v, e->w);
 }
 static LExpr *vector_sum(Env *e) { return l_reduce(e->b, SC_add, op(e, SC_sub, e->v, e->w)); }
 static LExpr *vector_bits(Env *e)
 {
   LExpr *u = op(e, SC_shl, l_bits(e->b, e->v, DT_U32), l_u32(e->b, 13));
-  return l_bits(e->b, op(e, SC_xor, u, op(e, SC_and, l_bits(e->b, e->w, DT_U32), l_u32(e->b, 0x9e3779b9))), DT_F32);
+  return l_bits(
+      e->b, op(e, SC_xor, u, op(e, SC_and, l_bits(e->b, e->w, DT_U32), l_u32(e->b, 0x9e3779b9))),
+      DT_F32);
 }
 static LExpr *cast_index(Env *e) { return l_cast(e->b, op(e, SC_add, e->i, e->j), DT_F32); }
 static LExpr *index_chain(Env *e)
@@ -93,7 +103,8 @@ static void test_expressions_keep_association(void **state)
   for (size_t row = 0; row < ARRAY_LEN(expressions); row++) {
     Case t = case_begin("t", DT_F32, 4096);
     Build *b = t.b;
-    Buffer *in = l_buffer(b, "in", BUF_STATE, DT_F32, 256), *out = l_buffer(b, "out", BUF_STATE, DT_F32, 256);
+    Buffer *in = l_buffer(b, "in", BUF_STATE, DT_F32, 256),
+           *out = l_buffer(b, "out", BUF_STATE, DT_F32, 256);
     out->offset = 1024;
     l_kernel(b, "k");
     Buffer *p = l_formal(b, in, "p", false), *q = l_formal(b, out, "q", true);
@@ -194,9 +205,16 @@ static void test_names_long_and_scoped(void **state)
 static void test_prefix_leaves_families_of_libc_alone(void **state)
 {
   (void)state;
-  static const struct { const char *net, *prefix; } rows[] = {
-    { "lenet", "lenet" }, { "LeNet-5", "lenet_5" }, { "pthread", "net_pthread" }, { "size", "net_size" },
-    { "posix mem", "net_posix_mem" }, { "gradrt", "net_gradrt" }, { "int", "net_int" }, { "", "x" },
+  static const struct { const char *net, *prefix;
+  } rows[] = {
+    { "lenet", "lenet" },
+    { "LeNet-5", "lenet_5" },
+    { "pthread", "net_pthread" },
+    { "size", "net_size" },
+    { "posix mem", "net_posix_mem" },
+    { "gradrt", "net_gradrt" },
+    { "int", "net_int" },
+    { "", "x" },
   };
   Case t = case_begin("t", DT_F32, 0);
   for (size_t i = 0; i < ARRAY_LEN(rows); i++)
@@ -222,12 +240,23 @@ static void test_comments_and_strings_escape(void **state)
 static void test_reals_read_back_exactly(void **state)
 {
   (void)state;
-  static const double rows[] = { 0.0, -0.0, 1, 10, 0.1, 1e9, 1.0 / 3, 16777216, 88.72283905206835, 1e-3, 1e22,
-                                 FLT_MIN, FLT_MAX, DBL_MIN, DBL_MAX, 4.9e-324, -2.5, 123456789.125, 1e15, 1e16 };
-  static const struct { double r; DType t; const char *text; } exact[] = {
-    { 10, DT_F64, "10.0" }, { 0.1, DT_F32, "0.1f" }, { 0.25, DT_F64, "0.25" }, { -0.0, DT_F32, "-0.0f" },
-    { 1e-4, DT_F64, "0.0001" }, { 16777216, DT_F32, "16777216.0f" }, { 1e30, DT_F64, "1e+30" },
-    { INFINITY, DT_F32, "INFINITY" }, { -INFINITY, DT_F64, "-(double)INFINITY" }, { NAN, DT_F32, "NAN" },
+  static const double rows[] = {
+    0.0,  -0.0, 1,       10,      0.1,     1e9,     1.0 / 3,  16777216, 88.72283905206835,
+    1e-3, 1e22, FLT_MIN, FLT_MAX, DBL_MIN, DBL_MAX, 4.9e-324, -2.5,     123456789.125,
+    1e15, 1e16
+  };
+  static const struct { double r; DType t; const char *text;
+  } exact[] = {
+    { 10, DT_F64, "10.0" },
+    { 0.1, DT_F32, "0.1f" },
+    { 0.25, DT_F64, "0.25" },
+    { -0.0, DT_F32, "-0.0f" },
+    { 1e-4, DT_F64, "0.0001" },
+    { 16777216, DT_F32, "16777216.0f" },
+    { 1e30, DT_F64, "1e+30" },
+    { INFINITY, DT_F32, "INFINITY" },
+    { -INFINITY, DT_F64, "-(double)INFINITY" },
+    { NAN, DT_F32, "NAN" },
   };
   Case t = case_begin("t", DT_F32, 0);
   for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -246,13 +275,14 @@ static void test_long_lines_break_where_nesting_is_least(void **state)
   (void)state;
   Case t = case_begin("t", DT_F32, 0);
   Out *o = out_new(t.arena);
-  static const char line[] =
-    "call(aaaaaaaaaaaaaaaaaaaaaaaaaaaa, bbbbbbbbbbbbbbbbbbbbbbbbbbbbb * (ccccccccccccccccccccccc + d), "
-    "eeeeeeeeeeeeeeeeee, \"a, b, c, d\");";
+  static const char line[] = "call(aaaaaaaaaaaaaaaaaaaaaaaaaaaa, bbbbbbbbbbbbbbbbbbbbbbbbbbbbb * "
+                             "(ccccccccccccccccccccccc + d), "
+                             "eeeeeeeeeeeeeeeeee, \"a, b, c, d\");";
   c_put_wrapped(o, line, sizeof line - 1);
   assert_string_equal(out_text(o),
-    "call(aaaaaaaaaaaaaaaaaaaaaaaaaaaa, bbbbbbbbbbbbbbbbbbbbbbbbbbbbb * (ccccccccccccccccccccccc + d),\n"
-    "    eeeeeeeeeeeeeeeeee, \"a, b, c, d\");\n");
+                      "call(aaaaaaaaaaaaaaaaaaaaaaaaaaaa, bbbbbbbbbbbbbbbbbbbbbbbbbbbbb * "
+                      "(ccccccccccccccccccccccc + d),\n"
+                      "    eeeeeeeeeeeeeeeeee, \"a, b, c, d\");\n");
   case_end(&t);
 }
 
@@ -260,38 +290,53 @@ static void test_long_lines_break_where_nesting_is_least(void **state)
 
 enum { STATE = 1 << 16, X_AT = 0, W_AT = 8192, Y_AT = 16384, U_AT = 32768 };
 
-/* Tiles of registers, loops of both kinds, a branch, math, step arguments, rows, constants, notes. */
-static void build_everything(Case *t)
+/* Registers, loops of both kinds, a branch, math, step arguments, rows, constants, notes. */
+typedef struct {
+  Buffer *x, *w, *y, *u, *h, *s, *rows, *ids, *args, *out, *fixed;
+} Everything;
+
+static Everything make_buffers(Case *t)
 {
   Build *b = t->b;
   static const double table[] = { 0.5, -1.25, 3, 1e-3 };
-  static const gradrt_output outputs[] = { { .name = "loss" } };
-  static const gradrt_field fields[] = { { .name = "x", .dtype = GRADRT_U8, .rank = 1, .dim = { 64 } } };
-  t->net.train = (gradrt_function){ .noutput = 1, .output = outputs };
-  t->net.nfield = 1;
-  t->net.field = fields;
+  DType real = t->module->real;
+  Everything f = {
+    .x = l_buffer(b, "x", BUF_STATE, real, 512),
+    .w = l_buffer(b, "c1.weight", BUF_STATE, real, 512),
+    .y = l_buffer(b, "y", BUF_STATE, real, 512),
+    .u = l_buffer(b, "mask", BUF_STATE, DT_U8, 512),
+    .h = l_buffer(b, "hidden", BUF_ARENA, real, 512),
+    .s = l_buffer(b, "scratch", BUF_WORKER, real, 64),
+    .rows = l_buffer(b, "rows", BUF_ROWS, DT_U8, 0),
+    .ids = l_buffer(b, "ids", BUF_IDS, DT_U32, 0),
+    .args = l_buffer(b, "args", BUF_ARGS, DT_F64, GRADRT_ARG_COUNT),
+    .out = l_buffer(b, "loss", BUF_OUT, real, 1),
+    .fixed = l_buffer(b, "factors", BUF_CONST, real, 4),
+  };
+  f.fixed->values = table;
+  f.w->offset = W_AT;
+  f.y->offset = Y_AT;
+  f.u->offset = U_AT;
+  return f;
+}
+
+static Kernel *make_first(Case *t, const Everything *f)
+{
+  Build *b = t->b;
   DType real = t->module->real;
   int V = t->module->block;
-  Buffer *x = l_buffer(b, "x", BUF_STATE, real, 512), *w = l_buffer(b, "c1.weight", BUF_STATE, real, 512);
-  Buffer *y = l_buffer(b, "y", BUF_STATE, real, 512), *u = l_buffer(b, "mask", BUF_STATE, DT_U8, 512);
-  Buffer *h = l_buffer(b, "hidden", BUF_ARENA, real, 512), *s = l_buffer(b, "scratch", BUF_WORKER, real, 64);
-  Buffer *rows = l_buffer(b, "rows", BUF_ROWS, DT_U8, 0), *ids = l_buffer(b, "ids", BUF_IDS, DT_U32, 0);
-  Buffer *args = l_buffer(b, "args", BUF_ARGS, DT_F64, GRADRT_ARG_COUNT), *out = l_buffer(b, "loss", BUF_OUT, real, 1);
-  Buffer *fixed = l_buffer(b, "factors", BUF_CONST, real, 4);
-  fixed->values = table;
-  w->offset = W_AT;
-  y->offset = Y_AT;
-  u->offset = U_AT;
-
   Kernel *k1 = l_kernel(b, "first");
   k1->layer = "c1";
   k1->formula = "hidden = relu(x w)";
   k1->template_name = "test";
   k1->about = "2 registers";
   k1->flops = 1.5e6;
-  Buffer *fx = l_formal(b, x, "x", false), *fw = l_formal(b, w, "w", false), *fh = l_formal(b, h, "h", true);
-  Buffer *fs = l_formal(b, s, "s", true), *fr = l_formal(b, rows, "rows", false), *fi = l_formal(b, ids, "ids", false);
-  Buffer *fc = l_formal(b, fixed, "factors", false), *unused = l_formal(b, y, "unused", false);
+  Buffer *fx = l_formal(b, f->x, "x", false), *fw = l_formal(b, f->w, "w", false),
+         *fh = l_formal(b, f->h, "h", true);
+  Buffer *fs = l_formal(b, f->s, "s", true), *fr = l_formal(b, f->rows, "rows", false),
+         *fi = l_formal(b, f->ids, "ids", false);
+  Buffer *fc = l_formal(b, f->fixed, "factors", false);
+  Buffer *unused = l_formal(b, f->y, "unused", false);
   (void)unused;
   Buffer *acc = l_registers(b, "acc", real, V, 2), *best = l_registers(b, "best", real, 1, 1);
   LExpr *g = l_var(b, l_loop(b, "g", l_var(b, k1->lo), l_var(b, k1->hi), 1, FOR_PLAIN));
@@ -313,37 +358,67 @@ static void build_everything(Case *t)
     LExpr *v = l_op(b, SC_max, l_load(b, acc, l_int(b, i), V), l_real(b, 0), NULL);
     l_store(b, fh, l_addi(b, l_muli(b, g, 2 * V), V * i), v);
   }
-  LExpr *id = l_cast(b, l_load(b, fi, l_op(b, SC_min, g, l_addi(b, l_var(b, k1->n), -1), NULL), 1), DT_I64);
+  LExpr *id =
+      l_cast(b, l_load(b, fi, l_op(b, SC_min, g, l_addi(b, l_var(b, k1->n), -1), NULL), 1), DT_I64);
   LExpr *pixel = l_cast(b, l_load(b, fr, l_addi(b, l_muli(b, id, 64), 5), 1), real);
-  LExpr *scaled = l_let(b, "int", l_op(b, SC_mul, pixel, l_load(b, fc, l_mod(b, g, l_int(b, 4)), 1), NULL));
+  LExpr *scaled =
+      l_let(b, "int", l_op(b, SC_mul, pixel, l_load(b, fc, l_mod(b, g, l_int(b, 4)), 1), NULL));
   l_let(b, "dead", l_op(b, SC_add, scaled, l_real(b, 1), NULL));
-  l_store(b, fs, l_mod(b, g, l_int(b, 64)), l_op(b, SC_add, scaled, l_load(b, best, l_int(b, 0), 1), NULL));
+  l_store(b, fs, l_mod(b, g, l_int(b, 64)),
+          l_op(b, SC_add, scaled, l_load(b, best, l_int(b, 0), 1), NULL));
   l_store(b, fh, l_addi(b, l_muli(b, g, 2 * V), 3), l_load(b, fs, l_mod(b, g, l_int(b, 64)), 1));
   l_end(b);
   l_kernel_end(b);
+  return k1;
+}
 
+static Kernel *make_second(Case *t, const Everything *f)
+{
+  Build *b = t->b;
+  DType real = t->module->real;
+  int V = t->module->block;
   Kernel *k2 = l_kernel(b, "second");
-  Buffer *gh = l_formal(b, h, "h", false), *gy = l_formal(b, y, "y", true), *gu = l_formal(b, u, "mask", true);
-  Buffer *ga = l_formal(b, args, "args", false), *go = l_formal(b, out, "loss", true);
+  Buffer *gh = l_formal(b, f->h, "h", false), *gy = l_formal(b, f->y, "y", true),
+         *gu = l_formal(b, f->u, "mask", true);
+  Buffer *ga = l_formal(b, f->args, "args", false), *go = l_formal(b, f->out, "loss", true);
   LExpr *i = l_var(b, l_loop(b, "i", l_var(b, k2->lo), l_var(b, k2->hi), 1, FOR_PLAIN));
   LExpr *lr = l_let(b, "lr", l_cast(b, l_load(b, ga, l_int(b, GRADRT_ARG_LR), 1), real));
   LExpr *v = l_let(b, "v", l_load(b, gh, l_muli(b, i, V), V));
   LExpr *small = l_op(b, SC_mul, v, l_real(b, 0.01), NULL);
   LExpr *e = l_let(b, "e", l_call(b, l_math(b, "exp", V), &small, 1));
-  LExpr *q = l_op(b, SC_select, l_op(b, SC_lt, v, l_iota(b, V), NULL), e, l_op(b, SC_mul, lr, v, NULL));
+  LExpr *q =
+      l_op(b, SC_select, l_op(b, SC_lt, v, l_iota(b, V), NULL), e, l_op(b, SC_mul, lr, v, NULL));
   l_store(b, gy, l_muli(b, i, V), q);
   LExpr *first = l_load(b, gh, l_muli(b, i, V), 1);
-  l_store(b, gu, i, l_cast(b, l_op(b, SC_min, l_op(b, SC_max, first, l_real(b, 0), NULL), l_real(b, 200), NULL), DT_U8));
+  l_store(b, gu, i,
+          l_cast(b,
+                 l_op(b, SC_min, l_op(b, SC_max, first, l_real(b, 0), NULL), l_real(b, 200), NULL),
+                 DT_U8));
   l_if(b, l_op(b, SC_eq, i, l_int(b, 0), NULL));
   l_store(b, go, l_int(b, 0), l_call(b, l_math(b, "log", 1), (LExpr *[]){ l_real(b, 7) }, 1));
   l_end(b);
   l_end(b);
   l_kernel_end(b);
+  return k2;
+}
 
+static void build_everything(Case *t)
+{
+  static const gradrt_output outputs[] = { { .name = "loss" } };
+  static const gradrt_field fields[] = {
+    { .name = "x", .dtype = GRADRT_U8, .rank = 1, .dim = { 64 } }
+  };
+  t->net.train = (gradrt_function){ .noutput = 1, .output = outputs };
+  t->net.nfield = 1;
+  t->net.field = fields;
+  Build *b = t->b;
+  const Everything f = make_buffers(t);
+  const Kernel *k1 = make_first(t, &f), *k2 = make_second(t, &f);
   Host *host = l_host(b, HOST_TRAIN);
   host->arena_bytes = 8192;
   host->worker_bytes = 1024;
-  Buffer *a1[] = { x, w, h, s, rows, ids, fixed, y }, *a2[] = { h, y, u, args, out };
+  Buffer *a1[] = { f.x, f.w, f.h, f.s, f.rows, f.ids, f.fixed, f.y };
+  Buffer *a2[] = { f.h, f.y, f.u, f.args, f.out };
   LExpr *worker = l_var(b, host->worker), *workers = l_var(b, host->nworkers);
   LExpr *items = l_op(b, SC_min, l_var(b, host->n), l_int(b, 10), NULL);
   l_call_kernel(b, k1, a1, l_div(b, l_mul(b, items, worker), workers),
@@ -386,9 +461,15 @@ static void *interpret(Case *t, const unsigned char *block, int samples, int wor
     rows[i] = original;
   for (int i = 0; i < GRADRT_ARG_COUNT; i++)
     args[i] = 0.25 * (i + 1);
-  LoopRun run = { .state = state, .arena = arena_alloc(t->arena, h->arena_bytes + 64),
-                  .worker = arena_alloc(t->arena, h->worker_bytes * (size_t)workers + 64), .rows = rows,
-                  .ids = ids, .args = args, .out = out, .n = samples, .nworkers = workers };
+  LoopRun run = { .state = state,
+                  .arena = arena_alloc(t->arena, h->arena_bytes + 64),
+                  .worker = arena_alloc(t->arena, h->worker_bytes * (size_t)workers + 64),
+                  .rows = rows,
+                  .ids = ids,
+                  .args = args,
+                  .out = out,
+                  .n = samples,
+                  .nworkers = workers };
   const char *bad = loop_run(t->module, HOST_TRAIN, &run, t->arena);
   if (bad)
     fail_msg("%s", bad);
@@ -411,8 +492,8 @@ static void test_programs_equal_the_interpreter(void **state)
       unsigned char *block = arena_alloc(t.arena, STATE);
       fill_state(&t, block);
       const unsigned char *want = interpret(&t, block, rows[row].samples, rows[row].workers);
-      const unsigned char *got = case_run(&t, case_emit(&t), compilers[c], "-O3 -march=native", block,
-                                          rows[row].samples, rows[row].workers);
+      const unsigned char *got = case_run(&t, case_emit(&t), compilers[c], "-O3 -march=native",
+                                          block, rows[row].samples, rows[row].workers);
       for (size_t i = 0; i < STATE + 64; i++)
         if (want[i] != got[i])
           fail_msg("row %zu, %s: byte %zu differs", row, compilers[c], i);
@@ -474,13 +555,37 @@ static void test_lines_stay_within_100_columns(void **state)
 /* ---- hostile specs ---- */
 
 static const char *const hostile[] = {
-  "x; system(\"id\"); //", "*/ int main(){return 7;} /*", "a\\\n#include \"/etc/passwd\"", "a?" "?/", "%:define <%",
-  "%s%n%x", "int", "main", "linux", "errno", "NULL", "I", "_Exit", "__builtin_trap", "asm", "n0_", "a.b", "a_b",
-  "a b", "a-b", "t", "pthread", "\xe2\x80\xae\xf0\x9f\x92\xa9", "\x1b[31m", "", "*\\\n/ int evil;",
+  "x; system(\"id\"); //",
+  "*/ int main(){return 7;} /*",
+  "a\\\n#include \"/etc/passwd\"",
+  "a?"
+  "?/",
+  "%:define <%",
+  "%s%n%x",
+  "int",
+  "main",
+  "linux",
+  "errno",
+  "NULL",
+  "I",
+  "_Exit",
+  "__builtin_trap",
+  "asm",
+  "n0_",
+  "a.b",
+  "a_b",
+  "a b",
+  "a-b",
+  "t",
+  "pthread",
+  "\xe2\x80\xae\xf0\x9f\x92\xa9",
+  "\x1b[31m",
+  "",
+  "*\\\n/ int evil;",
 };
 
-/* The kinds of a program's tokens: I identifiers and keywords, N numbers, S neighbouring strings, punctuation
- * as it is. Comments vanish. */
+/* The kinds of a program's tokens: I identifiers and keywords, N numbers, S neighbouring strings,
+ * punctuation as it is. Comments vanish. */
 static char *token_kinds(Arena *a, const char *s)
 {
   char *kinds = arena_alloc(a, strlen(s) + 1), *to = kinds;
@@ -494,7 +599,8 @@ static char *token_kinds(Arena *a, const char *s)
       if (to == kinds || to[-1] != 'S')
         *to++ = 'S';
     } else if ((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || *s == '_') {
-      while ((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || *s == '_' || (*s >= '0' && *s <= '9'))
+      while ((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || *s == '_' ||
+             (*s >= '0' && *s <= '9'))
         s++;
       *to++ = 'I';
     } else if (*s >= '0' && *s <= '9') {
@@ -526,7 +632,8 @@ static void build_hostile(Case *t, const char *name, const char *other)
   t->net.nlayer = 1;
   t->net.layer = layer;
   t->net.train = (gradrt_function){ .noutput = 1, .output = outputs };
-  Buffer *x = l_buffer(b, name, BUF_STATE, DT_F32, 16), *y = l_buffer(b, other, BUF_STATE, DT_F32, 16);
+  Buffer *x = l_buffer(b, name, BUF_STATE, DT_F32, 16),
+         *y = l_buffer(b, other, BUF_STATE, DT_F32, 16);
   y->offset = 64;
   Kernel *k = l_kernel(b, name);
   k->layer = k->formula = k->about = k->template_name = name;
@@ -558,11 +665,101 @@ static void test_hostile_specs_compile(void **state)
     const char *text = case_emit_for(&t, target_host(), true, name);
     assert_string_equal(token_kinds(t.arena, text), want);
     unsigned char *block = arena_alloc(t.arena, 4096);
-    const float *after = case_run(&t, text, have("gcc") ? "gcc" : "clang", "-O1 -std=c11 -march=native", block, 4, 1);
+    const float *after = case_run(&t, text, have("gcc") ? "gcc" : "clang",
+                                  "-O1 -std=c11 -march=native", block, 4, 1);
     assert_true(after[16] == 1);
     case_end(&t);
   }
   case_end(&plain);
+}
+
+/* ---- the description ---- */
+
+/* A description in which every field differs from zero and from its neighbours. */
+static void describe_everything(Case *t)
+{
+  static const double given[] = { 0.1, -1e-300, 12345678.9, INFINITY, -0.0, 1.0 / 3 };
+  static const gradrt_tensor tensors[] = {
+    { "c1.weight", GRADRT_PARAM, true, 2, { 2, 3 }, 2, { { 0, 1, 2 }, { 1, 16, 16 } }, 64, 32,
+      GRADRT_INIT_UNIFORM, -0.2, 0.3, NULL },
+    { "c1.\"bias\"", GRADRT_STAT, false, 2, { 3, 2 }, 1, { { -1, 2, 3 } }, 128, 16,
+      GRADRT_INIT_GIVEN, 1, 2, given },
+  };
+  static const gradrt_prop props[] = { { "images", 0, "a\\b?" "?/c\n" }, { "points", 3e9, NULL } };
+  static const gradrt_source sources[] = { { "idx", 2, props, "t.nn:5" },
+                                           { "moons", 1, props + 1, "t.nn:6" } };
+  static const gradrt_split splits[] = { { "train", 0, GRADRT_SPLIT_ALL, 0 },
+                                         { "valid", 1, GRADRT_SPLIT_FRACTION, 0.1 } };
+  static const char *const classes[] = { "zero", "\xc3\xa9", "*/" };
+  static const gradrt_field fields[] = {
+    { "x", GRADRT_U8, 3, { 1, 28, 28 }, "0..3", false, 0, NULL, "t.nn:8" },
+    { "y", GRADRT_I32, 0, { 0 }, NULL, true, 3, classes, "t.nn:9" },
+  };
+  static const gradrt_fit fits[] = { { 1, 2, 3, 0.5, -0.25 } };
+  static const gradrt_output outputs[] = { { "loss", false, 0, { 0 } },
+                                           { "logits", true, 2, { 10, 4 } } };
+  static const gradrt_metric metrics[] = { { "topk", "top5", 1, 2, 5 },
+                                           { "mse", "mse", -1, -1, 0 } };
+  static const gradrt_piece pieces[] = { { "warmup", 1, props + 1, 2.5, true },
+                                         { "step", 0, NULL, 7, false } };
+  static const gradrt_stop stops[] = { { GRADRT_STOP_REACHED, 1, -1, true, 4, 0.99 } };
+  static const gradrt_train training = { 0.1, 20,     7, 0.9,     0.999, true,  true, true, 1,
+                                         2,   pieces, 2, metrics, 1,     stops, -1,   -1,   true };
+  static const gradrt_eval evals[] = { { 1, 2, metrics }, { 0, 0, NULL } };
+  static const gradrt_param params[] = { { "rate", "lr", 0.05, true } };
+  static const gradrt_layer layers[] = { { "c1", "conv", "[6,28,28]", 156, 1.5e9, "t.nn:12" } };
+  t->net.batch = 32;
+  t->net.fingerprint = "0123abcd";
+  t->net.spec = "net 1;\n  # \"quoted\"\n\nend";
+  t->net.ntensor = 2;
+  t->net.tensor = tensors;
+  t->net.nsource = 2;
+  t->net.source = sources;
+  t->net.nsplit = 2;
+  t->net.split = splits;
+  t->net.nfield = 2;
+  t->net.field = fields;
+  t->net.nfit = 1;
+  t->net.fit = fits;
+  t->net.train = (gradrt_function){ NULL, 2, outputs, 4096, 512 };
+  t->net.training = &training;
+  t->net.neval = 2;
+  t->net.evals = evals;
+  t->net.nparam = 1;
+  t->net.param = params;
+  t->net.nlayer = 1;
+  t->net.layer = layers;
+}
+
+static const char *read_text(Case *t, const char *file)
+{
+  char *text = arena_alloc(t->arena, 1 << 16);
+  FILE *f = fopen(arena_printf(t->arena, "%s/%s", t->dir, file), "rb");
+  assert_non_null(f);
+  size_t n = fread(text, 1, (1 << 16) - 1, f);
+  assert_true(n > 0);
+  fclose(f);
+  return text;
+}
+
+static void test_description_survives(void **state)
+{
+  (void)state;
+  Case t = case_begin("described", DT_F32, 4096);
+  describe_everything(&t);
+  Host *h = l_host(t.b, HOST_TRAIN);
+  h->arena_bytes = t.net.train.arena_bytes;
+  h->worker_bytes = t.net.train.worker_bytes;
+  l_host_end(t.b);
+  case_run(&t, case_emit(&t), have("gcc") ? "gcc" : "clang", "-O1 -march=native",
+           arena_alloc(t.arena, 4096), 1, 1);
+  assert_int_equal(case_shell(&t, arena_printf(t.arena, "cd %s && ./net got", t.dir)), 0);
+  FILE *f = fopen(arena_printf(t.arena, "%s/want", t.dir), "wb");
+  assert_non_null(f);
+  describe(f, &t.net);
+  fclose(f);
+  assert_string_equal(read_text(&t, "got"), read_text(&t, "want"));
+  case_end(&t);
 }
 
 /* ---- whole files ---- */
@@ -572,10 +769,12 @@ static void test_compile_command(void **state)
   (void)state;
   static const gradrt_prop gz[] = { { .name = "images", .text = "train.gz" } };
   static const gradrt_source source[] = { { .kind = "idx", .nprop = 1, .prop = gz } };
-  static const struct { const char *file; bool gz; const char *command; } rows[] = {
+  static const struct { const char *file; bool gz; const char *command;
+  } rows[] = {
     { "lenet.nn", false, "cc -O3 -march=native lenet.c -o lenet -lm -lpthread" },
     { "lenet.nn", true, "cc -O3 -march=native lenet.c -o lenet -lm -lpthread -lz" },
-    { "-o; rm -rf ~.nn", false, "cc -O3 -march=native _o__rm_-rf__.c -o _o__rm_-rf__ -lm -lpthread" },
+    { "-o; rm -rf ~.nn", false,
+      "cc -O3 -march=native _o__rm_-rf__.c -o _o__rm_-rf__ -lm -lpthread" },
     { NULL, false, "cc -O3 -march=native net.c -o net -lm -lpthread" },
   };
   const Target *wide = target_find("x86-64-v4");
@@ -603,10 +802,12 @@ static void test_standalone_file(void **state)
     build_everything(&t);
     const char *text = case_emit_for(&t, target_host(), false, "t.nn");
     case_write(&t, "net.c", text, strlen(text));
-    const char *command = arena_printf(t.arena,
-      "cd %s && %s -O1 -march=native -Wall -Wextra -Werror net.c -o net -lm -lpthread && %s -O1 -march=native -c net.c"
-      " && test \"$(nm net.o | grep -c ' [TDBRC] ')\" = 1 && nm net.o | grep -q ' T main$'",
-      t.dir, compilers[c], compilers[c]);
+    const char *command = arena_printf(
+        t.arena,
+        "cd %s && %s -O1 -march=native -Wall -Wextra -Werror net.c -o net -lm -lpthread && %s -O1 "
+        "-march=native -c net.c"
+        " && test \"$(nm net.o | grep -c ' [TDBRC] ')\" = 1 && nm net.o | grep -q ' T main$'",
+        t.dir, compilers[c], compilers[c]);
     assert_int_equal(case_shell(&t, command), 0);
     case_end(&t);
   }
@@ -627,6 +828,7 @@ int main(void)
     cmocka_unit_test(test_same_bytes_every_time),
     cmocka_unit_test(test_lines_stay_within_100_columns),
     cmocka_unit_test(test_hostile_specs_compile),
+    cmocka_unit_test(test_description_survives),
     cmocka_unit_test(test_compile_command),
     cmocka_unit_test(test_standalone_file),
   };

@@ -1,5 +1,6 @@
-/* Every function of scalar.def, every cast and reduction, compiled by each compiler for each target this machine
- * runs, against values computed here: exact bits, NaN, infinities and signed zeros included. */
+/* Every function of scalar.def, every cast and reduction, compiled by each compiler for each target
+ * this machine runs, against values computed here: exact bits, NaN, infinities and signed zeros
+ * included. */
 #include "emit_test.h"
 #include <float.h>
 #include <math.h>
@@ -29,12 +30,12 @@ typedef struct {
   unsigned char *state;
 } Matrix;
 
-static const double special[SPECIAL] = {
-  0.0, -0.0, 1.0, -1.0, 0.5, -2.75, 3.5e4, -1e-3, INFINITY, -INFINITY, NAN, 1e30, -7e29, 16777217.0, 1.0 / 3, 2.0
-};
-static const double roundable[SPECIAL] = {
-  0.0, -0.0, 0.5, -0.5, 1.5, 2.5, -2.5, 0.3, -0.3, 4194303.0, -4194302.5, 0.49999997, 1e6, -1.7, NAN, 3.0
-};
+static const double special[SPECIAL] = { 0.0,   -0.0,       1.0,      -1.0,      0.5, -2.75,
+                                         3.5e4, -1e-3,      INFINITY, -INFINITY, NAN, 1e30,
+                                         -7e29, 16777217.0, 1.0 / 3,  2.0 };
+static const double roundable[SPECIAL] = { 0.0,  -0.0, 0.5,  -0.5,      1.5,        2.5,
+                                           -2.5, 0.3,  -0.3, 4194303.0, -4194302.5, 0.49999997,
+                                           1e6,  -1.7, NAN,  3.0 };
 
 static int bytes_of(DType t) { return dtype_bytes(t); }
 
@@ -52,10 +53,14 @@ static void put(Matrix *m, Input in, int i, double r)
 
 static double get_real(const Matrix *m, const unsigned char *at, int i)
 {
-  return m->real == DT_F32 ? (double)((const float *)(const void *)at)[i] : ((const double *)(const void *)at)[i];
+  return m->real == DT_F32 ? (double)((const float *)(const void *)at)[i]
+                           : ((const double *)(const void *)at)[i];
 }
 
-static double real_in(const Matrix *m, Input in, int i) { return get_real(m, m->state + in * ARRAY, i); }
+static double real_in(const Matrix *m, Input in, int i)
+{
+  return get_real(m, m->state + in * ARRAY, i);
+}
 static uint32_t u32_in(const Matrix *m, Input in, int i)
 {
   return ((const uint32_t *)(const void *)(m->state + in * ARRAY))[i];
@@ -136,7 +141,8 @@ static LExpr *op_value(Matrix *m, const Row *r, Buffer **formal, LExpr *at)
   int arity = scalar_defs[r->op].arity;
   for (int i = 0; i < arity; i++) {
     x[i] = operand(m, r, formal, i, at);
-    if ((r->op == SC_mod || r->op == SC_shl || r->op == SC_shr) && r->sig[i] == 'u' && i == 1 && r->op == SC_mod)
+    if ((r->op == SC_mod || r->op == SC_shl || r->op == SC_shr) && r->sig[i] == 'u' && i == 1 &&
+        r->op == SC_mod)
       x[i] = l_op(b, SC_add, x[i], l_u32(b, 1), NULL);
   }
   LExpr *v = l_op(b, r->op, x[0], x[1], x[2]);
@@ -154,7 +160,8 @@ static LExpr *value(Matrix *m, const Row *r, Buffer **formal, LExpr *at)
   case DO_CAST: return l_cast(b, l_load(b, formal[0], at, r->lanes), r->to);
   case DO_BITS: return l_bits(b, l_load(b, formal[0], at, r->lanes), r->to);
   case DO_SPLAT: return l_splat(b, l_load(b, formal[0], at, 1), r->lanes);
-  case DO_IOTA: return l_op(b, SC_add, l_iota(b, r->lanes), l_load(b, formal[0], at, r->lanes), NULL);
+  case DO_IOTA:
+    return l_op(b, SC_add, l_iota(b, r->lanes), l_load(b, formal[0], at, r->lanes), NULL);
   case DO_PHILOX: {
     LExpr *u = l_load(b, formal[0], at, r->lanes);
     LExpr *arg[] = { u, l_u32(b, 1), l_u32(b, 2), u, l_u32(b, 0xdeadbeef), l_u32(b, 7) };
@@ -164,7 +171,10 @@ static LExpr *value(Matrix *m, const Row *r, Buffer **formal, LExpr *at)
   return NULL;
 }
 
-static Input cast_input(int from) { return from == DT_U32 ? IN_U : from == DT_I64 ? IN_I : IN_SMALL; }
+static Input cast_input(int from)
+{
+  return from == DT_U32 ? IN_U : from == DT_I64 ? IN_I : IN_SMALL;
+}
 
 static void make_row(Matrix *m, const Row *made)
 {
@@ -179,8 +189,11 @@ static void make_row(Matrix *m, const Row *made)
   Kernel *k = l_kernel(b, arena_strdup(m->t.arena, r->name));
   int n = 0;
   for (int i = 0; i < arity; i++) {
-    Input in = r->how == DO_CAST ? cast_input(r->from) : r->how == DO_BITS ? (r->from == (int)m->real ? IN_A : cast_input(r->from))
-               : r->how == DO_PHILOX ? IN_U : r->how == DO_IOTA ? IN_SMALL : IN_A;
+    Input in = r->how == DO_CAST     ? cast_input(r->from)
+               : r->how == DO_BITS   ? (r->from == (int)m->real ? IN_A : cast_input(r->from))
+               : r->how == DO_PHILOX ? IN_U
+               : r->how == DO_IOTA   ? IN_SMALL
+                                     : IN_A;
     Buffer *source = r->how == DO_OP ? source_of(m, r, i) : m->in[in];
     int j = 0;
     while (j < n && arg[j] != source)
@@ -236,26 +249,32 @@ static void make_others(Matrix *m, int lanes)
   static const int type[] = { DT_F32, DT_F64, DT_U8, DT_I32, DT_U32, DT_I64 };
   for (size_t i = 0; i < ARRAY_LEN(type); i++)
     for (int back = 0; back < 2; back++) {
-      if (type[i] == (int)m->real || (dtype_is_real((DType)type[i]) && lanes > 1) || (back && dtype_is_real((DType)type[i])))
+      if (type[i] == (int)m->real || (dtype_is_real((DType)type[i]) && lanes > 1) ||
+          (back && dtype_is_real((DType)type[i])))
         continue;
       if (lanes * bytes_of((DType)type[i]) > 64)
         continue;
       Row r = { .lanes = lanes, .how = DO_CAST, .from = back ? type[i] : (int)m->real,
                 .to = back ? (int)m->real : type[i] };
       if (back && type[i] != DT_U32 && type[i] != DT_I64)
-        continue;               /* those are only stored; the read back is the cast of a load below */
-      snprintf(r.name, sizeof r.name, "cast_%s_%s_%d", dtype_text((DType)r.from), dtype_text((DType)r.to), lanes);
+        continue; /* those are only stored; the read back is the cast of a load below */
+      snprintf(r.name, sizeof r.name, "cast_%s_%s_%d", dtype_text((DType)r.from),
+               dtype_text((DType)r.to), lanes);
       make_row(m, &r);
     }
   int word = m->real == DT_F32 ? DT_U32 : DT_I64;
   for (int back = 0; back < 2; back++) {
-    Row r = { .lanes = lanes, .how = DO_BITS, .from = back ? word : (int)m->real, .to = back ? (int)m->real : word };
+    Row r = { .lanes = lanes,
+              .how = DO_BITS,
+              .from = back ? word : (int)m->real,
+              .to = back ? (int)m->real : word };
     snprintf(r.name, sizeof r.name, "bits_%d_%d", back, lanes);
     make_row(m, &r);
   }
   if (lanes == 1)
     return;
-  Row splat = { .lanes = lanes, .how = DO_SPLAT, .name = "splat" }, iota = { .lanes = lanes, .how = DO_IOTA, .name = "iota" };
+  Row splat = { .lanes = lanes, .how = DO_SPLAT, .name = "splat" },
+      iota = { .lanes = lanes, .how = DO_IOTA, .name = "iota" };
   make_row(m, &splat);
   make_row(m, &iota);
   Row philox = { .lanes = lanes, .how = DO_PHILOX, .name = "philox" };
@@ -276,7 +295,8 @@ static void make_matrix(Matrix *m, DType real)
   }
   l_host(m->t.b, HOST_TRAIN);
   for (int i = 0; i < m->nrow; i++)
-    case_call(&m->t, m->t.module->kernels.at[i], (Buffer *const *)(const void *)m->row[i].out->values, 1);
+    case_call(&m->t, m->t.module->kernels.at[i],
+              (Buffer *const *)(const void *)m->row[i].out->values, 1);
   l_host_end(m->t.b);
 }
 
@@ -285,29 +305,31 @@ static void make_matrix(Matrix *m, DType real)
 static float flush_f32(float x) { return fpclassify(x) == FP_SUBNORMAL ? copysignf(0, x) : x; }
 static double flush_f64(double x) { return fpclassify(x) == FP_SUBNORMAL ? copysign(0, x) : x; }
 
-#define ARITHMETIC(T, suffix)                                                   \
-  static double op_##suffix(ScalarOp op, double xd, double yd, double zd)       \
-  {                                                                             \
-    volatile T x = (T)xd, y = (T)yd, z = (T)zd, r = 0;                          \
-    switch ((int)op) {                                                          \
-    case SC_add: r = x + y; break;                                              \
-    case SC_sub: r = x - y; break;                                              \
-    case SC_mul: r = x * y; break;                                              \
-    case SC_div: r = x / y; break;                                              \
-    case SC_neg: return -x;                                                     \
-    case SC_min: return x < y ? x : y;                                          \
-    case SC_max: return x < y ? y : x;                                          \
-    case SC_abs: return signbit(x) ? -x : x;                                    \
-    case SC_lt: return x < y;                                                   \
-    case SC_le: return x <= y;                                                  \
-    case SC_eq: return x == y;                                                  \
-    case SC_ne: return x != y;                                                  \
-    case SC_fma: r = sizeof(T) == 4 ? (T)fmaf((float)x, (float)y, (float)z) : (T)fma(x, y, z); break; \
-    case SC_sqrt: r = sizeof(T) == 4 ? (T)sqrtf((float)x) : (T)sqrt(x); break;  \
-    case SC_round: r = sizeof(T) == 4 ? (T)rintf((float)x) : (T)rint(x); break; \
-    default: fail_msg("no expectation for %s", scalar_defs[op].name);           \
-    }                                                                           \
-    return flush_##suffix(r);                                                   \
+#define ARITHMETIC(T, suffix)                                                                      \
+  static double op_##suffix(ScalarOp op, double xd, double yd, double zd)                          \
+  {                                                                                                \
+    volatile T x = (T)xd, y = (T)yd, z = (T)zd, r = 0;                                             \
+    switch ((int)op) {                                                                             \
+    case SC_add: r = x + y; break;                                                                 \
+    case SC_sub: r = x - y; break;                                                                 \
+    case SC_mul: r = x * y; break;                                                                 \
+    case SC_div: r = x / y; break;                                                                 \
+    case SC_neg: return -x;                                                                        \
+    case SC_min: return x < y ? x : y;                                                             \
+    case SC_max: return x < y ? y : x;                                                             \
+    case SC_abs: return signbit(x) ? -x : x;                                                       \
+    case SC_lt: return x < y;                                                                      \
+    case SC_le: return x <= y;                                                                     \
+    case SC_eq: return x == y;                                                                     \
+    case SC_ne: return x != y;                                                                     \
+    case SC_fma:                                                                                   \
+      r = sizeof(T) == 4 ? (T)fmaf((float)x, (float)y, (float)z) : (T)fma(x, y, z);                \
+      break;                                                                                       \
+    case SC_sqrt: r = sizeof(T) == 4 ? (T)sqrtf((float)x) : (T)sqrt(x); break;                     \
+    case SC_round: r = sizeof(T) == 4 ? (T)rintf((float)x) : (T)rint(x); break;                    \
+    default: fail_msg("no expectation for %s", scalar_defs[op].name);                              \
+    }                                                                                              \
+    return flush_##suffix(r);                                                                      \
   }
 ARITHMETIC(float, f32)
 ARITHMETIC(double, f64)
@@ -346,7 +368,8 @@ static int64_t want_int(const Matrix *m, const Row *r, int i)
   if (r->op == SC_select)
     return bool_in(m, 0, i) ? i64_in(m, input_of(r, 1), i) : i64_in(m, input_of(r, 2), i);
   if (r->sig[0] == 'u') {
-    uint32_t u = u32_in(m, input_of(r, 0), i), v = scalar_defs[r->op].arity > 1 ? u32_in(m, input_of(r, 1), i) : 0;
+    uint32_t u = u32_in(m, input_of(r, 0), i),
+             v = scalar_defs[r->op].arity > 1 ? u32_in(m, input_of(r, 1), i) : 0;
     if (r->op == SC_mod)
       v++;
     switch ((int)r->op) {
@@ -391,7 +414,8 @@ static double want_reduce(const Matrix *m, const Row *r, int i)
     x[l] = real_in(m, IN_A, i + l);
   for (int half = r->lanes / 2; half > 0; half /= 2)
     for (int l = 0; l < half; l++)
-      x[l] = m->real == DT_F32 ? op_f32(r->op, x[l], x[l + half], 0) : op_f64(r->op, x[l], x[l + half], 0);
+      x[l] = m->real == DT_F32 ? op_f32(r->op, x[l], x[l + half], 0)
+                               : op_f64(r->op, x[l], x[l + half], 0);
   return x[0];
 }
 
@@ -400,8 +424,8 @@ static void want_philox(const uint32_t key[2], uint32_t ctr[4])
   uint32_t k0 = key[0], k1 = key[1];
   for (int round = 0; round < 10; round++, k0 += 0x9e3779b9u, k1 += 0xbb67ae85u) {
     uint64_t a = (uint64_t)ctr[0] * 0xd2511f53u, b = (uint64_t)ctr[2] * 0xcd9e8d57u;
-    uint32_t next[4] = { (uint32_t)(b >> 32) ^ ctr[1] ^ k0, (uint32_t)b, (uint32_t)(a >> 32) ^ ctr[3] ^ k1,
-                         (uint32_t)a };
+    uint32_t next[4] = { (uint32_t)(b >> 32) ^ ctr[1] ^ k0, (uint32_t)b,
+                         (uint32_t)(a >> 32) ^ ctr[3] ^ k1, (uint32_t)a };
     memcpy(ctr, next, sizeof next);
   }
 }
@@ -420,7 +444,9 @@ static bool same_cast(const Matrix *m, const Row *r, const unsigned char *at, in
   double x = r->from == DT_U32 ? u32_in(m, IN_U, i) : r->from == DT_I64 ? (double)i64_in(m, IN_I, i)
                                                                          : real_in(m, IN_SMALL, i);
   switch (r->to) {
-  case DT_F32: return ((const float *)(const void *)at)[i] == (r->from == DT_I64 ? (float)i64_in(m, IN_I, i) : (float)x);
+  case DT_F32:
+    return ((const float *)(const void *)at)[i] ==
+           (r->from == DT_I64 ? (float)i64_in(m, IN_I, i) : (float)x);
   case DT_F64: return ((const double *)(const void *)at)[i] == x;
   case DT_U8: return at[i] == (uint8_t)x;
   case DT_I32: return ((const int32_t *)(const void *)at)[i] == (int32_t)x;
@@ -436,7 +462,8 @@ static bool same(const Matrix *m, const Row *r, const unsigned char *at, int i)
   switch (r->how) {
   case DO_OP:
     if (r->out->dtype == m->real) {
-      bool choice = r->op == SC_neg || r->op == SC_abs || r->op == SC_min || r->op == SC_max || r->op == SC_select;
+      bool choice = r->op == SC_neg || r->op == SC_abs || r->op == SC_min || r->op == SC_max ||
+                    r->op == SC_select;
       return same_real(m, at, i, want_real(m, r, i), !choice);
     }
     if (r->out->dtype == DT_U32)
@@ -447,7 +474,9 @@ static bool same(const Matrix *m, const Row *r, const unsigned char *at, int i)
   case DO_CAST:
     return same_cast(m, r, at, i);
   case DO_BITS:
-    return !memcmp(at + i * size, m->state + (r->from == (int)m->real ? IN_A : cast_input(r->from)) * ARRAY + i * size,
+    return !memcmp(at + i * size,
+                   m->state + (r->from == (int)m->real ? IN_A : cast_input(r->from)) * ARRAY +
+                       i * size,
                    (size_t)size);
   case DO_SPLAT:
     return same_real(m, at, i, real_in(m, IN_A, i / r->lanes * r->lanes), false);
@@ -462,7 +491,8 @@ static bool same(const Matrix *m, const Row *r, const unsigned char *at, int i)
   return false;
 }
 
-static int check(const Matrix *m, const unsigned char *after, const char *compiler, const char *target)
+static int check(const Matrix *m, const unsigned char *after, const char *compiler,
+                 const char *target)
 {
   int bad = 0;
   for (int k = 0; k < m->nrow; k++)
@@ -498,7 +528,8 @@ static void run_matrix(DType real)
         if (foreign || !str_eq(rows[row].target, all[t]->name) || !have(compilers[c]))
           continue;
         const char *text = case_emit_for(&m->t, all[t], true, "t.nn");
-        const unsigned char *after = case_run(&m->t, text, compilers[c], rows[row].flags, m->state, 1, 1);
+        const unsigned char *after =
+            case_run(&m->t, text, compilers[c], rows[row].flags, m->state, 1, 1);
         assert_int_equal(check(m, after, compilers[c], all[t]->name), 0);
         runs++;
       }

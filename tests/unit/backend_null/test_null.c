@@ -57,8 +57,15 @@ static void build(Net *t)
   t->field = (gradrt_field){ .name = "rows", .dtype = GRADRT_U8 };
   t->output = (gradrt_output){ .name = "loss" };
   t->tensor = (gradrt_tensor){ .name = "x" };
-  t->net = (gradrt_net){ .abi = GRADRT_ABI, .name = "net", .real = GRADRT_F32, .batch = 32, .state_bytes = 4096,
-                         .nfield = 1, .field = &t->field, .ntensor = 1, .tensor = &t->tensor,
+  t->net = (gradrt_net){ .abi = GRADRT_ABI,
+                         .name = "net",
+                         .real = GRADRT_F32,
+                         .batch = 32,
+                         .state_bytes = 4096,
+                         .nfield = 1,
+                         .field = &t->field,
+                         .ntensor = 1,
+                         .tensor = &t->tensor,
                          .train = { .noutput = 1, .output = &t->output } };
 }
 
@@ -76,8 +83,14 @@ static bool emit(Net *t, Heard *heard)
   memset(heard, 0, sizeof *heard);
   SourceMap *sources = source_map_new(t->arena);
   Diag *d = diag_new(t->arena, sources, hear, heard);
-  EmitArgs args = { .module = t->module, .net = &t->net, .target = target_find("x86-64"), .spec_file = "net.nn",
-                    .version = "1", .sources = sources, .arena = t->arena, .diag = d };
+  EmitArgs args = { .module = t->module,
+                    .net = &t->net,
+                    .target = target_find("x86-64"),
+                    .spec_file = "net.nn",
+                    .version = "1",
+                    .sources = sources,
+                    .arena = t->arena,
+                    .diag = d };
   Out *out = out_new(t->arena);
   bool good = backend_null.emit(&args, out);
   diag_flush(d);
@@ -168,8 +181,8 @@ static void test_breaches_are_named(void **state)
     rows[i].breach(&t);
     bool good = emit(&t, &heard);
     if (good != !rows[i].message || (!good && !strstr(heard.text, rows[i].message)))
-      fail_msg("%s: expected '%s', heard:\n%s", rows[i].name, rows[i].message ? rows[i].message : "nothing",
-               heard.text);
+      fail_msg("%s: expected '%s', heard:\n%s", rows[i].name,
+               rows[i].message ? rows[i].message : "nothing", heard.text);
     arena_free(&t.arena);
   }
 }

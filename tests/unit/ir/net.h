@@ -39,13 +39,15 @@ static inline void net_open(Net *t)
 
 static inline void net_close(Net *t) { arena_free(&t->arena); }
 
-/* NULL program: look at messages. The text is copied without a terminator, so that overruns show. */
+/* NULL program: look at messages. The text is copied without a terminator, so that overruns show.
+ */
 static inline Program *net_read(Net *t, const char *text, size_t length)
 {
   char *copy = malloc(length ? length : 1);
   memcpy(copy, text, length);
   uint32_t base = source_add(t->sources, "dump", text, (uint32_t)length);
-  t->program = program_read(copy, (uint32_t)length, base, t->sources, ops_table(), t->arena, t->diag, &t->forward);
+  t->program = program_read(copy, (uint32_t)length, base, t->sources, ops_table(), t->arena,
+                            t->diag, &t->forward);
   diag_flush(t->diag);
   free(copy);
   return t->program;
@@ -103,7 +105,8 @@ static inline void net_start(Net *t, NetRun *r, int64_t n, uint32_t seed)
     int64_t elems = n * type_elems(&p->fields.at[i].type);
     r->field[i] = ARENA_ARRAY(t->arena, double, elems);
     for (int64_t k = 0; k < elems; k++)
-      r->field[i][k] = dtype_is_real(p->fields.at[i].type.dtype) ? net_number(&seed) : (double)(k % 3);
+      r->field[i][k] =
+          dtype_is_real(p->fields.at[i].type.dtype) ? net_number(&seed) : (double)(k % 3);
   }
   r->args[ARG_LR] = 0.1;
   r->args[ARG_N] = (double)n;
@@ -111,7 +114,11 @@ static inline void net_start(Net *t, NetRun *r, int64_t n, uint32_t seed)
   r->args[ARG_BC2] = 0.001;
   for (uint32_t i = 0; i < 64; i++)
     r->sample[i] = 3 * i + 1;
-  r->ctx = (RefCtx){ .arena = t->arena, .n = n, .args = r->args, .sample = r->sample, .state = r->state,
+  r->ctx = (RefCtx){ .arena = t->arena,
+                     .n = n,
+                     .args = r->args,
+                     .sample = r->sample,
+                     .state = r->state,
                      .field = r->field };
 }
 

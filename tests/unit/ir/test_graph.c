@@ -42,8 +42,9 @@ static void test_rewrite_replaces_and_renumbers(void **state)
   (void)state;
   Net t;
   int seen = 0;
-  Graph *g = load(&t, "graph train { %0 = input(field=0) : f32[n,2] %1 = neg(%0) : f32[n,2] \"layer\"\n"
-                      "%2 = exp(%1) : f32[n,2] %3 = relu(%2) : f32[n,2] output \"y\" = %3 output \"e\" = %2 }");
+  Graph *g = load(
+      &t, "graph train { %0 = input(field=0) : f32[n,2] %1 = neg(%0) : f32[n,2] \"layer\"\n"
+          "%2 = exp(%1) : f32[n,2] %3 = relu(%2) : f32[n,2] output \"y\" = %3 output \"e\" = %2 }");
   assert_true(graph_rewrite(g, rule, &seen));
   assert_int_equal(seen, 4);
   net_expect("rewritten", net_graph_text(&t, g),
@@ -74,7 +75,8 @@ static void test_rule_may_keep_its_node(void **state)
 {
   (void)state;
   Net t;
-  Graph *g = load(&t, "graph train { %0 = input(field=0) : f32[n,2] %1 = square(%0) : f32[n,2] output \"y\" = %1 }");
+  Graph *g = load(&t, "graph train { %0 = input(field=0) : f32[n,2] %1 = square(%0) : f32[n,2] "
+                      "output \"y\" = %1 }");
   assert_true(graph_replace(g, wrap, NULL));
   net_expect("wrapped", net_graph_text(&t, g),
              "graph train {\n"
@@ -99,8 +101,9 @@ static void test_single_results_are_replaced(void **state)
 {
   (void)state;
   Net t;
-  Graph *g = load(&t, "graph train { %0 = input(field=0) : f32[n,2] %1 = bn_stats(%0) : f32[2], f32[2]\n"
-                      "%2 = sub(%1, %1.1) : f32[2] output \"y\" = %2 }");
+  Graph *g =
+      load(&t, "graph train { %0 = input(field=0) : f32[n,2] %1 = bn_stats(%0) : f32[2], f32[2]\n"
+               "%2 = sub(%1, %1.1) : f32[2] output \"y\" = %2 }");
   assert_true(graph_replace(g, first_result, NULL));
   assert_true(value_equal(g->order.at[2]->in[0], g->order.at[2]->in[1]));
   assert_int_equal(g->order.n, 3);
@@ -123,8 +126,10 @@ static void test_keep_drops_the_rest(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_uses_count_outputs_and_writes), cmocka_unit_test(test_rewrite_replaces_and_renumbers),
-    cmocka_unit_test(test_rule_may_keep_its_node), cmocka_unit_test(test_single_results_are_replaced),
+    cmocka_unit_test(test_uses_count_outputs_and_writes),
+    cmocka_unit_test(test_rewrite_replaces_and_renumbers),
+    cmocka_unit_test(test_rule_may_keep_its_node),
+    cmocka_unit_test(test_single_results_are_replaced),
     cmocka_unit_test(test_keep_drops_the_rest),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,9 +4,12 @@
 static void test_lists_of_names(void **state)
 {
   (void)state;
-  static const struct { const char *operands; int count; const char *name[4]; } rows[] = {
-    { "x w b?", 3, { "x", "w", "b", "operand 4" } }, { "", 0, { "operand 1", "operand 2", "operand 3", "operand 4" } },
-    { "x y*", 2, { "x", "y", "y2", "y3" } }, { " x ", 1, { "x", "operand 2", "operand 3", "operand 4" } },
+  static const struct { const char *operands; int count; const char *name[4];
+  } rows[] = {
+    { "x w b?", 3, { "x", "w", "b", "operand 4" } },
+    { "", 0, { "operand 1", "operand 2", "operand 3", "operand 4" } },
+    { "x y*", 2, { "x", "y", "y2", "y3" } },
+    { " x ", 1, { "x", "operand 2", "operand 3", "operand 4" } },
   };
   Arena *a = arena_new("test");
   for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -32,11 +35,18 @@ static void test_every_operation_is_found(void **state)
 static void test_suggestions(void **state)
 {
   (void)state;
-  static const struct { const char *word; unsigned flags; const char *name; bool alias; } rows[] = {
-    { "Conv2d", OP_LAYER, "conv", true }, { "LINEAR", OP_LAYER, "dense", true }, { "denes", OP_LAYER, "dense", false },
-    { "SGD", OP_OPTIMIZER, "sgd", true }, { "adan", OP_OPTIMIZER, "adam", false },
-    { "CrossEntropyLoss", OP_LOSS, "softmax_xent", true }, { "CrossEntropyLos", OP_LOSS, "softmax_xent", true },
-    { "sgd", OP_LAYER, NULL, false }, { "transformer", OP_LAYER, NULL, false }, { "", OP_LAYER, NULL, false },
+  static const struct { const char *word; unsigned flags; const char *name; bool alias;
+  } rows[] = {
+    { "Conv2d", OP_LAYER, "conv", true },
+    { "LINEAR", OP_LAYER, "dense", true },
+    { "denes", OP_LAYER, "dense", false },
+    { "SGD", OP_OPTIMIZER, "sgd", true },
+    { "adan", OP_OPTIMIZER, "adam", false },
+    { "CrossEntropyLoss", OP_LOSS, "softmax_xent", true },
+    { "CrossEntropyLos", OP_LOSS, "softmax_xent", true },
+    { "sgd", OP_LAYER, NULL, false },
+    { "transformer", OP_LAYER, NULL, false },
+    { "", OP_LAYER, NULL, false },
   };
   for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
     bool alias;

@@ -1,4 +1,5 @@
-/* The reference interpreter's driver: broadcasting, views, batches of any size, writes after the step. */
+/* The reference interpreter's driver: broadcasting, views, batches of any size, writes after the
+ * step. */
 #include "unit/ir/net.h"
 
 static void test_broadcasting_values(void **state)
@@ -6,11 +7,14 @@ static void test_broadcasting_values(void **state)
   (void)state;
   Net t;
   NetRun r;
-  net_load(&t, "gradc-graph 1 program \"m\" real=f64 batch=4 field \"x\" : f64[n,2,2] field \"s\" : f64[n]\n"
-               "state \"c\" : f64[2] param init=zeros state \"k\" : f64[] param init=zeros\n"
-               "graph eval { %0 = input(field=0) : f64[n,2,2] %1 = input(field=1) : f64[n] %2 = read(state=0) : f64[2]\n"
-               "%3 = read(state=1) : f64[] %4 = add(%0, %2) : f64[n,2,2] %5 = mul(%4, %1) : f64[n,2,2]\n"
-               "%6 = sub(%3, %5) : f64[n,2,2] %7 = flatten(%6) : f64[n,4] output \"y\" = %7 }");
+  net_load(
+      &t,
+      "gradc-graph 1 program \"m\" real=f64 batch=4 field \"x\" : f64[n,2,2] field \"s\" : f64[n]\n"
+      "state \"c\" : f64[2] param init=zeros state \"k\" : f64[] param init=zeros\n"
+      "graph eval { %0 = input(field=0) : f64[n,2,2] %1 = input(field=1) : f64[n] %2 = "
+      "read(state=0) : f64[2]\n"
+      "%3 = read(state=1) : f64[] %4 = add(%0, %2) : f64[n,2,2] %5 = mul(%4, %1) : f64[n,2,2]\n"
+      "%6 = sub(%3, %5) : f64[n,2,2] %7 = flatten(%6) : f64[n,4] output \"y\" = %7 }");
   net_start(&t, &r, 3, 5);
   RefTensor *out;
   ref_run(&r.ctx, t.program->eval, &out);

@@ -1,35 +1,39 @@
-/* The text form: reading what was printed prints the same; damaged text gives messages, never crashes. */
+/* The text form: reading what was printed prints the same; damaged text gives messages, never
+ * crashes. */
 #include "unit/ir/net.h"
 
 static const char whole[] =
-  "gradc-graph 1\n"
-  "program \"lenet \\\"5\\\"\" real=f32 batch=128\n"
-  "source \"lenet.nn\"\n"
-  "field \"x\" : u8[n,1,6,6] @3:5\n"
-  "field \"y\" : u8[n] @4:5\n"
-  "state \"c1.weight\" : f32[2,1,3,3] param init=kaiming_uniform(2.23606797749979) fan_in=9 fan_out=18 @9:8\n"
-  "state \"c1.bias\" : f32[2] param frozen init=uniform(-0.3333333333333333, 0.3333333333333333) @9:8\n"
-  "state \"f1.weight\" : f32[3,2] param init=given given=[[1, 2], [3, -4.5], [0, 1e-30]]\n"
-  "state \"bn.running_mean\" : f32[2] stat init=zeros\n"
-  "state \"sgd.momentum.c1.weight\" : f32[2,1,3,3] slot of \"c1.weight\" init=zeros @9:8\n"
-  "graph train {\n"
-  "  %0 = input(field=0) : u8[n,1,6,6] \"x\" @3:5  # x\n"
-  "  %1 = cast(%0) : f32[n,1,6,6]\n"
-  "  %2 = read(state=0) : f32[2,1,3,3] \"c1.conv\" @9:8  # c1.weight\n"
-  "  %3 = conv(%1, %2, none, filters=2, kernel=[3, 3], bias=false) : f32[n,2,4,4] \"c1.conv\" @9:8\n"
-  "  %4 = bn_stats(%3) : f32[2], f32[2] \"c1.bn\" @100:12\n"
-  "  %5 = add(%4, %4.1) : f32[2]\n"
-  "  %6 = channel_sum(%3) : f32[2]\n"
-  "  %7 = arg(which=0) : f32[]  # lr\n"
-  "  %8 = mul(%6, %7) : f32[2]\n"
-  "  write \"bn.running_mean\" = %4\n"
-  "  output \"loss\" = %7\n"
-  "  output \"sum\" = %8\n"
-  "}\n"
-  "graph eval {\n"
-  "  %0 = input(field=1) : u8[n] \"y\" @4:5  # y\n"
-  "  output \"y\" = %0\n"
-  "}\n";
+    "gradc-graph 1\n"
+    "program \"lenet \\\"5\\\"\" real=f32 batch=128\n"
+    "source \"lenet.nn\"\n"
+    "field \"x\" : u8[n,1,6,6] @3:5\n"
+    "field \"y\" : u8[n] @4:5\n"
+    "state \"c1.weight\" : f32[2,1,3,3] param init=kaiming_uniform(2.23606797749979) fan_in=9 "
+    "fan_out=18 @9:8\n"
+    "state \"c1.bias\" : f32[2] param frozen init=uniform(-0.3333333333333333, 0.3333333333333333) "
+    "@9:8\n"
+    "state \"f1.weight\" : f32[3,2] param init=given given=[[1, 2], [3, -4.5], [0, 1e-30]]\n"
+    "state \"bn.running_mean\" : f32[2] stat init=zeros\n"
+    "state \"sgd.momentum.c1.weight\" : f32[2,1,3,3] slot of \"c1.weight\" init=zeros @9:8\n"
+    "graph train {\n"
+    "  %0 = input(field=0) : u8[n,1,6,6] \"x\" @3:5  # x\n"
+    "  %1 = cast(%0) : f32[n,1,6,6]\n"
+    "  %2 = read(state=0) : f32[2,1,3,3] \"c1.conv\" @9:8  # c1.weight\n"
+    "  %3 = conv(%1, %2, none, filters=2, kernel=[3, 3], bias=false) : f32[n,2,4,4] \"c1.conv\" "
+    "@9:8\n"
+    "  %4 = bn_stats(%3) : f32[2], f32[2] \"c1.bn\" @100:12\n"
+    "  %5 = add(%4, %4.1) : f32[2]\n"
+    "  %6 = channel_sum(%3) : f32[2]\n"
+    "  %7 = arg(which=0) : f32[]  # lr\n"
+    "  %8 = mul(%6, %7) : f32[2]\n"
+    "  write \"bn.running_mean\" = %4\n"
+    "  output \"loss\" = %7\n"
+    "  output \"sum\" = %8\n"
+    "}\n"
+    "graph eval {\n"
+    "  %0 = input(field=1) : u8[n] \"y\" @4:5  # y\n"
+    "  output \"y\" = %0\n"
+    "}\n";
 
 static void test_printing_what_was_read(void **state)
 {
@@ -76,8 +80,10 @@ static void test_mistakes(void **state)
 #define HEAD "gradc-graph 1 program \"m\" real=f32 batch=4\n"
 #define WITH_X HEAD "field \"x\" : f32[n,2]\n"
 #define BODY WITH_X "graph train {\n%0 = input(field=0) : f32[n,2]\n"
-  static const struct { const char *text, *message; } rows[] = {
-    { "", "'gradc-graph' is missing here" }, { "gradc-graph 2", "version 1 is needed" },
+  static const struct { const char *text, *message;
+  } rows[] = {
+    { "", "'gradc-graph' is missing here" },
+    { "gradc-graph 2", "version 1 is needed" },
     { "gradc-graph 1 program \"m\" real=f16 batch=4", "'f16' is not a real type" },
     { "gradc-graph 1 program \"m\" real=u8 batch=4", "'u8' is not a real type" },
     { "gradc-graph 1 program \"m\" real=f32 batch=0", "the batch is out of range" },
@@ -88,8 +94,10 @@ static void test_mistakes(void **state)
     { HEAD "state \"w\" : f32[2] slot of \"v\" init=zeros", "there is no state variable 'v'" },
     { HEAD "state \"w\" : f32[2] weight init=zeros", "'slot' is missing here" },
     { HEAD "state \"w\" : f64[2] param init=zeros", "state variable 'w' has the wrong type" },
-    { HEAD "state \"w\" : f32[2] param init=given given=[1]", "the values given for 'w' have another shape" },
-    { HEAD "state \"w\" : f32[2] param init=zeros state \"w\" : f32[2] stat init=zeros", "two state variables" },
+    { HEAD "state \"w\" : f32[2] param init=given given=[1]",
+      "the values given for 'w' have another shape" },
+    { HEAD "state \"w\" : f32[2] param init=zeros state \"w\" : f32[2] stat init=zeros",
+      "two state variables" },
     { HEAD "graph other {} graph more {}", "there is a graph of this kind already" },
     { HEAD "graph train {} graph train {}", "there is a graph of this kind already" },
     { BODY "%0 = exp(%0) : f32[n,2] }", "node %0 is defined twice" },
@@ -124,7 +132,8 @@ static void test_mistakes(void **state)
   }
 }
 
-/* Cuts the text after every byte, and changes every byte in several ways. What is still accepted must verify. */
+/* Cuts the text after every byte, and changes every byte in several ways. What is still accepted
+ * must verify. */
 static void test_damaged_text_never_crashes(void **state)
 {
   (void)state;

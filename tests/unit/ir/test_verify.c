@@ -2,14 +2,15 @@
 #include "unit/ir/net.h"
 
 static const char good[] =
-  "gradc-graph 1 program \"m\" real=f32 batch=4\n"
-  "field \"x\" : f32[n,2]\n"
-  "state \"w\" : f32[3,2] param init=zeros\n"
-  "state \"v\" : f32[3,2] slot of \"w\" init=zeros\n"
-  "graph train {\n"
-  "%0 = input(field=0) : f32[n,2] %1 = read(state=0) : f32[3,2] %2 = dense(%0, %1, none, units=3, bias=false) : f32[n,3]\n"
-  "%3 = bn_stats(%2) : f32[3], f32[3] %4 = read(state=1) : f32[3,2]\n"
-  "write \"w\" = %4 write \"v\" = %1 output \"y\" = %2 output \"s\" = %3.1 }\n";
+    "gradc-graph 1 program \"m\" real=f32 batch=4\n"
+    "field \"x\" : f32[n,2]\n"
+    "state \"w\" : f32[3,2] param init=zeros\n"
+    "state \"v\" : f32[3,2] slot of \"w\" init=zeros\n"
+    "graph train {\n"
+    "%0 = input(field=0) : f32[n,2] %1 = read(state=0) : f32[3,2] %2 = dense(%0, %1, none, "
+    "units=3, bias=false) : f32[n,3]\n"
+    "%3 = bn_stats(%2) : f32[3], f32[3] %4 = read(state=1) : f32[3,2]\n"
+    "write \"w\" = %4 write \"v\" = %1 output \"y\" = %2 output \"s\" = %3.1 }\n";
 
 static Node *node(Net *t, uint32_t i) { return t->program->train->order.at[i]; }
 static Type *type(Net *t, uint32_t i) { return (Type *)(uintptr_t)node(t, i)->type; }
@@ -44,7 +45,10 @@ static void zero_dimension(Net *t) { type(t, 2)->dim[0] = 0; }
 static void huge_rank(Net *t) { type(t, 2)->rank = 99; }
 static void write_twice(Net *t) { t->program->train->writes.at[1].state = 0; }
 static void write_nowhere(Net *t) { t->program->train->writes.at[1].state = 9; }
-static void write_shape(Net *t) { t->program->train->writes.at[0].value = (Value){ node(t, 3), 0 }; }
+static void write_shape(Net *t)
+{
+  t->program->train->writes.at[0].value = (Value){ node(t, 3), 0 };
+}
 static void write_nothing(Net *t) { t->program->train->writes.at[0].value.node = NULL; }
 static void output_result(Net *t) { t->program->train->outputs.at[1].value.result = 2; }
 static void output_name(Net *t) { t->program->train->outputs.at[0].name = NULL; }
@@ -67,24 +71,41 @@ static void other_program(Net *t)
 static void test_seeded_faults(void **state)
 {
   (void)state;
-  static const struct { void (*seed)(Net *); const char *name, *message; } rows[] = {
+  static const struct { void (*seed)(Net *); const char *name, *message;
+  } rows[] = {
 #define ROW(fault, message) { fault, #fault, message }
-    ROW(order, "used before it is defined"), ROW(foreign_operand, "used before it is defined"),
-    ROW(foreign_output, "output 'y' is not in the graph"), ROW(same_number, "number is taken"),
-    ROW(large_number, "number is taken or too large"), ROW(no_operand, "operand 0 is missing"),
-    ROW(no_attributes, "has no attributes"), ROW(no_operation, "has no operation"),
-    ROW(result_number, "a result that does not exist"), ROW(result_count, "has 1 results"),
-    ROW(shape, "is f32[n,4] but should be f32[n,3]"), ROW(batch, "is f32[3] but should be f32[n,3]"),
-    ROW(element_type, "has no element type"), ROW(zero_dimension, "a dimension below 1"),
-    ROW(huge_rank, "an impossible rank"), ROW(write_twice, "'w' is written twice"),
-    ROW(write_nowhere, "goes to no state variable"), ROW(write_shape, "'w' is f32[3,2] but f32[3] is written"),
-    ROW(write_nothing, "is not in the graph"), ROW(output_result, "output 's' is not in the graph"),
-    ROW(output_name, "output 0 has no name"), ROW(state_name, "two state variables are called 'w'"),
-    ROW(state_number, "another number"), ROW(state_type, "'w' has the wrong type"),
-    ROW(state_batched, "'w' has the wrong type"), ROW(slot_of_slot, "belongs to no parameter"),
-    ROW(trainable_slot, "is trainable but no parameter"), ROW(given_missing, "have another shape"),
-    ROW(field_unbatched, "field 0 has no name or the wrong type"), ROW(no_batch, "no real type or no batch"),
-    ROW(integer_program, "no real type or no batch"), ROW(other_program, "belongs to another program"),
+    ROW(order, "used before it is defined"),
+    ROW(foreign_operand, "used before it is defined"),
+    ROW(foreign_output, "output 'y' is not in the graph"),
+    ROW(same_number, "number is taken"),
+    ROW(large_number, "number is taken or too large"),
+    ROW(no_operand, "operand 0 is missing"),
+    ROW(no_attributes, "has no attributes"),
+    ROW(no_operation, "has no operation"),
+    ROW(result_number, "a result that does not exist"),
+    ROW(result_count, "has 1 results"),
+    ROW(shape, "is f32[n,4] but should be f32[n,3]"),
+    ROW(batch, "is f32[3] but should be f32[n,3]"),
+    ROW(element_type, "has no element type"),
+    ROW(zero_dimension, "a dimension below 1"),
+    ROW(huge_rank, "an impossible rank"),
+    ROW(write_twice, "'w' is written twice"),
+    ROW(write_nowhere, "goes to no state variable"),
+    ROW(write_shape, "'w' is f32[3,2] but f32[3] is written"),
+    ROW(write_nothing, "is not in the graph"),
+    ROW(output_result, "output 's' is not in the graph"),
+    ROW(output_name, "output 0 has no name"),
+    ROW(state_name, "two state variables are called 'w'"),
+    ROW(state_number, "another number"),
+    ROW(state_type, "'w' has the wrong type"),
+    ROW(state_batched, "'w' has the wrong type"),
+    ROW(slot_of_slot, "belongs to no parameter"),
+    ROW(trainable_slot, "is trainable but no parameter"),
+    ROW(given_missing, "have another shape"),
+    ROW(field_unbatched, "field 0 has no name or the wrong type"),
+    ROW(no_batch, "no real type or no batch"),
+    ROW(integer_program, "no real type or no batch"),
+    ROW(other_program, "belongs to another program"),
   };
   for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
     Net t;

@@ -1,4 +1,5 @@
-/* Learning-rate schedules against PyTorch 1.13.1's tables (base rate 1, one step per epoch unless said). */
+/* Learning-rate schedules against PyTorch 1.13.1's tables (base rate 1, one step per epoch
+ * unless said). */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -6,7 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "internal.h"
+#include "run.h"
 
 enum { STEPS_MAX = 16 };
 
@@ -31,24 +32,63 @@ static const ScheduleCase cases[] = {
   { "constant", { { "constant", 0, NULL, 0, true } }, 1, 1, 4, 4, { 1, 1, 1, 1 } },
   { "StepLR(3)", { { "step", 2, step3, 0, true } }, 1, 1, 8, 8, { 1, 1, 1, .1, .1, .1, .01, .01 } },
   { "ExponentialLR(.5)", { { "exp", 1, exp_half, 0, true } }, 1, 1, 4, 4, { 1, .5, .25, .125 } },
-  { "CosineAnnealingLR(4) goes up again", { { "cosine", 0, NULL, 4, true } }, 1, 1, 9, 9,
+  { "CosineAnnealingLR(4) goes up again",
+    { { "cosine", 0, NULL, 4, true } },
+    1,
+    1,
+    9,
+    9,
     { 1, .853553391, .5, .146446609, 0, .146446609, .5, .853553391, 1 } },
-  { "cosine over all epochs, two steps each", { { "cosine", 0, NULL, 0, true } }, 1, 2, 4, 8,
+  { "cosine over all epochs, two steps each",
+    { { "cosine", 0, NULL, 0, true } },
+    1,
+    2,
+    4,
+    8,
     { 1, 1, .853553391, .853553391, .5, .5, .146446609, .146446609 } },
   { "cosine to 0.1", { { "cosine", 1, to_tenth, 2, true } }, 1, 1, 2, 3, { 1, .55, .1 } },
-  { "cosine over steps moves every step", { { "cosine", 0, NULL, 4, false } }, 1, 100, 1, 5,
+  { "cosine over steps moves every step",
+    { { "cosine", 0, NULL, 4, false } },
+    1,
+    100,
+    1,
+    5,
     { 1, .853553391, .5, .146446609, 0 } },
-  { "LinearLR(1/3, 5)", { { "warmup", 1, from_third, 5, true } }, 1, 1, 7, 7,
+  { "LinearLR(1/3, 5)",
+    { { "warmup", 1, from_third, 5, true } },
+    1,
+    1,
+    7,
+    7,
     { .333333333, .466666667, .6, .733333333, .866666667, 1, 1 } },
   { "warmup per step, then exp per epoch",
-    { { "warmup", 1, from_zero, 1, true }, { "exp", 1, exp_half, 0, true } }, 2, 4, 3, 12,
+    { { "warmup", 1, from_zero, 1, true }, { "exp", 1, exp_half, 0, true } },
+    2,
+    4,
+    3,
+    12,
     { 0, .25, .5, .75, 1, 1, 1, 1, .5, .5, .5, .5 } },
   { "warmup in steps, then cosine keeps to epoch borders",
-    { { "warmup", 1, from_zero, 2, false }, { "cosine", 0, NULL, 0, true } }, 2, 3, 2, 6,
+    { { "warmup", 1, from_zero, 2, false }, { "cosine", 0, NULL, 0, true } },
+    2,
+    3,
+    2,
+    6,
     { 0, .5, 1, .5, .5, .5 } },
-  { "linear to 0.1 per step", { { "linear", 1, to_tenth, 3, false } }, 1, 10, 1, 5, { 1, .7, .4, .1, .1 } },
+  { "linear to 0.1 per step",
+    { { "linear", 1, to_tenth, 3, false } },
+    1,
+    10,
+    1,
+    5,
+    { 1, .7, .4, .1, .1 } },
   { "constant, then step from its own beginning",
-    { { "constant", 0, NULL, 2, true }, { "step", 2, step3, 0, true } }, 2, 1, 6, 6, { 1, 1, 1, 1, 1, .1 } },
+    { { "constant", 0, NULL, 2, true }, { "step", 2, step3, 0, true } },
+    2,
+    1,
+    6,
+    6,
+    { 1, 1, 1, 1, 1, .1 } },
 };
 
 static void test_schedules_match_pytorch(void **state)
@@ -76,10 +116,25 @@ static void test_base_rate_scales_factors_but_not_ends(void **state)
   assert_float_equal(gradrt_schedule_lr(&t, 4, 3, 1, 6), 0.4, 1e-12);
 }
 
+static void test_own_cosine_and_power_are_accurate(void **state)
+{
+  (void)state;
+  gradrt_piece cosine = { "cosine", 0, NULL, 1000, true };
+  gradrt_train t = { .npiece = 1, .piece = &cosine };
+  for (int e = 0; e < 4000; e++) {
+    double want = (1 + cos(3.14159265358979323846 * e / 1000)) / 2;
+    assert_true(fabs(gradrt_schedule_lr(&t, 1, e, 1, 4000) - want) < 1e-14);
+  }
+  for (int n = 0; n < 3000; n += 7) {
+    assert_true(fabs(gradrt_power(0.999, n) / pow(0.999, n) - 1) < 1e-12);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_schedules_match_pytorch),
+    cmocka_unit_test(test_own_cosine_and_power_are_accurate),
     cmocka_unit_test(test_base_rate_scales_factors_but_not_ends),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

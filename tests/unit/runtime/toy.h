@@ -1,5 +1,5 @@
-/* A net written by hand for the runtime's tests: softmax regression with momentum on three blobs in the
- * plane, in plain C. It counts what the trainer asks of it and can misbehave on demand. */
+/* A net written by hand for the runtime's tests: softmax regression with momentum on three blobs
+ * in the plane, in plain C. It counts what the trainer asks of it and can misbehave on demand. */
 #ifndef GRADRT_TEST_TOY_H
 #define GRADRT_TEST_TOY_H
 
@@ -11,7 +11,14 @@
 
 #include "run.h"
 
-enum { TOY_CLASSES = 3, TOY_BATCH = 32, TOY_TRAIN = 200, TOY_VALID = 50, TOY_TEST = 90, TOY_STEPS = 7 };
+enum {
+  TOY_CLASSES = 3,
+  TOY_BATCH = 32,
+  TOY_TRAIN = 200,
+  TOY_VALID = 50,
+  TOY_TEST = 90,
+  TOY_STEPS = 7
+};
 
 /* What the step function saw, and what it shall do. Tests are single runs in one process. */
 typedef struct {
@@ -162,26 +169,45 @@ static void toy_infer(const gradrt_step *s, int worker, int nworkers)
 
 /* ---- the description ---- */
 
-#define TOY_MATRIX(n, r, t, at) { .name = n, .role = r, .trainable = t, .rank = 2, .dim = { 3, 2 }, .ndigit = 2, \
-    .digit = { { 0, 1, 3 }, { 1, 1, 2 } }, .offset = at, .stored = 6 }
-#define TOY_VECTOR(n, r, t, at) { .name = n, .role = r, .trainable = t, .rank = 1, .dim = { 3 }, .ndigit = 1, \
-    .digit = { { 0, 1, 3 } }, .offset = at, .stored = 3 }
+#define TOY_MATRIX(n, r, t, at)                                                                    \
+  {                                                                                                \
+    .name = n, .role = r, .trainable = t, .rank = 2, .dim = { 3, 2 }, .ndigit = 2,                 \
+    .digit = { { 0, 1, 3 }, { 1, 1, 2 } }, .offset = at, .stored = 6                               \
+  }
+#define TOY_VECTOR(n, r, t, at)                                                                    \
+  {                                                                                                \
+    .name = n, .role = r, .trainable = t, .rank = 1, .dim = { 3 }, .ndigit = 1,                    \
+    .digit = { { 0, 1, 3 } }, .offset = at, .stored = 3                                            \
+  }
 
 static gradrt_tensor toy_tensor[] = {
-  TOY_MATRIX("f1.weight", GRADRT_PARAM, true, TOY_W), TOY_VECTOR("f1.bias", GRADRT_PARAM, true, TOY_B),
-  TOY_MATRIX("momentum.f1.weight", GRADRT_SLOT, false, TOY_MW), TOY_VECTOR("momentum.f1.bias", GRADRT_SLOT, false, TOY_MB),
+  TOY_MATRIX("f1.weight", GRADRT_PARAM, true, TOY_W),
+  TOY_VECTOR("f1.bias", GRADRT_PARAM, true, TOY_B),
+  TOY_MATRIX("momentum.f1.weight", GRADRT_SLOT, false, TOY_MW),
+  TOY_VECTOR("momentum.f1.bias", GRADRT_SLOT, false, TOY_MB),
 };
 
 static const gradrt_prop toy_train_csv[] = { { "path", 0, "train.csv" } };
 static const gradrt_prop toy_test_csv[] = { { "path", 0, "test.csv" } };
-static const gradrt_source toy_source[] = { { "csv", 1, toy_train_csv, "toy.nn:3" }, { "csv", 1, toy_test_csv, "toy.nn:4" } };
-static const gradrt_split toy_split[] = {
-  { "train", 0, GRADRT_SPLIT_ALL, 0 }, { "valid", 0, GRADRT_SPLIT_COUNT, TOY_VALID }, { "test", 1, GRADRT_SPLIT_ALL, 0 }
-};
+static const gradrt_source toy_source[] = { { "csv", 1, toy_train_csv, "toy.nn:3" },
+                                            { "csv", 1, toy_test_csv, "toy.nn:4" } };
+static const gradrt_split toy_split[] = { { "train", 0, GRADRT_SPLIT_ALL, 0 },
+                                          { "valid", 0, GRADRT_SPLIT_COUNT, TOY_VALID },
+                                          { "test", 1, GRADRT_SPLIT_ALL, 0 } };
 static const char *const toy_class[] = { "east", "north <west>", "south" };
 static const gradrt_field toy_field[] = {
-  { .name = "x", .dtype = GRADRT_F32, .rank = 1, .dim = { 2 }, .columns = "x0,x1", .place = "toy.nn:5" },
-  { .name = "y", .dtype = GRADRT_I32, .columns = "y", .is_label = true, .classes = 3, .class_name = toy_class,
+  { .name = "x",
+    .dtype = GRADRT_F32,
+    .rank = 1,
+    .dim = { 2 },
+    .columns = "x0,x1",
+    .place = "toy.nn:5" },
+  { .name = "y",
+    .dtype = GRADRT_I32,
+    .columns = "y",
+    .is_label = true,
+    .classes = 3,
+    .class_name = toy_class,
     .place = "toy.nn:6" },
 };
 static const gradrt_output toy_train_out[] = {
@@ -191,18 +217,30 @@ static const gradrt_output toy_eval_out[] = {
   { "loss", true, 0, { 0 } }, { "logits", true, 1, { 3 } }, { "y", true, 0, { 0 } }
 };
 static const gradrt_output toy_infer_out[] = { { "prob", true, 1, { 3 } } };
-static const gradrt_metric toy_metric[] = { { "accuracy", "accuracy", 1, 2, 0 }, { "topk", "top2", 1, 2, 2 } };
+static const gradrt_metric toy_metric[] = { { "accuracy", "accuracy", 1, 2, 0 },
+                                            { "topk", "top2", 1, 2, 2 } };
 static const gradrt_prop toy_rate[] = { { "rate", 0.9, NULL } };
 static const gradrt_piece toy_piece[] = { { "exp", 1, toy_rate, 0, true } };
-static const gradrt_param toy_param[] = { { "rate", "lr", 0.05, true }, { "width", NULL, 3, false } };
+static const gradrt_param toy_param[] = { { "rate", "lr", 0.05, true },
+                                          { "width", NULL, 3, false } };
 static const gradrt_layer toy_layer[] = { { "f1", "dense", "f32[3]", 9, 12, "toy.nn:9" } };
 
 /* Fresh descriptions that a test may change. */
 static gradrt_train toy_training(void)
 {
-  return (gradrt_train){ .lr = 0.05, .epochs = 4, .seed = 1, .beta1 = 0.9, .shuffle = true, .train_split = 0,
-                         .npiece = 1, .piece = toy_piece, .nmetric = 2, .metric = toy_metric, .best_split = 1,
-                         .best_metric = -1, .best_low = true };
+  return (gradrt_train){ .lr = 0.05,
+                         .epochs = 4,
+                         .seed = 1,
+                         .beta1 = 0.9,
+                         .shuffle = true,
+                         .train_split = 0,
+                         .npiece = 1,
+                         .piece = toy_piece,
+                         .nmetric = 2,
+                         .metric = toy_metric,
+                         .best_split = 1,
+                         .best_metric = -1,
+                         .best_low = true };
 }
 
 static gradrt_net toy_net(const gradrt_train *training)
@@ -212,15 +250,33 @@ static gradrt_net toy_net(const gradrt_train *training)
     toy_tensor[i].a = -0.7;
     toy_tensor[i].b = 0.7;
   }
-  return (gradrt_net){
-    .abi = GRADRT_ABI, .name = "toy", .file = "toy.nn", .version = "0.1.0", .cpu = "x86-64", .real = GRADRT_F32,
-    .fingerprint = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", .batch = TOY_BATCH, .ntensor = 4,
-    .tensor = toy_tensor, .state_bytes = TOY_STATE, .nsource = 2, .source = toy_source, .nsplit = 3, .split = toy_split,
-    .nfield = 2, .field = toy_field, .train = { toy_train, 3, toy_train_out, 64, 64 },
-    .eval = { toy_eval, 3, toy_eval_out, 64, 64 }, .infer = { toy_infer, 1, toy_infer_out, 64, 64 },
-    .training = training, .nparam = 2, .param = toy_param, .nlayer = 1, .layer = toy_layer,
-    .spec = "net 1;\n# <toy> & \"quotes\"\n"
-  };
+  return (gradrt_net){ .abi = GRADRT_ABI,
+                       .name = "toy",
+                       .file = "toy.nn",
+                       .version = "0.1.0",
+                       .cpu = "x86-64",
+                       .real = GRADRT_F32,
+                       .fingerprint =
+                           "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+                       .batch = TOY_BATCH,
+                       .ntensor = 4,
+                       .tensor = toy_tensor,
+                       .state_bytes = TOY_STATE,
+                       .nsource = 2,
+                       .source = toy_source,
+                       .nsplit = 3,
+                       .split = toy_split,
+                       .nfield = 2,
+                       .field = toy_field,
+                       .train = { toy_train, 3, toy_train_out, 64, 64 },
+                       .eval = { toy_eval, 3, toy_eval_out, 64, 64 },
+                       .infer = { toy_infer, 1, toy_infer_out, 64, 64 },
+                       .training = training,
+                       .nparam = 2,
+                       .param = toy_param,
+                       .nlayer = 1,
+                       .layer = toy_layer,
+                       .spec = "net 1;\n# <toy> & \"quotes\"\n" };
 }
 
 /* Three overlapping blobs from a plain generator: the same file on every machine. */

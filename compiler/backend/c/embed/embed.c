@@ -1,11 +1,11 @@
-/* Build tool: writes the runtime's sources as byte arrays, so that gradc can print them into the programs it
- * generates.
+/* Build tool: writes the runtime's sources as byte arrays, so that gradc can print them into the
+ * programs it generates.
  *
  *   gradc_embed OUT.c FILE..
  *
- * In those programs everything is static. So each declaration or definition of a function gradrt_*() at the
- * start of a line gets the word `static`, and `extern` becomes `static`. Include guards and C++ parts of
- * headers are left out. */
+ * In those programs everything is static. So each declaration or definition of a function
+ * gradrt_*() at the start of a line gets the word `static`, and `extern` becomes `static`. Include
+ * guards and C++ parts of headers are left out. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,14 +19,16 @@ static bool starts(const char *line, const char *word)
 
 static bool is_word(char ch)
 {
-  return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') || ch == '_';
+  return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') ||
+         ch == '_';
 }
 
 /* Does the line declare a function of the runtime that other files may call? */
 static bool is_public_function(const char *line)
 {
-  static const char *const other[] = { "static", "typedef", "return", "else", "if", "for", "while", "switch",
-                                       "case", "_Static_assert", "enum {", "union {" };
+  static const char *const other[] = { "static", "typedef", "return", "else", "if",
+                                       "for",    "while",   "switch", "case", "_Static_assert",
+                                       "enum {", "union {" };
   if (!is_word(line[0]))
     return false;
   for (size_t i = 0; i < sizeof other / sizeof other[0]; i++)
@@ -50,7 +52,7 @@ static void put_text(FILE *out, const char *text)
 
 typedef struct {
   bool header, guard_open, guard_defined, in_cpp;
-  char held[LINE_MAX_BYTES];    /* a header's last #endif closes the guard: lines wait for what follows */
+  char held[LINE_MAX_BYTES];    /* an #endif, until it is known not to close the guard */
 } State;
 
 /* Is this line of a header dropped? */

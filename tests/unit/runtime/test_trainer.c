@@ -54,7 +54,8 @@ static void assert_contains(const char *where, const char *what)
   }
 }
 
-/* Runs the command line (words separated by blanks) with stdout in out.txt and stderr in err.txt. */
+/* Runs the command line (words separated by blanks) with stdout in out.txt and stderr in
+ * err.txt. */
 static int run(const gradrt_net *net, const char *line)
 {
   char words[1024], *argv[ARGS_MAX];
@@ -64,7 +65,8 @@ static int run(const gradrt_net *net, const char *line)
     argv[argc++] = w;
   }
   argv[argc] = NULL;
-  int out = open("out.txt", O_WRONLY | O_CREAT | O_TRUNC, 0666), err = open("err.txt", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+  int out = open("out.txt", O_WRONLY | O_CREAT | O_TRUNC, 0666),
+      err = open("err.txt", O_WRONLY | O_CREAT | O_TRUNC, 0666);
   fflush(stdout);
   fflush(stderr);
   int kept[2] = { dup(STDOUT_FILENO), dup(STDERR_FILENO) };
@@ -112,14 +114,16 @@ static void test_learns_and_writes_the_run(void **state)
   assert_contains(text, "confusion matrix (rows: true, columns: predicted)");
   assert_contains(text, "weighted avg");
   slurp("runs/toy/metrics.csv", text);
-  assert_contains(text, "epoch,step,lr,train_loss,train_accuracy,train_top2,valid_loss,valid_accuracy,valid_top2,best\n1,7,0.05,");
+  assert_contains(text, "epoch,step,lr,train_loss,train_accuracy,train_top2,valid_loss,valid_"
+                        "accuracy,valid_top2,best\n1,7,0.05,");
   assert_contains(text, "\n4,28,0.03645,");
   assert_int_equal(toy.steps, 4 * TOY_STEPS);
   assert_float_equal(toy.rate, 0.05 * 0.9 * 0.9 * 0.9, 1e-12);
   assert_float_equal(toy.bc1, 1 - pow(0.9, 28), 1e-12);
   expect(&net, "eval --require accuracy>=0.9 --require test.loss<=0.5", GRADRT_OK);
-  const char *files[] = { "last.safetensors", "last.safetensors.prev", "best.safetensors", "metrics.jsonl", "time.csv",
-                          "report.html" };
+  const char *files[] = { "last.safetensors", "last.safetensors.prev",
+                          "best.safetensors", "metrics.jsonl",
+                          "time.csv",         "report.html" };
   for (int i = 0; i < 6; i++) {
     char path[64];
     snprintf(path, sizeof path, "runs/toy/%s", files[i]);
@@ -167,7 +171,8 @@ static void test_order_without_shuffle_and_with_other_seeds(void **state)
   }
 }
 
-/* trainers 6.1: an epoch draws a base seed, then the sampler's seed, then a permutation of its own. */
+/* trainers 6.1: an epoch draws a base seed, then the sampler's seed, then a permutation of its
+ * own. */
 static void test_torch_order_follows_the_data_loader(void **state)
 {
   (void)state;
@@ -200,10 +205,19 @@ static void test_torch_order_follows_the_data_loader(void **state)
 typedef struct { const char *name; bool torch, sum; const char *parts[5]; } ResumeCase;
 
 static const ResumeCase resumes[] = {
-  { "inside epochs", false, false, { "--steps 3", "--resume --steps 10", "--resume --steps 11", "--resume" } },
+  { "inside epochs",
+    false,
+    false,
+    { "--steps 3", "--resume --steps 10", "--resume --steps 11", "--resume" } },
   { "at the ends of epochs", false, false, { "--steps 7", "--resume --steps 14", "--resume" } },
-  { "with other thread counts", false, false, { "--steps 5 --threads 3", "--resume --threads 1 --steps 16", "--resume" } },
-  { "with torch's generator", true, false, { "--steps 9", "--resume b/last.safetensors --steps 20", "--resume b" } },
+  { "with other thread counts",
+    false,
+    false,
+    { "--steps 5 --threads 3", "--resume --threads 1 --steps 16", "--resume" } },
+  { "with torch's generator",
+    true,
+    false,
+    { "--steps 9", "--resume b/last.safetensors --steps 20", "--resume b" } },
   { "with summed losses", false, true, { "--steps 9", "--resume" } },
   { "after the end", false, false, { "", "--resume" } },
 };
@@ -224,7 +238,8 @@ static void test_resumed_runs_equal_uninterrupted_ones(void **state)
       snprintf(line, sizeof line, "--quiet --out b %s", c->parts[k]);
       expect(&net, line, GRADRT_OK);
     }
-    static const char *const files[] = { "metrics.csv", "metrics.jsonl", "last.safetensors", "best.safetensors" };
+    static const char *const files[] = { "metrics.csv", "metrics.jsonl", "last.safetensors",
+                                         "best.safetensors" };
     for (int k = 0; k < 4; k++) {
       char a[64], b[64];
       snprintf(a, sizeof a, "a/%s", files[k]);
@@ -337,7 +352,8 @@ static void test_stalled_restores_the_best_weights(void **state)
 static void test_reached_stops_at_the_goal(void **state)
 {
   (void)state;
-  static const gradrt_stop goals[] = { { GRADRT_STOP_REACHED, 1, 0, false, 0, 0.8 }, { GRADRT_STOP_REACHED, 2, -1, true, 0, 10 },
+  static const gradrt_stop goals[] = { { GRADRT_STOP_REACHED, 1, 0, false, 0, 0.8 },
+                                       { GRADRT_STOP_REACHED, 2, -1, true, 0, 10 },
                                        { GRADRT_STOP_REACHED, 0, 0, false, 0, 0.2 } };
   for (int i = 0; i < 3; i++) {
     gradrt_train t = toy_training();
@@ -408,7 +424,8 @@ static const LineCase lines[] = {
   { "eval --weights nothing.safetensors", GRADRT_CHECKPOINT, "no weights at nothing.safetensors" },
   { "--data nowhere --quiet", GRADRT_DATA, "" },
   { "--out train.csv --quiet", GRADRT_IO, "a file of that name is in the way" },
-  { "--require accuracy>=0.999 --require valid.accuracy>=20% --quiet", GRADRT_QUALITY, "accuracy>=0.999 is not met" },
+  { "--require accuracy>=0.999 --require valid.accuracy>=20% --quiet", GRADRT_QUALITY,
+    "accuracy>=0.999 is not met" },
   { "--require val_accuracy>=0.5 --rate 0.01 --quiet", GRADRT_OK, "" },
   { "--fast-dev-run --quiet --out c", GRADRT_OK, "" },
   { "eval --untrained --quiet", GRADRT_OK, "" },
@@ -469,7 +486,8 @@ static void test_untrained_eval_is_near_chance(void **state)
   gradrt_train t = toy_training();
   gradrt_net net = toy_net(&t);
   toy_tensor[0].init = toy_tensor[1].init = GRADRT_INIT_ZEROS;
-  expect(&net, "eval --untrained --json --require accuracy<0.34 --require accuracy>0.33", GRADRT_OK);
+  expect(&net, "eval --untrained --json --require accuracy<0.34 --require accuracy>0.33",
+         GRADRT_OK);
   slurp("out.txt", text);
   assert_contains(text, "\"split\":\"test\"");
   assert_contains(text, "\"n\":90,\"loss\":1.0986");
@@ -512,7 +530,8 @@ static void test_predict_prints_classes(void **state)
   assert_contains(text, "inputs.csv[1]  north <west> ");
   assert_contains(text, "inputs.csv[2]  south ");
   expect(&net, "predict inputs.csv --json", GRADRT_OK);
-  assert_contains(slurp("out.txt", text), "\"row\":1,\"class\":1,\"name\":\"north <west>\",\"outputs\":{\"prob\":[");
+  assert_contains(slurp("out.txt", text),
+                  "\"row\":1,\"class\":1,\"name\":\"north <west>\",\"outputs\":{\"prob\":[");
   expect(&net, "predict inputs.csv --out classes.csv --quiet", GRADRT_OK);
   slurp("classes.csv", text);
   assert_contains(text, "input,row,class,name,prob_0,prob_1,prob_2\n\"inputs.csv\",0,0,\"east\",");
@@ -531,7 +550,8 @@ static void test_report_is_self_contained_and_escaped(void **state)
   assert_contains(text, "--seed 1 --threads 1");
   assert_contains(text, "<svg");
   assert_contains(text, "toy.nn:9");
-  static const char *const never[] = { "<script", "http:", "https:", "<west>", "nan ", "@import", "url(" };
+  static const char *const never[] = { "<script", "http:",   "https:", "<west>",
+                                       "nan ",    "@import", "url(" };
   for (int i = 0; i < 7; i++) {
     if (strstr(text, never[i])) {
       fail_msg("'%s' is in the report", never[i]);
@@ -555,7 +575,8 @@ static void test_json_lines_only_on_stdout(void **state)
   }
   fclose(f);
   assert_true(events >= 8);
-  assert_contains(slurp("out.txt", text), "\"event\":\"run_end\",\"status\":\"ok\",\"exit\":0,\"epochs\":2");
+  assert_contains(slurp("out.txt", text),
+                  "\"event\":\"run_end\",\"status\":\"ok\",\"exit\":0,\"epochs\":2");
   assert_string_equal(slurp("err.txt", text), "");
 }
 
@@ -582,7 +603,9 @@ static void test_bar_fits_the_width_and_keeps_rows(void **state)
   expect(&net, "--epochs 2 --progress bar --color never", GRADRT_OK);
   unsetenv("COLUMNS");
   slurp("err.txt", text);
-  assert_contains(text, "toy: 9 parameters, 200 training / 50 valid samples, batch 32 (7 steps/epoch, last has 8)");
+  assert_contains(
+      text,
+      "toy: 9 parameters, 200 training / 50 valid samples, batch 32 (7 steps/epoch, last has 8)");
   assert_contains(text, " epoch  train_loss  valid_loss  valid_accuracy");
   for (char *p = strchr(text, '\r'); p; p = strchr(p + 1, '\r')) {
     size_t n = strcspn(p + 1, "\r\n\033");
