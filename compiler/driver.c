@@ -160,6 +160,7 @@ static void make_infer(Compilation *c)
     name[i] = m->infer[i].name;
   }
   c->program->infer = eval_graph(c->program, m->forward, out, name, m->ninfer, ops_table());
+  c->program->infer->name = "infer";
 }
 
 int compile_graphs(Compilation *c, const DriverOptions *o)
@@ -179,8 +180,16 @@ int compile_graphs(Compilation *c, const DriverOptions *o)
     make_infer(c);
   if (diag_errors(c->diag))
     return finish(c);
-  KernelOptions k = { .fuse = o->fuse, .family = o->family };
-  decide_kernels(c->program, &k, c->arena, c->diag, c->decisions);
+  PassOptions pass = o->pass;
+  pass.sources = c->sources;
+  c->dump = out_new(c->arena);
+  c->stopped = !passes_run(c->program, ops_table(), &pass, c->arena, c->dump);
+  if (!c->stopped) {
+    KernelOptions k = { .fuse = !pass_skipped(&pass, "fuse"), .family = o->family };
+    decide_kernels(c->program, &k, c->arena, c->diag, c->decisions);
+    c->stopped = !passes_after(c->program, "layout", &pass, c->dump) || !passes_after(c->program, "fuse", &pass, c->dump);
+  }
+  fwrite(out_text(c->dump), 1, out_length(c->dump), stdout);
   return finish(c);
 }
 
@@ -202,7 +211,7 @@ static const char *fingerprint(Compilation *c)
 int compile_module(Compilation *c, const DriverOptions *o)
 {
   int code = compile_graphs(c, o);
-  if (code)
+  if (code || c->stopped)
     return code;
   LowerArgs args = { .program = c->program, .ops = ops_table(), .target = c->target, .sources = c->sources,
                      .arena = c->arena, .diag = c->diag };

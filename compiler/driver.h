@@ -5,6 +5,7 @@
 #include "backend/backend.h"
 #include "describe/describe.h"
 #include "pass/kernels.h"
+#include "pass/pass.h"
 #include "sema/check.h"
 
 #define GRADC_VERSION "0.1.0"
@@ -15,12 +16,10 @@ typedef struct {
   int nset;
   const Target *target;         /* NULL: this machine */
   const char *family;           /* layout family; NULL: by cost */
-  bool fuse;
+  PassOptions pass;             /* what passes print, skip and stop after */
   bool gradients;               /* the train function stores gradients instead of updating (gradcheck) */
   bool f64;                     /* compute in double whatever the spec says */
   bool color;
-  const char *print_after;      /* passes to print after, or NULL */
-  const char *stop_after;       /* stage or pass to stop after: "ast", "graph", .. */
 } DriverOptions;
 
 /* Everything a compilation made; lives until compilation_free. */
@@ -37,6 +36,8 @@ typedef struct {
   Module *module;
   const Target *target;
   const gradrt_net *net;
+  Out *dump;                    /* what passes printed */
+  bool stopped;                 /* a pass was the last one asked for: there is no module */
 } Compilation;
 
 Compilation *compilation_new(void);

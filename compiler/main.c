@@ -39,7 +39,11 @@ static const struct { const char *text, *doc; } options[] = {
   { "--set NAME=VALUE", "override a param of the spec, or epochs, lr, batch, seed, real" },
   { "--cpu NAME", "instruction set: x86-64-v4, x86-64-v3, x86-64, aarch64; default: this machine" },
   { "--layout FAMILY", "lanes or channels; default: the cheaper one" },
-  { "--skip fuse", "every operation in a kernel of its own (the results are the same bits)" },
+  { "--skip PASSES", "leave passes out: --skip fuse gives every operation its own kernel, with the same bits" },
+  { "--print-after PASSES", "print the graphs after these passes; all; --list-passes names them" },
+  { "--print-changed", "print the graphs that a pass changed" },
+  { "--stop-after PASS", "the last pass to run" },
+  { "--time-passes", "a table of milliseconds a pass" },
   { "--thin", "build: C that includes gradrt.h and links libgradrt" },
   { "-q, --quiet", "errors only" },
   { "-v, --verbose", "show the commands that are run" },
@@ -96,7 +100,8 @@ static int missing(const char *option)
 static int read_option(Parsed *p, int argc, char **argv, int *i)
 {
   const char *a = argv[*i];
-  static const char *const with_value[] = { "-o", "--output", "--emit", "--set", "-P", "--cpu", "--layout", "--skip", "--param" };
+  static const char *const with_value[] = { "-o", "--output", "--emit", "--set", "-P", "--cpu", "--layout", "--skip", "--param",
+                                           "--print-after", "--stop-after" };
   const char *value = NULL;
   for (size_t k = 0; k < ARRAY_LEN(with_value); k++) {
     size_t n = strlen(with_value[k]);
@@ -114,7 +119,9 @@ static int read_option(Parsed *p, int argc, char **argv, int *i)
   CmdOptions *o = &p->o;
   if (!value) {
     bool *flag = str_eq(a, "-q") || str_eq(a, "--quiet") ? &o->quiet : str_eq(a, "-v") || str_eq(a, "--verbose") ? &o->verbose
-                 : str_eq(a, "--thin") ? &o->thin : str_eq(a, "--json") ? &o->json : NULL;
+                 : str_eq(a, "--thin") ? &o->thin : str_eq(a, "--json") ? &o->json
+                 : str_eq(a, "--print-changed") ? &o->driver.pass.print_changed
+                 : str_eq(a, "--time-passes") ? &o->driver.pass.time_passes : NULL;
     if (!flag)
       return -1;
     *flag = true;
@@ -149,13 +156,12 @@ static int read_option(Parsed *p, int argc, char **argv, int *i)
       return EXIT_USAGE;
     }
     o->driver.family = value;
-  } else {
-    if (!str_eq(value, "fuse")) {
-      fprintf(stderr, "gradc: error: pass '%s' cannot be skipped; one of: fuse\n", value);
-      return EXIT_USAGE;
-    }
-    o->driver.fuse = false;
-  }
+  } else if (str_eq(a, "--print-after"))
+    o->driver.pass.print_after = value;
+  else if (str_eq(a, "--stop-after"))
+    o->driver.pass.stop_after = value;
+  else
+    o->driver.pass.skip = value;
   return EXIT_OK;
 }
 
@@ -171,7 +177,7 @@ static bool wants_color(void)
 
 static int run_verb(const Verb *v, int argc, char **argv)
 {
-  Parsed p = { .o = { .driver = { .fuse = true, .color = wants_color() } } };
+  Parsed p = { .o = { .driver = { .color = wants_color() } } };
   p.o.driver.set = p.set;
   for (int i = 2; i < argc; i++) {
     if (!v->runs_program && (str_eq(argv[i], "-h") || str_eq(argv[i], "--help")))
@@ -186,7 +192,8 @@ static int run_verb(const Verb *v, int argc, char **argv)
     else if (v->runs_program && p.o.nrest < (int)ARRAY_LEN(p.rest) - 1)
       p.rest[p.o.nrest++] = argv[i];
     else if (argv[i][0] == '-') {
-      static const char *const names[] = { "--output", "--emit", "--set", "--cpu", "--layout", "--skip", "--thin",
+      static const char *const names[] = { "--output", "--emit", "--set", "--cpu", "--layout", "--skip", "--thin", "--print-after",
+                                           "--print-changed", "--stop-after", "--time-passes",
                                            "--quiet", "--verbose", "--help", "--json", "--param" };
       return unknown("option", argv[i], names, (int)ARRAY_LEN(names));
     } else {
@@ -195,6 +202,13 @@ static int run_verb(const Verb *v, int argc, char **argv)
     }
   }
   p.o.rest = p.rest;
+  Arena *words = arena_new("options");
+  const char *fault = passes_check(&p.o.driver.pass, words);
+  if (fault)
+    fprintf(stderr, "gradc: error: %s\n", fault);
+  arena_free(&words);
+  if (fault)
+    return EXIT_USAGE;
   if (!p.o.driver.file) {
     if (p.o.nrest && (str_eq(p.rest[0], "-h") || str_eq(p.rest[0], "--help")))
       return print_verb(v);
@@ -217,6 +231,14 @@ int main(int argc, char **argv)
   }
   if (str_eq(verb, "--version") || str_eq(verb, "version")) {
     printf("gradc %s\n", GRADC_VERSION);
+    return EXIT_OK;
+  }
+  if (str_eq(verb, "--list-passes")) {
+    Arena *a = arena_new("passes");
+    Out *out = out_new(a);
+    passes_list(out);
+    fputs(out_text(out), stdout);
+    arena_free(&a);
     return EXIT_OK;
   }
   const Verb *v = find_verb(verb);

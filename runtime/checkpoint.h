@@ -27,7 +27,6 @@ enum {
   CHECKPOINT_KEY_COUNT
 };
 
-const char *gradrt_checkpoint_key(int i);
 size_t gradrt_checkpoint_real(const gradrt_net *net);   /* bytes of a real */
 /* PyTorch keeps this counter of batch norm as an I64 scalar, the state as a real. */
 bool gradrt_checkpoint_is_counter(const gradrt_tensor *t);
@@ -84,6 +83,9 @@ int64_t gradrt_safetensors_dtype_size(gradrt_safetensors_dtype d);
 
 /* ---- checkpoint_position.c ---- */
 
+const char *gradrt_checkpoint_key(int i);      /* of the metadata */
+/* The whole text is eight hex digits in lower case. */
+bool gradrt_checkpoint_digits(const char *text, uint32_t *out);
 /* v as C's %a writes it, in the same form whatever the locale and library: "0x1.8p+0", "nan", "-inf". */
 const char *gradrt_checkpoint_real_text(char text[CHECKPOINT_REAL_TEXT], double v);
 /* From the values of the metadata in the order of CHECKPOINT_KEYS; p is undefined after a refusal. */

@@ -10,6 +10,29 @@
 
 enum { CKPOS_POWER = 5000 };    /* beyond the exponents of any double */
 
+const char *gradrt_checkpoint_key(int i)
+{
+  static const char *const keys[] = {
+#define X(k, text) text,
+    CHECKPOINT_KEYS(X)
+#undef X
+  };
+  return keys[i];
+}
+
+bool gradrt_checkpoint_digits(const char *text, uint32_t *out)
+{
+  uint32_t v = 0;
+  for (int i = 0; i < CHECKPOINT_DIGITS; i++) {
+    char c = text[i];
+    if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+      return false;
+    v = v << 4 | (uint32_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+  }
+  *out = v;
+  return text[CHECKPOINT_DIGITS] == '\0';
+}
+
 const char *gradrt_checkpoint_real_text(char text[CHECKPOINT_REAL_TEXT], double v)
 {
   uint64_t bits;
@@ -21,14 +44,14 @@ const char *gradrt_checkpoint_real_text(char text[CHECKPOINT_REAL_TEXT], double 
     snprintf(text, CHECKPOINT_REAL_TEXT, "%s%s", digits ? "" : minus, digits ? "nan" : "inf");
     return text;
   }
-  char tail[16] = "";
-  if (digits) {
-    snprintf(tail, sizeof tail, ".%013" PRIx64, digits);
-    for (size_t n = strlen(tail); tail[n - 1] == '0'; n--)
-      tail[n - 1] = '\0';
-  }
-  int shown = power ? power - 1023 : digits ? -1022 : 0;
-  snprintf(text, CHECKPOINT_REAL_TEXT, "%s0x%d%sp%+d", minus, power ? 1 : 0, tail, shown);
+  int shown = power ? power - 1023 : digits ? -1022 : 0, width = 13;
+  for (; width > 0 && digits % 16 == 0; digits /= 16)
+    width--;
+  if (width)
+    snprintf(text, CHECKPOINT_REAL_TEXT, "%s0x%d.%0*" PRIx64 "p%+d", minus, power ? 1 : 0, width, digits,
+             shown);
+  else
+    snprintf(text, CHECKPOINT_REAL_TEXT, "%s0x%dp%+d", minus, power ? 1 : 0, shown);
   return text;
 }
 
@@ -112,7 +135,7 @@ static bool ckpos_torch(const char *text, gradrt_torch *t)
     char digits[CHECKPOINT_DIGITS + 1] = "";
     for (int k = 0; k < CHECKPOINT_DIGITS && text[k]; k++)
       digits[k] = text[k];
-    if (!ckpos_digits(digits, &t->mt[i]))
+    if (!gradrt_checkpoint_digits(digits, &t->mt[i]))
       return false;
   }
   if (*text++ != ' ' || !ckpos_integer(ckpos_next_word(&text, word), 0, &at) || at > CHECKPOINT_TORCH_WORDS ||

@@ -140,19 +140,6 @@ static bool ckread_header(ckread *c)
   return gradrt_safetensors_parse(&c->head, c->size - c->data_at, &c->why);
 }
 
-static bool ckread_digits(const char *text, uint32_t *out)
-{
-  uint32_t v = 0;
-  for (int i = 0; i < CHECKPOINT_DIGITS; i++) {
-    char c = text[i];
-    if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
-      return false;
-    v = v << 4 | (uint32_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-  }
-  *out = v;
-  return text[CHECKPOINT_DIGITS] == '\0';
-}
-
 /* Our metadata: none of it, or all of it in this format with a checksum that fits. */
 static bool ckread_integrity(ckread *c)
 {
@@ -175,9 +162,9 @@ static bool ckread_integrity(ckread *c)
                          "reads " CHECKPOINT_FORMAT_TEXT, format);
   if (lacks)
     return gradrt_refuse(&c->why, GRADRT_CHECKPOINT, "its header is damaged: it lacks '%s'", lacks);
-  if (!ckread_digits(crc, &said) || crc - c->head.bytes != c->header_digits || said != c->header_crc)
+  if (!gradrt_checkpoint_digits(crc, &said) || crc - c->head.bytes != c->header_digits || said != c->header_crc)
     return gradrt_refuse(&c->why, GRADRT_CHECKPOINT, "its header is damaged: the checksum differs");
-  if (!ckread_digits(c->value[CHECKPOINT_DATA_CRC], &c->data_crc))
+  if (!gradrt_checkpoint_digits(c->value[CHECKPOINT_DATA_CRC], &c->data_crc))
     return gradrt_refuse(&c->why, GRADRT_CHECKPOINT, "its header is damaged: gradc.data_crc");
   c->ours = true;
   return true;

@@ -84,17 +84,17 @@ static const digits_way *digits_pick(int digit, double u)
 /* Places the control points: jitter and bend in the box, then an affine map to pixels. */
 static void digits_place(digits_canvas *c, const digits_way *w, gradrt_stream *s, double noise)
 {
-  double turn = 0.11 * noise * gradrt_stream_normal(s), slant = 0.05 + 0.17 * noise * gradrt_stream_normal(s);
-  double height = 19.5 * (1 + 0.07 * noise * gradrt_stream_normal(s));
-  double width = 15.5 * (1 + 0.09 * noise * gradrt_stream_normal(s));
-  double dx = 13.5 + 0.8 * noise * gradrt_stream_normal(s), dy = 13.5 + 0.7 * noise * gradrt_stream_normal(s);
-  double bend = 0.09 * noise * gradrt_stream_normal(s), top = 0.11 * noise * gradrt_stream_normal(s);
-  double shift = 0.05 * noise * gradrt_stream_normal(s);
+  double turn = 0.14 * noise * gradrt_stream_normal(s), slant = 0.05 + 0.22 * noise * gradrt_stream_normal(s);
+  double height = 19.5 * (1 + 0.08 * noise * gradrt_stream_normal(s));
+  double width = 15.5 * (1 + 0.13 * noise * gradrt_stream_normal(s));
+  double dx = 13.5 + 1.05 * noise * gradrt_stream_normal(s), dy = 13.5 + 0.95 * noise * gradrt_stream_normal(s);
+  double bend = 0.11 * noise * gradrt_stream_normal(s), top = 0.13 * noise * gradrt_stream_normal(s);
+  double shift = 0.06 * noise * gradrt_stream_normal(s);
   height = fmin(fmax(height, 9), 25);
   width = fmin(fmax(width, 5), 24);
   for (int i = 0; i < w->n; i++) {
-    double x = w->point[i].x / 100.0 - 0.5 + 0.036 * noise * gradrt_stream_normal(s);
-    double y = w->point[i].y / 100.0 - 0.5 + 0.036 * noise * gradrt_stream_normal(s);
+    double x = w->point[i].x / 100.0 - 0.5 + 0.04 * noise * gradrt_stream_normal(s);
+    double y = w->point[i].y / 100.0 - 0.5 + 0.04 * noise * gradrt_stream_normal(s);
     x = x * (1 - top * y) + bend * (4 * y * y - 0.5) - slant * y;
     y += shift * (1 - 4 * y * y);
     x *= width;

@@ -3,8 +3,11 @@
  * A writer fills a temporary file beside its target; commit syncs it, renames it over the target and syncs
  * the folder, so that at every instant the target is either the old file or the new one. */
 #include "internal.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +20,7 @@ struct gradrt_writer {
   char *path, *temp;
   unsigned char *buffer;
   size_t used;
+  bool synced;                  /* nothing was put since the last fsync */
   int failed;                   /* errno of the first failure; 0: none */
 };
 
@@ -48,6 +52,56 @@ static bool file_is_special(const char *path)
   return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
 }
 
+/* The folder of path, malloc'ed; NULL: no memory. */
+static char *file_folder(const char *path)
+{
+  const char *slash = strrchr(path, '/');
+  char *dir = file_join(slash ? path : ".", "");
+  if (dir && slash)
+    dir[slash == path ? 1 : slash - path] = '\0';
+  return dir;
+}
+
+/* Whether name is "<base>.tmp.<pid>" or "<base>.tmp.<pid>.prev" of a process that lives no more. */
+static bool file_is_orphan(const char *name, const char *base)
+{
+  size_t n = strlen(base);
+  if (strncmp(name, base, n) != 0 || strncmp(name + n, ".tmp.", 5) != 0)
+    return false;
+  const char *digits = name + n + 5;
+  size_t len = strspn(digits, "0123456789");
+  if (len == 0 || len > 10 || (digits[len] != '\0' && strcmp(digits + len, ".prev") != 0))
+    return false;
+  long long pid = strtoll(digits, NULL, 10);
+  return pid > 0 && pid <= INT_MAX && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+/* Removes what killed processes left while they wrote path. */
+static void file_sweep(const char *path)
+{
+  const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+  char *dir = file_folder(path);
+  DIR *d = dir ? opendir(dir) : NULL;
+  if (d) {
+    for (struct dirent *e = readdir(d); e; e = readdir(d))
+      if (file_is_orphan(e->d_name, base))
+        unlinkat(dirfd(d), e->d_name, 0);
+    closedir(d);
+  }
+  free(dir);
+}
+
+/* A program started with its standard streams closed must not write a file through them. */
+static int file_above_standard(int fd)
+{
+  if (fd < 0 || fd > STDERR_FILENO)
+    return fd;
+  int above = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1), kept = errno;
+  close(fd);
+  errno = kept;
+  return above;
+}
+
 gradrt_writer *gradrt_writer_open(const char *path)
 {
   gradrt_writer *w = calloc(1, sizeof *w);
@@ -69,9 +123,11 @@ gradrt_writer *gradrt_writer_open(const char *path)
     w->temp = NULL;
     w->fd = open(path, O_WRONLY | O_CLOEXEC);
   } else {
+    file_sweep(path);
     unlink(w->temp);
     w->fd = open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
   }
+  w->fd = file_above_standard(w->fd);
   if (w->fd < 0) {
     gradrt_error(GRADRT_IO, "cannot write '%s': %s", path, strerror(errno));
     file_free(w);
@@ -85,10 +141,10 @@ static void file_flush(gradrt_writer *w)
   size_t done = 0;
   while (done < w->used && !w->failed) {
     ssize_t n = write(w->fd, w->buffer + done, w->used - done);
-    if (n >= 0)
+    if (n > 0)
       done += (size_t)n;
-    else if (errno != EINTR)
-      w->failed = errno;
+    else if (n == 0 || errno != EINTR)
+      w->failed = n == 0 ? EIO : errno;
   }
   w->used = 0;
 }
@@ -96,6 +152,7 @@ static void file_flush(gradrt_writer *w)
 int gradrt_writer_put(gradrt_writer *w, const void *bytes, size_t n)
 {
   const unsigned char *at = bytes;
+  w->synced = false;
   while (n > 0 && !w->failed) {
     size_t room = FILE_BUFFER - w->used, take = n < room ? n : room;
     memcpy(w->buffer + w->used, at, take);
@@ -131,37 +188,49 @@ int gradrt_writer_printf(gradrt_writer *w, const char *fmt, ...)
   return code;
 }
 
+/* errno of a failure; a folder that cannot be opened or synced as such is left to the system. */
 static int file_sync_folder(const char *path)
 {
-  char *dir = file_join(path, ""), *slash = dir ? strrchr(dir, '/') : NULL;
+  char *dir = file_folder(path);
   if (!dir)
     return ENOMEM;
-  if (slash)
-    slash[slash == dir ? 1 : 0] = '\0';
-  int fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), failed = 0;
+  int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), failed = fd < 0 ? errno : 0;
   free(dir);
   if (fd < 0)
-    return errno;
+    return failed == EACCES ? 0 : failed;
   if (fsync(fd) != 0 && errno != EINVAL && errno != EROFS)
     failed = errno;
   close(fd);
   return failed;
 }
 
-int gradrt_writer_commit(gradrt_writer *w)
+int gradrt_writer_sync(gradrt_writer *w)
 {
   file_flush(w);
-  if (!w->failed && w->temp && fsync(w->fd) != 0)
+  if (!w->failed && !w->synced && w->temp && fsync(w->fd) != 0 && errno != EINVAL)
     w->failed = errno;
+  w->synced = !w->failed;
+  return w->failed ? GRADRT_IO : GRADRT_OK;
+}
+
+int gradrt_writer_commit(gradrt_writer *w)
+{
+  gradrt_writer_sync(w);
   if (close(w->fd) != 0 && !w->failed)
     w->failed = errno;
   if (!w->failed && w->temp && rename(w->temp, w->path) != 0)
     w->failed = errno;
   if (w->failed && w->temp)
     unlink(w->temp);
-  if (!w->failed && w->temp)
-    w->failed = file_sync_folder(w->path);
-  int code = w->failed ? gradrt_error(GRADRT_IO, "cannot write '%s': %s", w->path, strerror(w->failed)) : GRADRT_OK;
+  int code = GRADRT_OK;
+  if (w->failed) {
+    code = gradrt_error(GRADRT_IO, "cannot write '%s': %s", w->path, strerror(w->failed));
+  } else if (w->temp) {
+    int unsure = file_sync_folder(w->path);
+    if (unsure)
+      code = gradrt_error(GRADRT_IO, "'%s' is written, but a power cut may undo that: its folder cannot be "
+                          "synced: %s", w->path, strerror(unsure));
+  }
   file_free(w);
   return code;
 }
@@ -178,18 +247,47 @@ void gradrt_writer_abort(gradrt_writer *w)
 
 /* ---- CRC-32C (Castagnoli, reflected polynomial 0x82f63b78) ---- */
 
+enum { FILE_CRC_LONG = 8192 };
+
+/* table[k][b]: what byte b does to the sum when k more bytes follow. */
+static void file_crc_table(uint32_t table[8][256])
+{
+  for (uint32_t i = 0; i < 256; i++) {
+    uint32_t c = i;
+    for (int k = 0; k < 8; k++)
+      c = c & 1 ? c >> 1 ^ 0x82f63b78u : c >> 1;
+    table[0][i] = c;
+  }
+  for (int k = 1; k < 8; k++)
+    for (int i = 0; i < 256; i++)
+      table[k][i] = table[k - 1][i] >> 8 ^ table[0][table[k - 1][i] & 255];
+}
+
+/* Eight bytes at a time; n is a multiple of 8. */
+static uint32_t file_crc_long(uint32_t crc, const unsigned char *at, size_t n)
+{
+  uint32_t table[8][256];
+  file_crc_table(table);
+  for (; n > 0; n -= 8, at += 8) {
+    crc ^= (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+    crc = table[7][crc & 255] ^ table[6][crc >> 8 & 255] ^ table[5][crc >> 16 & 255] ^
+          table[4][crc >> 24] ^ table[3][at[4]] ^ table[2][at[5]] ^ table[1][at[6]] ^ table[0][at[7]];
+  }
+  return crc;
+}
+
 uint32_t gradrt_crc32c(uint32_t crc, const void *bytes, size_t n)
 {
+  static const uint32_t table[16] = {    /* of half bytes */
+    0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
+    0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9, 0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
+  };
   const unsigned char *at = bytes;
-  uint32_t table[16];
-  for (uint32_t i = 0; i < 16; i++) {
-    uint32_t c = i;
-    for (int k = 0; k < 4; k++)
-      c = c & 1 ? c >> 1 ^ 0x82f63b78u : c >> 1;
-    table[i] = c;
-  }
+  size_t whole = n >= FILE_CRC_LONG ? n / 8 * 8 : 0;
   crc = ~crc;
-  for (size_t i = 0; i < n; i++) {
+  if (whole)
+    crc = file_crc_long(crc, at, whole);
+  for (size_t i = whole; i < n; i++) {
     crc ^= at[i];
     crc = crc >> 4 ^ table[crc & 15];
     crc = crc >> 4 ^ table[crc & 15];

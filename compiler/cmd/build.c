@@ -45,7 +45,7 @@ static int emit_loop(const CmdOptions *o, Compilation *c)
 {
   int code = compile_module(c, &o->driver);
   Out *out = out_new(c->arena);
-  if (code)
+  if (code || c->stopped)
     return code;
   loop_print(c->module, out);
   return write_text(o, out);
@@ -55,7 +55,7 @@ static int emit_c(const CmdOptions *o, Compilation *c, bool exe)
 {
   int code = compile_module(c, &o->driver);
   size_t length;
-  if (code)
+  if (code || c->stopped)
     return code;
   const char *text = cmd_emit_c(o, c, &length);
   if (!text)

@@ -70,7 +70,7 @@ int cmd_run(const CmdOptions *o, const char *verb)
 {
   Compilation *c = compilation_new();
   int code = compile_module(c, &o->driver);
-  const char *exe = code ? NULL : build_cached(o, c, &code);
+  const char *exe = code || c->stopped ? NULL : build_cached(o, c, &code);
   if (!exe) {
     compilation_free(&c);
     return code;

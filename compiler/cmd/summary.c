@@ -126,7 +126,9 @@ int cmd_summary(const CmdOptions *o)
 {
   Compilation *c = compilation_new();
   int code = compile_module(c, &o->driver);
-  if (!code && o->json)
+  if (c->stopped)
+    ;
+  else if (!code && o->json)
     code = print_json(c);
   else if (!code) {
     print_layers(c->net);

@@ -1,5 +1,5 @@
-/* Constructors of loop IR. Misuse (wrong types, unbalanced bodies) is a bug of the caller and ends in
- * ice(). Folding of index arithmetic stands in index.c. */
+/* Constructors of loop IR. Misuse (wrong types, unbalanced bodies) is a bug of the caller and ends
+ * in ice(). Folding of index arithmetic stands in index.c. */
 #include "loop/expr.h"
 #include "base/str.h"
 #include <stdarg.h>
@@ -31,7 +31,10 @@ Build *build_new(Module *m)
 
 Module *build_module(const Build *b) { return b->m; }
 
-static const char *place(const Build *b) { return b->kernel ? b->kernel->name : b->host ? b->host->name : "module"; }
+static const char *place(const Build *b)
+{
+  return b->kernel ? b->kernel->name : b->host ? b->host->name : "module";
+}
 
 static LExpr *expr(Build *b, LExprKind kind, int dtype, int lanes)
 {
@@ -85,12 +88,14 @@ LExpr *l_load(Build *b, Buffer *buf, LExpr *index, int lanes)
 {
   int64_t i;
   if (!is_scalar_int(index))
-    ice("%s: load of '%s': the index is %s of %d lanes", place(b), buf->name, ltype_text(index->dtype), index->lanes);
+    ice("%s: load of '%s': the index is %s of %d lanes", place(b), buf->name,
+        ltype_text(index->dtype), index->lanes);
   if (!lanes_valid(lanes))
     ice("%s: load of '%s': %d lanes", place(b), buf->name, lanes);
-  if (buf->role == BUF_REGISTER && (!lexpr_is_int(index, &i) || i < 0 || i >= buf->extent || lanes != buf->lanes))
-    ice("%s: load of '%s': registers take constant indices below %lld and %d lanes", place(b), buf->name,
-        (long long)buf->extent, buf->lanes);
+  if (buf->role == BUF_REGISTER &&
+      (!lexpr_is_int(index, &i) || i < 0 || i >= buf->extent || lanes != buf->lanes))
+    ice("%s: load of '%s': registers take constant indices below %lld and %d lanes", place(b),
+        buf->name, (long long)buf->extent, buf->lanes);
   LExpr *e = expr(b, LE_LOAD, (int)buf->dtype, lanes);
   e->load.buf = buf;
   e->load.index = index;
@@ -131,8 +136,8 @@ LExpr *l_op(Build *b, ScalarOp op, LExpr *x, LExpr *y, LExpr *z)
     }
   }
   if (!scalar_result(op, type, b->m->real, &result))
-    ice("%s: %s of %s%s%s%s%s", place(b), def->name, ltype_text(type[0]), y ? ", " : "", y ? ltype_text(type[1]) : "",
-        z ? ", " : "", z ? ltype_text(type[2]) : "");
+    ice("%s: %s of %s%s%s%s%s", place(b), def->name, ltype_text(type[0]), y ? ", " : "",
+        y ? ltype_text(type[1]) : "", z ? ", " : "", z ? ltype_text(type[2]) : "");
   LExpr *e = expr(b, LE_OP, result, lanes);
   e->op.op = op;
   for (int i = 0; i < def->arity; i++)
@@ -171,7 +176,8 @@ LExpr *l_bits(Build *b, LExpr *x, int dtype)
 LExpr *l_reduce(Build *b, ScalarOp op, LExpr *x)
 {
   if (!reduce_valid(op, x->dtype, x->lanes))
-    ice("%s: reduction by %s of %s in %d lanes", place(b), scalar_defs[op].name, ltype_text(x->dtype), x->lanes);
+    ice("%s: reduction by %s of %s in %d lanes", place(b), scalar_defs[op].name,
+        ltype_text(x->dtype), x->lanes);
   LExpr *e = expr(b, LE_REDUCE, x->dtype, 1);
   e->reduce.op = op;
   e->reduce.from = x;
@@ -273,8 +279,8 @@ void l_store(Build *b, Buffer *buf, LExpr *index, LExpr *value)
     ice("%s: store to '%s', which the kernel only reads", place(b), buf->name);
   if (buf->role == BUF_REGISTER &&
       (!lexpr_is_int(index, &i) || i < 0 || i >= buf->extent || value->lanes != buf->lanes))
-    ice("%s: store to '%s': registers take constant indices below %lld and %d lanes", place(b), buf->name,
-        (long long)buf->extent, buf->lanes);
+    ice("%s: store to '%s': registers take constant indices below %lld and %d lanes", place(b),
+        buf->name, (long long)buf->extent, buf->lanes);
   LStmt *s = append(b, LS_STORE);
   s->store.buf = buf;
   s->store.index = index;
@@ -380,7 +386,8 @@ Buffer *l_formal(Build *b, const Buffer *actual, const char *name, bool written)
 Buffer *l_registers(Build *b, const char *name, int dtype, int lanes, int64_t count)
 {
   if (!b->kernel || !lanes_valid(lanes) || count < 1 || dtype < 0 || dtype >= DT_COUNT)
-    ice("%s: registers '%s': %lld of %s in %d lanes", place(b), name, (long long)count, ltype_text(dtype), lanes);
+    ice("%s: registers '%s': %lld of %s in %d lanes", place(b), name, (long long)count,
+        ltype_text(dtype), lanes);
   Buffer *r = buffer(b, name, BUF_REGISTER, (DType)dtype, count);
   r->lanes = lanes;
   vec_push(b->m->arena, &b->kernel->regs, r);

@@ -1,6 +1,7 @@
-/* Expressions, lane by lane. Every operation is the one that the table specifies: float arithmetic in
- * float, one rounding in fma, unsigned integers that wrap, signed ones that must not overflow. Denormal
- * operands and results of real arithmetic count as zero; moves, negation and bit patterns keep them. */
+/* Expressions, lane by lane. Every operation is the one that the table specifies: float arithmetic
+ * in float, one rounding in fma, unsigned integers that wrap, signed ones that must not overflow.
+ * Denormal operands and results of real arithmetic count as zero; moves, negation and bit patterns
+ * keep them. */
 #include "loop/eval.h"
 #include <float.h>
 #include <math.h>
@@ -26,8 +27,8 @@ bool eval_inside(Eval *v, const Buffer *buf, int64_t index, int lanes, const cha
   if (!v->block[buf->id].at)
     eval_fail(v, "%s of '%s', which has no memory", verb, buf->name);
   else if (index < 0 || (extent > 0 && index > extent - lanes))
-    eval_fail(v, "%s of '%s' at %lld, %d lanes: it has %lld elements", verb, buf->name, (long long)index,
-              lanes, (long long)extent);
+    eval_fail(v, "%s of '%s' at %lld, %d lanes: it has %lld elements", verb, buf->name,
+              (long long)index, lanes, (long long)extent);
   else
     return true;
   return false;
@@ -71,7 +72,8 @@ static double arith64(ScalarOp op, double a, double b, double c)
 static void op_f32(ScalarOp op, const Val *const *x, int n, Val *to)
 {
   for (int i = 0; i < n; i++) {
-    float raw = x[0]->f32[i], a = flush32(raw), b = flush32(x[1]->f32[i]), c = flush32(x[2]->f32[i]);
+    float raw = x[0]->f32[i], a = flush32(raw), b = flush32(x[1]->f32[i]),
+          c = flush32(x[2]->f32[i]);
     if (op == SC_neg)
       to->f32[i] = -raw;
     else if (op == SC_abs)
@@ -86,7 +88,8 @@ static void op_f32(ScalarOp op, const Val *const *x, int n, Val *to)
 static void op_f64(ScalarOp op, const Val *const *x, int n, Val *to)
 {
   for (int i = 0; i < n; i++) {
-    double raw = x[0]->f64[i], a = flush64(raw), b = flush64(x[1]->f64[i]), c = flush64(x[2]->f64[i]);
+    double raw = x[0]->f64[i], a = flush64(raw), b = flush64(x[1]->f64[i]),
+           c = flush64(x[2]->f64[i]);
     if (op == SC_neg)
       to->f64[i] = -raw;
     else if (op == SC_abs)
@@ -198,7 +201,8 @@ static void op_bool(ScalarOp op, const Val *const *x, int n, Val *to)
 static void op_select(const LExpr *e, const Val *const *x, size_t bytes, Val *to)
 {
   for (int i = 0; i < e->lanes; i++)
-    memcpy((char *)to + (size_t)i * bytes, (const char *)(x[0]->b[i] ? x[1] : x[2]) + (size_t)i * bytes, bytes);
+    memcpy((char *)to + (size_t)i * bytes,
+           (const char *)(x[0]->b[i] ? x[1] : x[2]) + (size_t)i * bytes, bytes);
 }
 
 static void eval_op(Eval *v, const LExpr *e, Val *to)
@@ -328,7 +332,8 @@ static void eval_load(Eval *v, const LExpr *e, Val *to)
   if (buf->role == BUF_REGISTER) {
     const Reg *r = &v->reg[buf->id];
     if (!r->assigned[index.i64[0]])
-      eval_fail(v, "'%s' element %lld is read before it is assigned", buf->name, (long long)index.i64[0]);
+      eval_fail(v, "'%s' element %lld is read before it is assigned", buf->name,
+                (long long)index.i64[0]);
     *to = r->value[index.i64[0]];
     return;
   }

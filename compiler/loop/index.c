@@ -1,6 +1,6 @@
-/* Index arithmetic with folding. Indices are kept as base + constant: sums and products collect their integer
- * constants on the right, so that the elements of a tile differ in one constant. Nothing is reordered but
- * constants; real arithmetic is never folded. */
+/* Index arithmetic with folding. Indices are kept as base + constant: sums and products collect
+ * their integer constants on the right, so that the elements of a tile differ in one constant.
+ * Nothing is reordered but constants; real arithmetic is never folded. */
 #include "loop/expr.h"
 
 static bool is_scalar_int(const LExpr *e) { return e->dtype == DT_I64 && e->lanes == 1; }
@@ -31,7 +31,8 @@ static Sum as_sum(LExpr *e)
   if (lexpr_is_int(e, &k))
     return (Sum){ NULL, k };
   bool minus = e->kind == LE_OP && e->op.op == SC_sub;
-  if (e->kind == LE_OP && (e->op.op == SC_add || minus) && lexpr_is_int(e->op.arg[1], &k) && k != INT64_MIN)
+  if (e->kind == LE_OP && (e->op.op == SC_add || minus) && lexpr_is_int(e->op.arg[1], &k) &&
+      k != INT64_MIN)
     return (Sum){ e->op.arg[0], minus ? -k : k };
   return (Sum){ e, 0 };
 }
@@ -42,7 +43,8 @@ static LExpr *from_sum(Build *b, LExpr *base, int64_t k)
     return base ? l_op(b, SC_add, base, l_int(b, k), NULL) : l_int(b, k);
   if (k == 0)
     return base;
-  return k > 0 ? l_op(b, SC_add, base, l_int(b, k), NULL) : l_op(b, SC_sub, base, l_int(b, -k), NULL);
+  return k > 0 ? l_op(b, SC_add, base, l_int(b, k), NULL)
+               : l_op(b, SC_sub, base, l_int(b, -k), NULL);
 }
 
 static bool same(const LExpr *x, const LExpr *y)
@@ -93,7 +95,8 @@ static LExpr *scale(Build *b, LExpr *x, int64_t k)
   if (!s.base)
     return l_int(b, offset);
   LExpr *base = s.base;
-  if (base->kind == LE_OP && base->op.op == SC_mul && lexpr_is_int(base->op.arg[1], &c) && product_fits(c, k, &c)) {
+  if (base->kind == LE_OP && base->op.op == SC_mul && lexpr_is_int(base->op.arg[1], &c) &&
+      product_fits(c, k, &c)) {
     base = base->op.arg[0];
     k = c;
   }

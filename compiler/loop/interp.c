@@ -1,5 +1,5 @@
-/* Interpreter of the loop IR: runs statements over typed memory, lane by lane in eval.c. Workers of a host
- * function run one after the other between barriers. */
+/* Interpreter of the loop IR: runs statements over typed memory, lane by lane in eval.c. Workers of
+ * a host function run one after the other between barriers. */
 #include "loop/interp.h"
 #include "ir/graph.h"
 #include "loop/eval.h"
@@ -112,7 +112,12 @@ static int64_t known_extent(const Buffer *buf, const LoopRun *run)
     for (int64_t i = 0; i < run->n && run->ids; i++)
       extent = max_i64(extent, run->ids[i] + (int64_t)1);
     return extent * elems;
-  case BUF_STATE: case BUF_ARENA: case BUF_WORKER: case BUF_CONST: case BUF_FORMAL: case BUF_REGISTER:
+  case BUF_STATE:
+  case BUF_ARENA:
+  case BUF_WORKER:
+  case BUF_CONST:
+  case BUF_FORMAL:
+  case BUF_REGISTER:
     return buf->extent;
   }
   return 0;
@@ -159,7 +164,8 @@ static void run_call(Eval *v, const LStmt *s, const LoopRun *run, const Host *h,
   v->where = k->name;
   for (uint32_t i = 0; i < k->formal.n; i++) {
     const Buffer *actual = s->call.arg[i];
-    Block b = { block_of(v, actual, run, (size_t)worker * h->worker_bytes), known_extent(actual, run) };
+    Block b = { block_of(v, actual, run, (size_t)worker * h->worker_bytes),
+                known_extent(actual, run) };
     v->block[k->formal.at[i]->id] = b;
     if (actual->role == BUF_CONST)
       v->block[actual->id] = b;
@@ -191,8 +197,8 @@ const char *loop_run(const Module *m, HostKind host, const LoopRun *run, Arena *
   return v->error;
 }
 
-const char *loop_run_kernel(const Module *m, const Kernel *k, void *const *block, int64_t lo, int64_t hi,
-                            int64_t n, Arena *a)
+const char *loop_run_kernel(const Module *m, const Kernel *k, void *const *block, int64_t lo,
+                            int64_t hi, int64_t n, Arena *a)
 {
   Eval *v = eval_new(m, a);
   for (uint32_t i = 0; i < k->formal.n; i++)
@@ -211,7 +217,8 @@ const char *loop_eval_func(const Module *m, const LFunc *f, const void *const *a
   for (int64_t i = 0; i < count && !v->error; i += lanes) {
     for (int p = 0; p < f->nparam; p++) {
       size_t bytes = (size_t)dtype_bytes(f->param[p]->dtype);
-      memcpy(&v->var[f->param[p]->id], (const char *)arg[p] + (size_t)i * bytes, bytes * (size_t)lanes);
+      memcpy(&v->var[f->param[p]->id], (const char *)arg[p] + (size_t)i * bytes,
+             bytes * (size_t)lanes);
     }
     Val r;
     eval_func(v, f, &r);

@@ -2,8 +2,8 @@
 #include "base/out.h"
 #include "loop/loop.h"
 
-/* One digit an axis, the sample first; the batch digit's extent is 1 because a type does not know the
- * batch: callers that store several samples set it. */
+/* One digit an axis, the sample first; the batch digit's extent is 1 because a type does not know
+ * the batch: callers that store several samples set it. */
 Layout layout_row_major(const Type *t)
 {
   Layout l = { 0 };
@@ -65,8 +65,8 @@ bool layout_has_padding(const Layout *l, const Type *t, int64_t batch)
   return false;
 }
 
-/* Index of the batch and of blocks by letters, plain axes by their extents: "[n/16][6][28][28][n%16]",
- * "[n][c/16][28][28][c%16]", "[n][784]". An axis that is cut in three shows div and extent of the middle. */
+/* The batch and axes in blocks by letters, plain axes by their extents: "[n/16][6][28][28][n%16]",
+ * "[n][c/16][28][28][c%16]", "[n][784]". The middle of three digits shows both: "[c/5%2]". */
 const char *layout_text(Arena *a, const Layout *l)
 {
   static const char letter[] = "ncyxzvw";

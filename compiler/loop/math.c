@@ -1,22 +1,22 @@
-/* Math as functions of the loop IR, built from operations that every back end specifies exactly, so that
- * their results have the same bits everywhere. Errors are in units of the last place of the result, the
- * largest over the whole range as measured by tests/unit/loop/test_loop_math.c.
+/* Math as functions of the loop IR, built from operations that every back end specifies exactly, so
+ * that their results have the same bits everywhere. Bounds are in units of the last place of the
+ * result over the whole range; tests/unit/loop/test_loop_math.c measures them.
  *
- *   exp       x = n ln2 + r, |r| <= ln2 / 2; e^r = 1 + r + r^2 Q(r); n is added to the exponent   1 ulp
- *   expm1     the same r; 2^n (e^r - 1) + (2^n - 1)                                                 2 ulp
- *   log       x = 2^k m, sqrt(1/2) <= m < sqrt 2; f32: f + f^2 Q(f) with f = m - 1; f64: the series
- *             of log((1 + s) / (1 - s)), s = f / (2 + f)                                            1 ulp
- *   log1p     log of 1 + x with its rounding error added to f                                       2 ulp
- *   tanh      |x| < 9/16: x + x^3 P(x^2); else E / (E + 2) with E = expm1(2 |x|)                    2 ulp
- *   sigmoid   1 / (1 + e), left of zero e / (1 + e), with e = e^-|x|: no overflow, no cancellation  2 ulp
- *   softplus  max(x, 0) + log1p(exp(-|x|))                                                          2 ulp
- *   sin, cos  x = n pi/2 + r with pi/2 in three parts; |x| <= 10000                                 2 ulp
+ *   exp       1  x = n ln2 + r, |r| <= ln2 / 2; e^r = 1 + r + r^2 Q(r); n is added to the exponent
+ *   expm1     2  the same r; 2^n (e^r - 1) + (2^n - 1)
+ *   log       1  x = 2^k m, sqrt(1/2) <= m < sqrt 2; f32: f + f^2 Q(f) with f = m - 1;
+ *                f64: the series of log((1 + s) / (1 - s)), s = f / (2 + f)
+ *   log1p     2  log of 1 + x with its rounding error added to f
+ *   tanh      2  |x| < 9/16: x + x^3 P(x^2); else E / (E + 2) with E = expm1(2 |x|)
+ *   sigmoid   2  1 / (1 + e), left of zero e / (1 + e), with e = e^-|x|
+ *   softplus  2  max(x, 0) + log1p(exp(-|x|))
+ *   sin, cos  2  x = n pi/2 + r with pi/2 in three parts; |x| <= 10000
  *
- * The polynomials are minimax fits (Remez) of Q on the reduced interval. Results below the smallest normal
- * number are zero, as are denormal arguments. NaN goes through; exp, log and log1p give the limits of the
- * real function at infinities and poles, NaN outside the domain.
+ * The polynomials are minimax fits (Remez) on the reduced interval. Results below the smallest
+ * normal number are zero, as are denormal arguments. NaN goes through; exp, log and log1p give the
+ * limits of the real function at infinities and poles, NaN outside the domain.
  *
- * Philox4x32-10: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. */
+ * Philox4x32-10: Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; 2011. */
 #include "loop/expr.h"
 #include "base/str.h"
 #include <float.h>
@@ -74,8 +74,9 @@ static LExpr *poly(Fn *f, LExpr *x, const double *c, int n)
   return p;
 }
 
-#define POLY(f, x, f32, f64_) \
-  ((f)->f64 ? poly((f), (x), (f64_), (int)ARRAY_LEN(f64_)) : poly((f), (x), (f32), (int)ARRAY_LEN(f32)))
+#define POLY(f, x, f32, f64_)                                                                      \
+  ((f)->f64 ? poly((f), (x), (f64_), (int)ARRAY_LEN(f64_))                                         \
+            : poly((f), (x), (f32), (int)ARRAY_LEN(f32)))
 
 /* ---- exp, expm1 ---- */
 
@@ -86,11 +87,11 @@ typedef struct {
 
 /* (e^r - 1 - r) / r^2 on |r| <= ln2 / 2 */
 static const double exp_f32[] = { 0.5, 0.166665182, 0.041666206, 0.00836891774, 0.00139505346 };
-static const double exp_f64[] = {
-  0.50000000000000133, 0.16666666666666699, 0.041666666666514925, 0.0083333333333071337, 0.0013888888947157052,
-  0.00019841269917541586, 2.4801489784890151e-05, 2.7557216154527966e-06, 2.7631340024277273e-07,
-  2.5117909045348216e-08
-};
+static const double exp_f64[] = { 0.50000000000000133,    0.16666666666666699,
+                                  0.041666666666514925,   0.0083333333333071337,
+                                  0.0013888888947157052,  0.00019841269917541586,
+                                  2.4801489784890151e-05, 2.7557216154527966e-06,
+                                  2.7631340024277273e-07, 2.5117909045348216e-08 };
 
 static const double ln2_f32[2] = { 0.69314718246459961, -1.90465421e-09 };
 static const double ln2_f64[2] = { 0.69314718055994529, 2.3190468138462996e-17 };
@@ -111,7 +112,7 @@ static Reduced reduce(Fn *f, LExpr *x)
   return e;
 }
 
-/* x where the reduction makes sense, else 0: keeps sums of bits inside their type. The u32 of f32 wrap. */
+/* x where the reduction makes sense, else 0: keeps sums of i64 bits in range. u32 may wrap. */
 static LExpr *reducible(Fn *f, LExpr *x)
 {
   if (!f->f64)
@@ -165,7 +166,7 @@ typedef struct {
 static Split split(Fn *f, LExpr *x)
 {
   Split s;
-  /* 1.0 - sqrt(1/2) as bits: carries into the exponent exactly when the mantissa is at least sqrt 2 */
+  /* 1.0 - sqrt(1/2) as bits: carries into the exponent just when the mantissa is >= sqrt 2 */
   LExpr *bits = let(f, "bits", to_bits(f, x));
   LExpr *up = add(f, bits, word(f, f->f64 ? 0x00095F619980C433 : 0x004AFB0D));
   LExpr *e = let(f, "e", l_op(f->b, SC_shr, up, word(f, f->mantissa), NULL));
@@ -179,14 +180,12 @@ static Split split(Fn *f, LExpr *x)
 }
 
 /* (log(1 + f) - f) / f^2, and (log((1 + s) / (1 - s)) - 2 s) / s^3 in s^2 */
-static const double log_f32[] = {
-  -0.499999881, 0.333333254, -0.250015825, 0.200019747, -0.166090816, 0.141818151, -0.132429913, 0.12904498,
-  -0.0762184933
-};
-static const double log_f64[] = {
-  0.6666666666666734, 0.39999999999414337, 0.28571428742472477, 0.22222198563643669, 0.18183564861760801,
-  0.15314035898408324, 0.14796105287459915
-};
+static const double log_f32[] = { -0.499999881, 0.333333254,  -0.250015825,
+                                  0.200019747,  -0.166090816, 0.141818151,
+                                  -0.132429913, 0.12904498,   -0.0762184933 };
+static const double log_f64[] = { 0.6666666666666734,  0.39999999999414337, 0.28571428742472477,
+                                  0.22222198563643669, 0.18183564861760801, 0.15314035898408324,
+                                  0.14796105287459915 };
 
 /* log(1 + x) + k ln2 for x of a reduced mantissa. */
 static LExpr *log_sum(Fn *f, LExpr *x, LExpr *k)
@@ -211,7 +210,8 @@ static LExpr *normal_or_one(Fn *f, LExpr *x)
 {
   if (!f->f64)
     return x;
-  LExpr *normal = l_op(f->b, SC_and, at_most(f, smallest(f), x), at_most(f, x, real(f, DBL_MAX)), NULL);
+  LExpr *normal =
+      l_op(f->b, SC_and, at_most(f, smallest(f), x), at_most(f, x, real(f, DBL_MAX)), NULL);
   return let(f, "normal", choose(f, normal, x, real(f, 1)));
 }
 
@@ -256,11 +256,12 @@ static LExpr *call(Fn *f, const char *name, LExpr *x)
 }
 
 /* (tanh(x) - x) / x^3 in x^2 for |x| <= 0.5625 */
-static const double tanh_f32[] = { -0.333333135, 0.133324698, -0.0538391247, 0.0210137591, -0.00618788833 };
+static const double tanh_f32[] = { -0.333333135, 0.133324698, -0.0538391247, 0.0210137591,
+                                   -0.00618788833 };
 static const double tanh_f64[] = {
-  -0.33333333333333282, 0.13333333333323436, -0.053968253961884281, 0.021869488331444014, -0.0088632316996133335,
-  0.0035920828283327669, -0.0014554830656368679, 0.00058819662911333004, -0.00023274671172512966,
-  8.2401348774216755e-05, -1.8927073389464441e-05
+  -0.33333333333333282,    0.13333333333323436,    -0.053968253961884281,  0.021869488331444014,
+  -0.0088632316996133335,  0.0035920828283327669,  -0.0014554830656368679, 0.00058819662911333004,
+  -0.00023274671172512966, 8.2401348774216755e-05, -1.8927073389464441e-05
 };
 
 static LExpr *build_tanh(Fn *f, LExpr *const *arg)
@@ -276,11 +277,12 @@ static LExpr *build_tanh(Fn *f, LExpr *const *arg)
   return small_is(f, x, 0x1p-13, 0x1p-28, y);
 }
 
-/* e = 2^n (1 + q) for e^-|x|. Right of zero 1 / (1 + e); left of it w = e / (1 + e); for x < -1, where
- * the roundings of e and w weigh most, e (1 - w) = 2^n (1 + g) instead. */
+/* e = 2^n (1 + q) for e^-|x|. Right of zero 1 / (1 + e); left of it w = e / (1 + e); for x < -1,
+ * where the roundings of e and w weigh most, e (1 - w) = 2^n (1 + g) instead. */
 static LExpr *build_sigmoid(Fn *f, LExpr *const *arg)
 {
-  LExpr *x = arg[0], *one = real(f, 1), *bottom = either(f, -87.336540222167969, -708.39641853226408);
+  LExpr *x = arg[0], *one = real(f, 1),
+        *bottom = either(f, -87.336540222167969, -708.39641853226408);
   LExpr *size = let(f, "size", l_op(f->b, SC_min, negative(f, bottom), magnitude(f, x), NULL));
   Reduced r = reduce(f, reducible(f, let(f, "low", negative(f, size))));
   LExpr *n = let(f, "shift", to_exponent(f, to_bits(f, r.t)));
@@ -314,7 +316,8 @@ static const double cos_f64[] = {
   2.0875721626217735e-09, -1.1359559456330398e-11
 };
 static const double quarter_f32[3] = { 1.57079637, -4.37113883e-08, -1.71512451e-15 };
-static const double quarter_f64[3] = { 1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33 };
+static const double quarter_f64[3] = { 1.5707963267948966, 6.123233995736766e-17,
+                                       -1.4973849048591698e-33 };
 
 /* Bit `from` of the quadrant's number, alone at the sign (place 0) or just below it (place 1). */
 static LExpr *quadrant_bit(Fn *f, LExpr *bits, int from, int place)
@@ -332,7 +335,8 @@ static LExpr *sine(Fn *f, LExpr *x, int turn)
     r = let(f, "r", mad(f, n, either(f, -quarter_f32[i], -quarter_f64[i]), r));
   LExpr *z = let(f, "z", mul(f, r, r));
   LExpr *s = let(f, "s", mad(f, mul(f, r, z), POLY(f, z, sin_f32, sin_f64), r));
-  LExpr *c = mad(f, mul(f, z, z), POLY(f, z, cos_f32, cos_f64), mad(f, z, real(f, -0.5), real(f, 1)));
+  LExpr *c =
+      mad(f, mul(f, z, z), POLY(f, z, cos_f32, cos_f64), mad(f, z, real(f, -0.5), real(f, 1)));
   c = let(f, "c", c);
   LExpr *q = let(f, "q", to_bits(f, t));
   if (turn)
@@ -362,7 +366,8 @@ static LExpr *philox_half(Fn *f, LExpr *x, LExpr *y, LExpr *key)
 /* Word w of the block with the counter arg[0..3] and the key arg[4..5]. */
 static LExpr *philox(Fn *f, LExpr *const *arg, int w)
 {
-  static const uint32_t factor[2] = { 0xD2511F53, 0xCD9E8D57 }, bump[2] = { 0x9E3779B9, 0xBB67AE85 };
+  static const uint32_t factor[2] = { 0xD2511F53, 0xCD9E8D57 },
+                        bump[2] = { 0x9E3779B9, 0xBB67AE85 };
   LExpr *c[4] = { arg[0], arg[1], arg[2], arg[3] };
   for (int round = 0; round < PHILOX_ROUNDS; round++) {
     bool last = round == PHILOX_ROUNDS - 1;
@@ -402,15 +407,20 @@ static const struct {
   { "expm1", "x", build_expm1, "e^x - 1 = 2^n (e^r - 1) + (2^n - 1); at most 2 ulp" },
   { "log", "x", build_log, "log x = k ln2 + log m, m in [sqrt 1/2, sqrt 2); at most 1 ulp" },
   { "log1p", "x", build_log1p, "log(1 + x), with what the sum lost; at most 2 ulp" },
-  { "tanh", "x", build_tanh, "x + x^3 P(x^2) near 0, else E / (E + 2) with E = e^(2 |x|) - 1; at most 2 ulp" },
+  { "tanh", "x", build_tanh,
+    "x + x^3 P(x^2) near 0, else E / (E + 2) with E = e^(2 |x|) - 1; at most 2 ulp" },
   { "sigmoid", "x", build_sigmoid, "1 / (1 + e^-x), from e^-|x|; at most 2 ulp" },
   { "softplus", "x", build_softplus, "log(1 + e^x) = max(x, 0) + log1p(e^-|x|); at most 2 ulp" },
   { "sin", "x", build_sin, "sin of x = n pi/2 + r for |x| <= 10000; at most 2 ulp" },
   { "cos", "x", build_cos, "cos of x = n pi/2 + r for |x| <= 10000; at most 2 ulp" },
-  { "philox0", "c0 c1 c2 c3 k0 k1", build_philox0, "first word of the Philox4x32-10 block of counter c, key k" },
-  { "philox1", "c0 c1 c2 c3 k0 k1", build_philox1, "second word of the Philox4x32-10 block of counter c, key k" },
-  { "philox2", "c0 c1 c2 c3 k0 k1", build_philox2, "third word of the Philox4x32-10 block of counter c, key k" },
-  { "philox3", "c0 c1 c2 c3 k0 k1", build_philox3, "fourth word of the Philox4x32-10 block of counter c, key k" },
+  { "philox0", "c0 c1 c2 c3 k0 k1", build_philox0,
+    "first word of the Philox4x32-10 block of counter c, key k" },
+  { "philox1", "c0 c1 c2 c3 k0 k1", build_philox1,
+    "second word of the Philox4x32-10 block of counter c, key k" },
+  { "philox2", "c0 c1 c2 c3 k0 k1", build_philox2,
+    "third word of the Philox4x32-10 block of counter c, key k" },
+  { "philox3", "c0 c1 c2 c3 k0 k1", build_philox3,
+    "fourth word of the Philox4x32-10 block of counter c, key k" },
 };
 
 static const LFunc *build_function(Build *b, size_t which, const char *name, int lanes)

@@ -1,5 +1,6 @@
-/* Printer of the text form. Variables and buffers get names that are unique in their kernel, function or
- * module; names that are unique already stay, which makes printing a fixed point of reading. */
+/* Printer of the text form. Variables and buffers get names that are unique in their kernel,
+ * function or module; names that are unique already stay, which makes printing a fixed point of
+ * reading. */
 #include "base/str.h"
 #include "loop/expr.h"
 #include "loop/text.h"
@@ -26,9 +27,8 @@ typedef struct {
 
 /* ---- names ---- */
 
-static const char words[] =
-  "layer formula about template flops in out registers uses for rolled step if else let note call barrier return "
-  "inf nan";
+static const char words[] = "layer formula about template flops in out registers uses for rolled "
+                            "step if else let note call barrier return inf nan";
 
 bool loop_text_reserved(const char *word) { return str_in_words(word, words); }
 
@@ -38,8 +38,8 @@ bool loop_text_builtin(const char *word)
   for (int i = 0; i < SC_COUNT; i++)
     if (str_eq(scalar_defs[i].name, word))
       return true;
-  return ltype_parse(word, &dtype) || str_in_words(word, "splat iota") || !strncmp(word, "reduce_", 7) ||
-         !strncmp(word, "bits_", 5);
+  return ltype_parse(word, &dtype) || str_in_words(word, "splat iota") ||
+         !strncmp(word, "reduce_", 7) || !strncmp(word, "bits_", 5);
 }
 
 static Used **slot(Print *p, const char *name)
@@ -65,7 +65,8 @@ static const char *as_word(Print *p, const char *name)
 {
   char *s = arena_strdup(p->arena, name && *name ? name : "_");
   for (char *c = s; *c; c++)
-    if (!(*c == '_' || (*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z')))
+    if (!(*c == '_' || (*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') ||
+          (*c >= 'A' && *c <= 'Z')))
       *c = '_';
   return *s >= '0' && *s <= '9' ? arena_printf(p->arena, "_%s", s) : s;
 }
@@ -173,14 +174,19 @@ static void expr(Print *p, const LExpr *e, int outer)
 {
   switch (e->kind) {
   case LE_INT:
-    out_printf(p->o, "%lld%s", (long long)e->i, e->dtype == DT_U32 ? "u" : e->dtype == DT_I32 ? "s" : "");
+    out_printf(p->o, "%lld%s", (long long)e->i,
+               e->dtype == DT_U32   ? "u"
+               : e->dtype == DT_I32 ? "s"
+                                    : "");
     return;
   case LE_REAL: out_printf(p->o, "%s", real_text(p, e->r, e->dtype)); return;
   case LE_VAR: out_printf(p->o, "%s", p->name[e->var->id]); return;
   case LE_LOAD: element(p, e->load.buf, e->load.index, e->lanes); return;
   case LE_OP: operation(p, e, outer); return;
   case LE_CAST: arguments(p, ltype_text(e->dtype), &e->from, 1); return;
-  case LE_BITS: arguments(p, arena_printf(p->arena, "bits_%s", ltype_text(e->dtype)), &e->from, 1); return;
+  case LE_BITS:
+    arguments(p, arena_printf(p->arena, "bits_%s", ltype_text(e->dtype)), &e->from, 1);
+    return;
   case LE_SPLAT:
     out_printf(p->o, "splat(");
     expr(p, e->from, PREC_ANY);
@@ -188,7 +194,8 @@ static void expr(Print *p, const LExpr *e, int outer)
     return;
   case LE_IOTA: out_printf(p->o, "iota(%d)", e->lanes); return;
   case LE_REDUCE:
-    arguments(p, arena_printf(p->arena, "reduce_%s", scalar_defs[e->reduce.op].name), &e->reduce.from, 1);
+    arguments(p, arena_printf(p->arena, "reduce_%s", scalar_defs[e->reduce.op].name),
+              &e->reduce.from, 1);
     return;
   case LE_CALL: arguments(p, e->call.fn->name, e->call.arg, e->call.narg); return;
   }
@@ -284,7 +291,9 @@ static void body(Print *p, const LStmt *s)
       break;
     case LS_CALL: print_call(p, s); break;
     case LS_BARRIER: out_printf(p->o, "barrier"); break;
-    case LS_NOTE: out_printf(p->o, "note \"%s\"", str_escape(p->arena, s->note.text, SIZE_MAX)); break;
+    case LS_NOTE:
+      out_printf(p->o, "note \"%s\"", str_escape(p->arena, s->note.text, SIZE_MAX));
+      break;
     }
     span(p, s->at);
     out_end(p->o);
@@ -308,7 +317,8 @@ static void print_layout(Print *p, const Layout *l)
 /* "f32 x[1024] : f32[n,64] layout .." */
 static void declare(Print *p, const Buffer *b)
 {
-  out_printf(p->o, "%s %s[%lld]", vector_text(p, (int)b->dtype, b->lanes), p->name[b->id], (long long)b->extent);
+  out_printf(p->o, "%s %s[%lld]", vector_text(p, (int)b->dtype, b->lanes), p->name[b->id],
+             (long long)b->extent);
   if (b->role == BUF_STATE || b->role == BUF_ARENA || b->role == BUF_WORKER)
     out_printf(p->o, " at %lld", (long long)b->offset);
   if (b->role != BUF_FORMAL && b->index != 0)
@@ -323,7 +333,8 @@ static void declare(Print *p, const Buffer *b)
 
 static void print_buffer(Print *p, const Buffer *b)
 {
-  static const char *const role[] = { "state", "arena", "worker", "rows", "ids", "args", "out", "const" };
+  static const char *const role[] = { "state", "arena", "worker", "rows",
+                                      "ids",   "args",  "out",    "const" };
   p->name[b->id] = unique(p, b->name);
   out_begin(p->o);
   out_printf(p->o, "%s ", role[b->role]);
@@ -344,7 +355,8 @@ static void print_func(Print *p, const LFunc *f)
   out_printf(p->o, "\nfunc %s(", f->name);
   for (int i = 0; i < f->nparam; i++) {
     name_var(p, f->param[i]);
-    out_printf(p->o, "%s%s %s", i ? ", " : "", vector_text(p, (int)f->param[i]->dtype, f->param[i]->lanes),
+    out_printf(p->o, "%s%s %s", i ? ", " : "",
+               vector_text(p, (int)f->param[i]->dtype, f->param[i]->lanes),
                p->name[f->param[i]->id]);
   }
   out_printf(p->o, ")");
@@ -406,7 +418,8 @@ static void print_host(Print *p, const Host *h)
   name_fixed(p, h->worker, "worker");
   name_fixed(p, h->nworkers, "nworkers");
   name_fixed(p, h->n, "n");
-  out_printf(p->o, "\nhost %s arena %zu worker %zu", kind[h->kind], h->arena_bytes, h->worker_bytes);
+  out_printf(p->o, "\nhost %s arena %zu worker %zu", kind[h->kind], h->arena_bytes,
+             h->worker_bytes);
   open_block(p);
   if (h->buffers.n) {
     out_begin(p->o);
@@ -444,4 +457,7 @@ void loop_print(const Module *m, Out *o)
       print_host(p, m->host[h]);
 }
 
-void loop_print_kernel(const Module *m, const Kernel *k, Out *o) { print_kernel(print_new(m, o), k); }
+void loop_print_kernel(const Module *m, const Kernel *k, Out *o)
+{
+  print_kernel(print_new(m, o), k);
+}

@@ -1,5 +1,5 @@
-/* Linear forms over loop variables whose bounds are constant. Each such variable takes its first and last
- * value independently of the others, so the bounds of a form are attained. */
+/* Linear forms over loop variables whose bounds are constant. Each such variable takes its first
+ * and last value independently of the others, so the bounds of a form are attained. */
 #include "loop/range.h"
 
 enum { TERMS_MAX = 12 };
@@ -18,7 +18,7 @@ struct Range {
   Known *known;                 /* by variable id */
 };
 
-enum { LIMIT = 1 << 28 };       /* factors and values beyond are not followed: sums stay inside int64_t */
+enum { LIMIT = 1 << 28 }; /* factors and values beyond are not followed: sums stay inside int64_t */
 
 Range *range_new(Arena *a, uint32_t next_id)
 {
@@ -90,7 +90,8 @@ bool range_loop(Range *r, const LVar *v, const LExpr *lo, const LExpr *hi, int64
   int64_t first, end;
   Known *k = &r->known[v->id];
   *k = (Known){ 0 };
-  if (!lexpr_is_int(lo, &first) || !lexpr_is_int(hi, &end) || first >= end || !small(first) || !small(end))
+  if (!lexpr_is_int(lo, &first) || !lexpr_is_int(hi, &end) || first >= end || !small(first) ||
+      !small(end))
     return false;
   k->bounded = true;
   k->first = first;

@@ -1,47 +1,24 @@
-/* Reader of the text form. Recursive descent over ir/scan.h; the first error ends it. Types of expressions
- * are computed here as in build.c; everything else that a module must keep is left to loop_verify. */
+/* Reader of the text form: recursive descent over ir/scan.h; the first error ends it. What a module
+ * must keep beyond the types of its expressions is left to loop_verify. */
+#include "loop/read.h"
 #include "base/str.h"
-#include "ir/scan.h"
-#include "loop/expr.h"
 #include "loop/text.h"
 #include "loop/verify.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { NEST_MAX = 100, NUMBER_LENGTH = 64 };
-
-typedef struct {
-  const char *name;
-  LVar *var;
-} Local;
-
-typedef struct {
-  Scan s;
-  Arena *arena;
-  Module *m;
-  Kernel *kernel;               /* open one */
-  Host *host;
-  VEC(Local) local;             /* variables in scope, innermost last */
-  int nest;
-} Read;
-
-static bool fail(Read *r, const char *what, const char *name)
-{
-  return name ? scan_fail(&r->s, "%s '%s'", what, name) : scan_fail(&r->s, "%s", what);
-}
-
 /* ---- small pieces ---- */
 
 static bool read_size(Read *r, int64_t *out)
 {
-  return scan_int(&r->s, out) && (*out >= 0 || fail(r, "a size is not negative", NULL));
+  return scan_int(&r->s, out) && (*out >= 0 || read_fail(r, "a size is not negative", NULL));
 }
 
 static bool read_name(Read *r, const char **out)
 {
   if (!scan_word(&r->s, out))
     return false;
-  return !loop_text_reserved(*out) || fail(r, "a reserved word cannot be a name:", *out);
+  return !loop_text_reserved(*out) || read_fail(r, "a reserved word cannot be a name:", *out);
 }
 
 /* "f32", "u32x16", "bool" */
@@ -56,11 +33,11 @@ static bool read_type(Read *r, int *dtype, int *lanes)
     char *end;
     long n = strtol(x + 1, &end, 10);
     if (*end || n < 2 || !lanes_valid(n > LANES_MAX ? 0 : (int)n))
-      return fail(r, "no type has the lanes of", word);
+      return read_fail(r, "no type has the lanes of", word);
     *lanes = (int)n;
     word = arena_strndup(r->arena, word, (size_t)(x - word));
   }
-  return ltype_parse(word, dtype) || fail(r, "no type is called", word);
+  return ltype_parse(word, dtype) || read_fail(r, "no type is called", word);
 }
 
 /* " @12:34", optional */
@@ -73,7 +50,7 @@ static bool read_span(Read *r, Span *at)
   if (!read_size(r, &begin) || !scan_need(&r->s, ":") || !read_size(r, &end))
     return false;
   if (begin > UINT32_MAX || end > UINT32_MAX)
-    return fail(r, "a place past 2^32", NULL);
+    return read_fail(r, "a place past 2^32", NULL);
   *at = (Span){ (uint32_t)begin, (uint32_t)end };
   return true;
 }
@@ -85,309 +62,6 @@ static LVar *new_var(Read *r, const char *name, int dtype, int lanes)
   Local l = { name, v };
   vec_push(r->arena, &r->local, l);
   return v;
-}
-
-static Buffer *find_buffer(Read *r, const char *name)
-{
-  for (uint32_t i = 0; r->kernel && i < r->kernel->formal.n; i++)
-    if (str_eq(r->kernel->formal.at[i]->name, name))
-      return r->kernel->formal.at[i];
-  for (uint32_t i = 0; r->kernel && i < r->kernel->regs.n; i++)
-    if (str_eq(r->kernel->regs.at[i]->name, name))
-      return r->kernel->regs.at[i];
-  for (uint32_t i = 0; !r->kernel && i < r->m->buffers.n; i++)
-    if (str_eq(r->m->buffers.at[i]->name, name))
-      return r->m->buffers.at[i];
-  return NULL;
-}
-
-/* ---- expressions ---- */
-
-static bool read_expr(Read *r, int outer, LExpr **out);
-
-static LExpr *node(Read *r, LExprKind kind, int dtype, int lanes)
-{
-  LExpr *e = ARENA_NEW(r->arena, LExpr);
-  e->kind = kind;
-  e->dtype = dtype;
-  e->lanes = lanes;
-  return e;
-}
-
-static bool make_op(Read *r, ScalarOp op, LExpr *const *arg, LExpr **out)
-{
-  const ScalarDef *def = &scalar_defs[op];
-  int type[3], result;
-  for (int i = 0; i < def->arity; i++) {
-    type[i] = arg[i]->dtype;
-    if (arg[i]->lanes != arg[0]->lanes)
-      return fail(r, "operands of different lanes in", def->name);
-  }
-  if (!scalar_result(op, type, r->m->real, &result))
-    return fail(r, "operands of these types do not go with", def->name);
-  *out = node(r, LE_OP, result, arg[0]->lanes);
-  (*out)->op.op = op;
-  for (int i = 0; i < def->arity; i++)
-    (*out)->op.arg[i] = arg[i];
-  return true;
-}
-
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-/* Characters of a number from s->at: digits, fraction, exponent. */
-static size_t number_length(const Scan *s)
-{
-  size_t n = s->at;
-  while (n < s->n && is_digit(s->text[n]))
-    n++;
-  if (n + 1 < s->n && s->text[n] == '.' && is_digit(s->text[n + 1]))
-    for (n++; n < s->n && is_digit(s->text[n]); n++)
-      continue;
-  if (n < s->n && s->text[n] == 'e') {
-    size_t k = n + 1;
-    if (k < s->n && (s->text[k] == '+' || s->text[k] == '-'))
-      k++;
-    if (k < s->n && is_digit(s->text[k])) {
-      for (n = k; n < s->n && is_digit(s->text[n]); n++)
-        continue;
-    }
-  }
-  return n - s->at;
-}
-
-static LExpr *real_node(Read *r, double v)
-{
-  LExpr *e = node(r, LE_REAL, (int)r->m->real, 1);
-  e->r = r->m->real == DT_F32 ? (double)(float)v : v;
-  return e;
-}
-
-static bool read_number(Read *r, bool minus, LExpr **out)
-{
-  char copy[NUMBER_LENGTH] = { 0 };
-  Scan *s = &r->s;
-  size_t n = number_length(s);
-  if (n + 2 > sizeof copy)
-    return fail(r, "a number of too many digits", NULL);
-  copy[0] = minus ? '-' : '+';
-  memcpy(copy + 1, s->text + s->at, n);
-  if (strpbrk(copy, ".e")) {
-    *out = real_node(r, strtod(copy, NULL));
-    s->at += n;
-    return true;
-  }
-  unsigned long long digits = strtoull(copy + 1, NULL, 10), top = (unsigned long long)INT64_MAX + minus;
-  if (n > 19 || digits > top)
-    return fail(r, "an integer of more than 64 bits", NULL);
-  s->at += n;
-  char suffix = s->at < s->n ? s->text[s->at] : ' ';
-  *out = node(r, LE_INT, suffix == 'u' ? DT_U32 : suffix == 's' ? DT_I32 : DT_I64, 1);
-  (*out)->i = minus ? (int64_t)(0 - digits) : (int64_t)digits;
-  s->at += (*out)->dtype != DT_I64;
-  return true;
-}
-
-static bool read_arguments(Read *r, LExpr **arg, int max, int *n)
-{
-  *n = 0;
-  if (!scan_need(&r->s, "("))
-    return false;
-  while (!scan_take(&r->s, ")")) {
-    if (*n == max)
-      return fail(r, "too many arguments", NULL);
-    if (*n > 0 && !scan_need(&r->s, ","))
-      return false;
-    if (!read_expr(r, 0, &arg[(*n)++]))
-      return false;
-  }
-  return true;
-}
-
-static bool read_lanes(Read *r, int *lanes)
-{
-  int64_t n;
-  if (!scan_int(&r->s, &n))
-    return false;
-  *lanes = n < 1 || n > LANES_MAX ? 0 : (int)n;
-  return lanes_valid(*lanes) || fail(r, "lanes are 1, 2, 4, 8 or 16", NULL);
-}
-
-/* splat(x, 16), iota(16) */
-static bool read_lane_builtin(Read *r, const char *word, LExpr **out)
-{
-  LExpr *x = NULL;
-  int lanes;
-  bool splat = str_eq(word, "splat");
-  if (!scan_need(&r->s, "(") || (splat && (!read_expr(r, 0, &x) || !scan_need(&r->s, ","))) ||
-      !read_lanes(r, &lanes) || !scan_need(&r->s, ")"))
-    return false;
-  *out = node(r, splat ? LE_SPLAT : LE_IOTA, splat ? x->dtype : (int)r->m->real, lanes);
-  if (splat)
-    (*out)->from = x;
-  return true;
-}
-
-static bool find_scalar(const char *word, int form, ScalarOp *op)
-{
-  for (int i = 0; i < SC_COUNT; i++)
-    if (str_eq(scalar_defs[i].name, word) && (form < 0 || scalar_defs[i].form == form)) {
-      *op = (ScalarOp)i;
-      return true;
-    }
-  return false;
-}
-
-static bool make_call(Read *r, const char *word, LExpr *const *arg, int n, LExpr **out)
-{
-  const LFunc *f = NULL;
-  for (uint32_t i = 0; i < r->m->funcs.n; i++)
-    if (str_eq(r->m->funcs.at[i]->name, word))
-      f = r->m->funcs.at[i];
-  if (!f)
-    return fail(r, "no function is called", word);
-  if (n != f->nparam)
-    return fail(r, "wrong number of arguments of", word);
-  *out = node(r, LE_CALL, f->result->dtype, f->result->lanes);
-  (*out)->call.fn = f;
-  (*out)->call.narg = n;
-  for (int i = 0; i < n; i++)
-    (*out)->call.arg[i] = arg[i];
-  return true;
-}
-
-/* word(arguments) */
-static bool read_applied(Read *r, const char *word, LExpr **out)
-{
-  LExpr *arg[PARAMS_MAX];
-  int n, dtype;
-  ScalarOp op;
-  if (str_eq(word, "splat") || str_eq(word, "iota"))
-    return read_lane_builtin(r, word, out);
-  if (!read_arguments(r, arg, PARAMS_MAX, &n))
-    return false;
-  if (find_scalar(word, FORM_FN, &op))
-    return n == scalar_defs[op].arity ? make_op(r, op, arg, out) : fail(r, "wrong number of operands of", word);
-  if (!loop_text_builtin(word))
-    return make_call(r, word, arg, n, out);
-  if (n != 1)
-    return fail(r, "one operand is expected by", word);
-  if (!strncmp(word, "reduce_", 7) && find_scalar(word + 7, -1, &op)) {
-    *out = node(r, LE_REDUCE, arg[0]->dtype, 1);
-    (*out)->reduce.op = (int)op;
-    (*out)->reduce.from = arg[0];
-    return true;
-  }
-  bool bits = !strncmp(word, "bits_", 5);
-  if (!ltype_parse(bits ? word + 5 : word, &dtype))
-    return fail(r, "no function is called", word);
-  *out = node(r, bits ? LE_BITS : LE_CAST, dtype, arg[0]->lanes);
-  (*out)->from = arg[0];
-  return true;
-}
-
-/* The bracket after the name of a buffer: "[index]" or "[index : lanes]". */
-static bool read_element(Read *r, const char *name, Buffer **buf, LExpr **index, int *lanes)
-{
-  *buf = find_buffer(r, name);
-  if (!*buf || !r->kernel)
-    return fail(r, "no buffer is called", name);
-  *lanes = (*buf)->lanes;
-  if (!scan_need(&r->s, "[") || !read_expr(r, 0, index))
-    return false;
-  if (scan_take(&r->s, ":") && !read_lanes(r, lanes))
-    return false;
-  return scan_need(&r->s, "]");
-}
-
-static bool read_named(Read *r, LExpr **out)
-{
-  const char *word;
-  Buffer *buf;
-  LExpr *index;
-  int lanes;
-  if (!scan_word(&r->s, &word))
-    return false;
-  if (str_eq(word, "inf") || str_eq(word, "nan")) {
-    *out = real_node(r, strtod(word, NULL));
-    return true;
-  }
-  if (scan_next_is(&r->s, "("))
-    return read_applied(r, word, out);
-  if (scan_next_is(&r->s, "[")) {
-    if (!read_element(r, word, &buf, &index, &lanes))
-      return false;
-    *out = node(r, LE_LOAD, (int)buf->dtype, lanes);
-    (*out)->load.buf = buf;
-    (*out)->load.index = index;
-    return true;
-  }
-  for (uint32_t i = r->local.n; i-- > 0;)
-    if (str_eq(r->local.at[i].name, word)) {
-      const LVar *v = r->local.at[i].var;
-      *out = node(r, LE_VAR, (int)v->dtype, v->lanes);
-      (*out)->var = v;
-      return true;
-    }
-  return fail(r, "no variable is called", word);
-}
-
-static bool read_negative(Read *r, LExpr **out)
-{
-  LExpr *x[3];
-  Scan *s = &r->s;
-  if (s->at < s->n && is_digit(s->text[s->at]))
-    return read_number(r, true, out);
-  if (scan_take(s, "inf")) {
-    *out = real_node(r, strtod("-inf", NULL));
-    return true;
-  }
-  return read_expr(r, scalar_defs[SC_neg].prec + 1, &x[0]) && make_op(r, SC_neg, x, out);
-}
-
-static bool read_primary(Read *r, LExpr **out)
-{
-  Scan *s = &r->s;
-  if (scan_take(s, "-"))
-    return read_negative(r, out);
-  if (scan_take(s, "("))
-    return read_expr(r, 0, out) && scan_need(s, ")");
-  if (s->at < s->n && is_digit(s->text[s->at]))
-    return read_number(r, false, out);
-  return read_named(r, out);
-}
-
-/* The infix operator here, the longest one, without taking it. */
-static bool next_infix(Read *r, ScalarOp *op, const char **token)
-{
-  size_t best = 0;
-  for (int i = 0; i < SC_COUNT; i++) {
-    if (scalar_defs[i].form != FORM_IN)
-      continue;
-    const char *text = scalar_defs[i].text + 1;         /* " + " */
-    const char *word = arena_strndup(r->arena, text, strlen(text) - 1);
-    if (strlen(word) > best && scan_next_is(&r->s, word)) {
-      best = strlen(word);
-      *op = (ScalarOp)i;
-      *token = word;
-    }
-  }
-  return best > 0;
-}
-
-static bool read_expr(Read *r, int outer, LExpr **out)
-{
-  ScalarOp op;
-  const char *token;
-  if (++r->nest > NEST_MAX)
-    return fail(r, "an expression nested too deeply", NULL);
-  bool good = read_primary(r, out);
-  while (good && next_infix(r, &op, &token) && scalar_defs[op].prec >= outer) {
-    LExpr *x[3] = { *out };
-    scan_take(&r->s, token);
-    good = read_expr(r, scalar_defs[op].prec + 1, &x[1]) && make_op(r, op, x, out);
-  }
-  r->nest--;
-  return good;
 }
 
 /* ---- statements ---- */
@@ -436,15 +110,15 @@ static bool read_call(Read *r, LStmt *s)
     if (str_eq(r->m->kernels.at[i]->name, name))
       s->call.kernel = r->m->kernels.at[i];
   if (!s->call.kernel || !r->host)
-    return fail(r, "no kernel to call is named", name);
+    return read_fail(r, "no kernel to call is named", name);
   uint32_t n = s->call.kernel->formal.n;
   s->call.arg = ARENA_ARRAY(r->arena, Buffer *, n);
   for (uint32_t i = 0; i < n; i++) {
     if ((i > 0 && !scan_need(&r->s, ",")) || !read_name(r, &name))
       return false;
-    s->call.arg[i] = find_buffer(r, name);
+    s->call.arg[i] = read_find_buffer(r, name);
     if (!s->call.arg[i])
-      return fail(r, "no buffer is called", name);
+      return read_fail(r, "no buffer is called", name);
   }
   return scan_need(&r->s, ")") && read_expr(r, 0, &s->call.lo) && scan_need(&r->s, "..") &&
          read_expr(r, 0, &s->call.hi) && read_span(r, &s->at);
@@ -458,7 +132,7 @@ static bool read_store(Read *r, LStmt *s)
       !scan_need(&r->s, "=") || !read_expr(r, 0, &s->store.value))
     return false;
   if (s->store.value->lanes != lanes)
-    return fail(r, "the value's lanes differ from those of the store to", name);
+    return read_fail(r, "the value's lanes differ from those of the store to", name);
   return read_span(r, &s->at);
 }
 
@@ -469,7 +143,10 @@ static bool read_statement(Read *r, LStmt *s)
     LStmtKind kind;
     bool (*read)(Read *r, LStmt *s);
   } row[] = {
-    { "for", LS_FOR, read_for }, { "if", LS_IF, read_if }, { "let", LS_LET, read_let }, { "call", LS_CALL, read_call },
+    { "for", LS_FOR, read_for },
+    { "if", LS_IF, read_if },
+    { "let", LS_LET, read_let },
+    { "call", LS_CALL, read_call },
   };
   for (size_t i = 0; i < ARRAY_LEN(row); i++)
     if (scan_take(&r->s, row[i].word)) {
@@ -493,7 +170,7 @@ static bool read_body(Read *r, LStmt **tail)
 {
   uint32_t outer = r->local.n;
   if (++r->nest > NEST_MAX)
-    return fail(r, "bodies nested too deeply", NULL);
+    return read_fail(r, "bodies nested too deeply", NULL);
   while (!scan_take(&r->s, "}")) {
     LStmt *s = ARENA_NEW(r->arena, LStmt);
     if (!read_statement(r, s))
@@ -511,17 +188,18 @@ static bool read_body(Read *r, LStmt **tail)
 static bool read_layout(Read *r, const Layout **out)
 {
   Layout l = { 0 };
-  while (scan_next_is(&r->s, "n") || (r->s.at < r->s.n && is_digit(r->s.text[r->s.at]))) {
+  while (scan_next_is(&r->s, "n") || read_next_digit(r)) {
     int64_t axis = AXIS_BATCH;
     if (l.n == DIGITS_MAX)
-      return fail(r, "a layout of too many digits", NULL);
+      return read_fail(r, "a layout of too many digits", NULL);
     if (!scan_take(&r->s, "n") && !read_size(r, &axis))
       return false;
     Digit *d = &l.digit[l.n++];
     if (axis >= RANK_MAX)
-      return fail(r, "no type has so many axes", NULL);
+      return read_fail(r, "no type has so many axes", NULL);
     d->axis = (int)axis;
-    if (!scan_need(&r->s, "/") || !read_size(r, &d->div) || !scan_need(&r->s, ":") || !read_size(r, &d->extent))
+    if (!scan_need(&r->s, "/") || !read_size(r, &d->div) || !scan_need(&r->s, ":") ||
+        !read_size(r, &d->extent))
       return false;
   }
   *out = arena_copy(r->arena, &l, sizeof l);
@@ -540,11 +218,11 @@ static Buffer *read_declared(Read *r, BufRole role)
       !read_size(r, &b->extent) || !scan_need(&r->s, "]"))
     return NULL;
   if (dtype == TY_BOOL || (b->lanes > 1 && role != BUF_REGISTER)) {
-    fail(r, "no buffer has the type of", b->name);
+    read_fail(r, "no buffer has the type of", b->name);
     return NULL;
   }
-  if (find_buffer(r, b->name)) {
-    fail(r, "a second buffer called", b->name);
+  if (read_find_buffer(r, b->name)) {
+    read_fail(r, "a second buffer called", b->name);
     return NULL;
   }
   b->dtype = (DType)dtype;
@@ -599,8 +277,9 @@ static bool read_func(Read *r)
     const char *name;
     int dtype, lanes;
     if (f->nparam == PARAMS_MAX)
-      return fail(r, "too many parameters of", f->name);
-    if ((f->nparam > 0 && !scan_need(&r->s, ",")) || !read_type(r, &dtype, &lanes) || !read_name(r, &name))
+      return read_fail(r, "too many parameters of", f->name);
+    if ((f->nparam > 0 && !scan_need(&r->s, ",")) || !read_type(r, &dtype, &lanes) ||
+        !read_name(r, &name))
       return false;
     f->param[f->nparam++] = new_var(r, name, dtype, lanes);
   }
@@ -623,8 +302,13 @@ static bool read_func(Read *r)
 
 static bool read_attributes(Read *r, Kernel *k)
 {
-  const struct { const char *word, **to; } row[] = {
-    { "layer", &k->layer }, { "formula", &k->formula }, { "about", &k->about }, { "template", &k->template_name },
+  const struct {
+    const char *word, **to;
+  } row[] = {
+    { "layer", &k->layer },
+    { "formula", &k->formula },
+    { "about", &k->about },
+    { "template", &k->template_name },
   };
   for (size_t i = 0; i < ARRAY_LEN(row); i++)
     if (scan_take(&r->s, row[i].word) && !scan_string(&r->s, row[i].to))
@@ -674,14 +358,14 @@ static bool read_kernel(Read *r)
 
 static bool read_uses(Read *r, Host *h)
 {
-  while (!scan_next_is(&r->s, "call") && !scan_next_is(&r->s, "barrier") && !scan_next_is(&r->s, "note") &&
-         !scan_next_is(&r->s, "let") && !scan_next_is(&r->s, "}")) {
+  while (!scan_next_is(&r->s, "call") && !scan_next_is(&r->s, "barrier") &&
+         !scan_next_is(&r->s, "note") && !scan_next_is(&r->s, "let") && !scan_next_is(&r->s, "}")) {
     const char *name;
     if (!read_name(r, &name))
       return false;
-    Buffer *b = find_buffer(r, name);
+    Buffer *b = read_find_buffer(r, name);
     if (!b)
-      return fail(r, "no buffer is called", name);
+      return read_fail(r, "no buffer is called", name);
     vec_push(r->arena, &h->buffers, b);
   }
   return true;
@@ -698,7 +382,7 @@ static bool read_host(Read *r)
   while (which < HOST_COUNT && !scan_take(&r->s, kind[which]))
     which++;
   if (which == HOST_COUNT || r->m->host[which])
-    return fail(r, "train, eval or infer is missing here, or stands twice", NULL);
+    return read_fail(r, "train, eval or infer is missing here, or stands twice", NULL);
   if (!scan_need(&r->s, "arena") || !read_size(r, &arena_size) || !scan_need(&r->s, "worker") ||
       !read_size(r, &worker_size) || !scan_need(&r->s, "{"))
     return false;
@@ -725,12 +409,13 @@ static bool read_header(Read *r)
   if (!scan_need(&r->s, "loop") || !scan_int(&r->s, &version))
     return false;
   if (version != 1)
-    return fail(r, "a version of the loop text that this compiler does not know", NULL);
-  if (!scan_need(&r->s, "module") || !scan_string(&r->s, &m->name) || !read_type(r, &dtype, &lanes) ||
-      !scan_need(&r->s, "batch") || !read_size(r, &m->batch) || !scan_need(&r->s, "state") || !read_size(r, &state))
+    return read_fail(r, "a version of the loop text that this compiler does not know", NULL);
+  if (!scan_need(&r->s, "module") || !scan_string(&r->s, &m->name) ||
+      !read_type(r, &dtype, &lanes) || !scan_need(&r->s, "batch") || !read_size(r, &m->batch) ||
+      !scan_need(&r->s, "state") || !read_size(r, &state))
     return false;
   if ((dtype != DT_F32 && dtype != DT_F64) || lanes > 1)
-    return fail(r, "a module computes in f32 or f64", NULL);
+    return read_fail(r, "a module computes in f32 or f64", NULL);
   m->real = (DType)dtype;
   m->block = 64 / dtype_bytes(m->real);
   m->state_bytes = (size_t)state;
@@ -750,19 +435,24 @@ static bool read_part(Read *r)
     return read_func(r);
   if (scan_take(&r->s, "kernel"))
     return read_kernel(r);
-  return scan_take(&r->s, "host") ? read_host(r) : fail(r, "a buffer, func, kernel or host is missing here", NULL);
+  if (scan_take(&r->s, "host"))
+    return read_host(r);
+  return read_fail(r, "a buffer, func, kernel or host is missing here", NULL);
 }
 
 Module *loop_read(const char *text, uint32_t length, uint32_t base, Arena *a, Diag *d)
 {
-  Read r = { .s = { .arena = a, .text = text, .n = length }, .arena = a, .m = ARENA_NEW(a, Module) };
+  Read r = { .s = { .arena = a, .text = text, .n = length },
+             .arena = a,
+             .m = ARENA_NEW(a, Module) };
   r.m->arena = a;
   bool good = read_header(&r);
   while (good && !scan_end(&r.s))
     good = read_part(&r);
   if (!good || r.s.error) {
     uint32_t at = base + (uint32_t)r.s.error_at;
-    diag_error(d, (Span){ at, at + 1 }, "E0901", "%s", r.s.error ? r.s.error : "this text is not loop IR");
+    diag_error(d, (Span){ at, at + 1 }, "E0901", "%s",
+               r.s.error ? r.s.error : "this text is not loop IR");
     return NULL;
   }
   const char *fault = loop_verify(r.m, a);

@@ -40,7 +40,10 @@ int ltype_bytes(int dtype, DType real)
   return bytes[dtype == TY_BOOL ? (int)real : dtype];
 }
 
-bool lanes_valid(int lanes) { return lanes >= 1 && lanes <= LANES_MAX && (lanes & (lanes - 1)) == 0; }
+bool lanes_valid(int lanes)
+{
+  return lanes >= 1 && lanes <= LANES_MAX && (lanes & (lanes - 1)) == 0;
+}
 
 static int letter_type(char letter, DType real)
 {
@@ -69,7 +72,10 @@ bool scalar_result(ScalarOp op, const int *dtype, DType real, int *result)
   return false;
 }
 
-bool cast_valid(int from, int to) { return from < DT_COUNT && to < DT_COUNT && from >= 0 && to >= 0; }
+bool cast_valid(int from, int to)
+{
+  return from < DT_COUNT && to < DT_COUNT && from >= 0 && to >= 0;
+}
 
 bool bits_valid(int from, int to)
 {
@@ -79,7 +85,8 @@ bool bits_valid(int from, int to)
 
 bool reduce_valid(ScalarOp op, int dtype, int lanes)
 {
-  return (op == SC_add || op == SC_max || op == SC_min) && (dtype == DT_F32 || dtype == DT_F64) && lanes > 1;
+  return (op == SC_add || op == SC_max || op == SC_min) && (dtype == DT_F32 || dtype == DT_F64) &&
+         lanes > 1;
 }
 
 bool lexpr_is_int(const LExpr *e, int64_t *i)

@@ -21,8 +21,8 @@
  *     barrier
  *   }
  *
- * An access in several lanes names them after a colon; u32 constants end in u, i32 ones in s; # starts a
- * comment. Names are made unique where the module repeats them. */
+ * An access in several lanes names them after a colon; u32 constants end in u, i32 ones in s; #
+ * starts a comment. Names are made unique where the module repeats them. */
 #ifndef GRADC_LOOP_TEXT_H
 #define GRADC_LOOP_TEXT_H
 
@@ -32,9 +32,9 @@
 
 void loop_print(const Module *m, Out *o);
 void loop_print_kernel(const Module *m, const Kernel *k, Out *o);       /* one kernel, for people */
-/* The module is in a and passes loop_verify. NULL: the first error is in d, in a source text at base. */
+/* The module is in a and passes loop_verify; NULL: the first error is in d. The text is at base. */
 Module *loop_read(const char *text, uint32_t length, uint32_t base, Arena *a, Diag *d);
-bool loop_text_reserved(const char *word);              /* no variable or buffer is printed under it */
+bool loop_text_reserved(const char *word);              /* no variable or buffer has this name */
 bool loop_text_builtin(const char *word);               /* no function may have this name */
 
 #endif

@@ -1,6 +1,6 @@
-/* Structural rules of a module. What needs values (register reads before assignment, indices that depend on
- * run-time bounds) is left to the interpreter; indices that are sums of multiples of loop variables with
- * constant bounds are checked exactly in range.c. */
+/* Structural rules of a module. What needs values (register reads before assignment, indices that
+ * depend on run-time bounds) is left to the interpreter; indices that are sums of multiples of loop
+ * variables with constant bounds are checked exactly in range.c. */
 #include "loop/verify.h"
 #include "base/str.h"
 #include "ir/graph.h"
@@ -40,7 +40,8 @@ static void fail(Check *c, const char *fmt, ...)
   vsnprintf(text, sizeof text, fmt, ap);
   va_end(ap);
   if (c->line)
-    c->error = arena_printf(c->arena, "%s '%s', statement %d: %s", c->kind, c->where, c->line, text);
+    c->error =
+        arena_printf(c->arena, "%s '%s', statement %d: %s", c->kind, c->where, c->line, text);
   else
     c->error = arena_printf(c->arena, "%s '%s': %s", c->kind, c->where, text);
 }
@@ -50,7 +51,8 @@ static bool is_word(const char *s)
   if (!s || !*s || (*s >= '0' && *s <= '9'))
     return false;
   for (; *s; s++)
-    if (!(*s == '_' || (*s >= '0' && *s <= '9') || (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z')))
+    if (!(*s == '_' || (*s >= '0' && *s <= '9') || (*s >= 'a' && *s <= 'z') ||
+          (*s >= 'A' && *s <= 'Z')))
       return false;
   return true;
 }
@@ -97,7 +99,8 @@ static void check_operand(void *ctx, const LExpr *e) { check_expr(ctx, e); }
 static void check_type(Check *c, const LExpr *e, int dtype, int lanes, const char *what)
 {
   if (!c->error && (e->dtype != dtype || e->lanes != lanes))
-    fail(c, "%s is %s in %d lanes, not %s in %d", what, ltype_text(e->dtype), e->lanes, ltype_text(dtype), lanes);
+    fail(c, "%s is %s in %d lanes, not %s in %d", what, ltype_text(e->dtype), e->lanes,
+         ltype_text(dtype), lanes);
 }
 
 static bool owns(const Kernel *k, const Buffer *buf)
@@ -111,7 +114,8 @@ static bool owns(const Kernel *k, const Buffer *buf)
   return false;
 }
 
-static void check_access(Check *c, const Buffer *buf, const LExpr *index, int lanes, const char *verb)
+static void check_access(Check *c, const Buffer *buf, const LExpr *index, int lanes,
+                         const char *verb)
 {
   int64_t i;
   check_type(c, index, DT_I64, 1, "an index");
@@ -125,7 +129,8 @@ static void check_access(Check *c, const Buffer *buf, const LExpr *index, int la
     if (!lexpr_is_int(index, &i))
       fail(c, "%s of register '%s' with an index that is not constant", verb, buf->name);
     else if (i < 0 || i >= buf->extent)
-      fail(c, "%s of register '%s' at %lld of %lld", verb, buf->name, (long long)i, (long long)buf->extent);
+      fail(c, "%s of register '%s' at %lld of %lld", verb, buf->name, (long long)i,
+           (long long)buf->extent);
     else if (lanes != buf->lanes)
       fail(c, "%s of register '%s' in %d lanes: it has %d", verb, buf->name, lanes, buf->lanes);
     return;
@@ -134,8 +139,8 @@ static void check_access(Check *c, const Buffer *buf, const LExpr *index, int la
   if (!range_of(c->range, index, &low, &high) || (!c->certain && !lexpr_is_int(index, &i)))
     return;
   if (low < 0 || (buf->extent > 0 && high > buf->extent - lanes))
-    fail(c, "%s of '%s' at %lld .. %lld in %d lanes: it has %lld elements", verb, buf->name, (long long)low,
-         (long long)high, lanes, (long long)buf->extent);
+    fail(c, "%s of '%s' at %lld .. %lld in %d lanes: it has %lld elements", verb, buf->name,
+         (long long)low, (long long)high, lanes, (long long)buf->extent);
 }
 
 static void check_op(Check *c, const LExpr *e)
@@ -172,7 +177,8 @@ static void check_op(Check *c, const LExpr *e)
     if (amount < 0 || amount >= (e->dtype == DT_U32 ? 32 : 64))
       fail(c, "%s of %s by %lld", def->name, ltype_text(e->dtype), (long long)amount);
   }
-  if ((e->op.op == SC_div || e->op.op == SC_mod) && e->dtype == DT_I64 && lexpr_is_int(by, &amount) && amount == 0)
+  if ((e->op.op == SC_div || e->op.op == SC_mod) && e->dtype == DT_I64 &&
+      lexpr_is_int(by, &amount) && amount == 0)
     fail(c, "%s by zero", def->name);
 }
 
@@ -207,7 +213,8 @@ static void check_leaf(Check *c, const LExpr *e)
   } else if (e->kind == LE_INT) {
     int64_t top = e->dtype == DT_U32 ? UINT32_MAX : e->dtype == DT_I32 ? INT32_MAX : INT64_MAX;
     int64_t low = e->dtype == DT_U32 ? 0 : e->dtype == DT_I32 ? INT32_MIN : INT64_MIN;
-    if ((e->dtype != DT_I64 && e->dtype != DT_U32 && e->dtype != DT_I32) || e->lanes != 1 || e->i < low || e->i > top)
+    if ((e->dtype != DT_I64 && e->dtype != DT_U32 && e->dtype != DT_I32) || e->lanes != 1 ||
+        e->i < low || e->i > top)
       fail(c, "integer %lld is no %s in %d lanes", (long long)e->i, ltype_text(e->dtype), e->lanes);
   } else if (e->dtype != (int)c->m->real || (e->kind == LE_REAL && e->lanes != 1))
     fail(c, "a constant of %s in %d lanes", ltype_text(e->dtype), e->lanes);
@@ -256,11 +263,13 @@ static void check_expr(Check *c, const LExpr *e)
   else if (e->kind == LE_REDUCE) {
     if (!reduce_valid((ScalarOp)e->reduce.op, e->dtype, e->reduce.from->lanes) || e->lanes != 1 ||
         e->reduce.from->dtype != e->dtype)
-      fail(c, "reduction of %s in %d lanes", ltype_text(e->reduce.from->dtype), e->reduce.from->lanes);
+      fail(c, "reduction of %s in %d lanes", ltype_text(e->reduce.from->dtype),
+           e->reduce.from->lanes);
   } else if (e->from->lanes != e->lanes)
     fail(c, "a cast from %d lanes to %d", e->from->lanes, e->lanes);
   else if (!(e->kind == LE_CAST ? cast_valid : bits_valid)(e->from->dtype, e->dtype))
-    fail(c, "%s of %s to %s", e->kind == LE_CAST ? "cast" : "bits", ltype_text(e->from->dtype), ltype_text(e->dtype));
+    fail(c, "%s of %s to %s", e->kind == LE_CAST ? "cast" : "bits", ltype_text(e->from->dtype),
+         ltype_text(e->dtype));
 }
 
 /* ---- statements ---- */
@@ -281,8 +290,8 @@ static void check_for(Check *c, const LStmt *s)
   if (c->error)
     return;
   bool was = c->certain;
-  bool items = s->loop.lo->kind == LE_VAR && s->loop.hi->kind == LE_VAR && s->loop.lo->var == c->kernel->lo &&
-               s->loop.hi->var == c->kernel->hi;
+  bool items = s->loop.lo->kind == LE_VAR && s->loop.hi->kind == LE_VAR &&
+               s->loop.lo->var == c->kernel->lo && s->loop.hi->var == c->kernel->hi;
   bool runs = range_loop(c->range, s->loop.var, s->loop.lo, s->loop.hi, s->loop.step);
   c->certain = was && (items || runs);
   check_body(c, s->loop.body);
@@ -321,7 +330,8 @@ static void check_store(Check *c, const LStmt *s)
     return;
   check_access(c, buf, s->store.index, s->store.value->lanes, "store");
   if (!c->error && s->store.value->dtype != (int)buf->dtype)
-    fail(c, "store of %s to '%s' of %s", ltype_text(s->store.value->dtype), buf->name, ltype_text((int)buf->dtype));
+    fail(c, "store of %s to '%s' of %s", ltype_text(s->store.value->dtype), buf->name,
+         ltype_text((int)buf->dtype));
   if (!c->error && buf->role == BUF_FORMAL && !buf->written)
     fail(c, "store to '%s', which is only read", buf->name);
 }
@@ -354,11 +364,11 @@ static void check_argument(Check *c, const LStmt *s, uint32_t i)
   if (!known)
     fail(c, "argument %u of '%s' is no buffer of the module", i + 1, k->name);
   else if (actual->dtype != formal->dtype)
-    fail(c, "argument '%s' of '%s' is %s, not %s", actual->name, k->name, ltype_text((int)actual->dtype),
-         ltype_text((int)formal->dtype));
+    fail(c, "argument '%s' of '%s' is %s, not %s", actual->name, k->name,
+         ltype_text((int)actual->dtype), ltype_text((int)formal->dtype));
   else if (formal->extent > 0 && actual->extent > 0 && actual->extent < formal->extent)
-    fail(c, "argument '%s' of '%s' has %lld elements, not %lld", actual->name, k->name, (long long)actual->extent,
-         (long long)formal->extent);
+    fail(c, "argument '%s' of '%s' has %lld elements, not %lld", actual->name, k->name,
+         (long long)actual->extent, (long long)formal->extent);
   else if (formal->written && is_constant_memory(actual))
     fail(c, "'%s' of '%s' is written but bound to constant memory", actual->name, k->name);
   if (c->error)
@@ -370,8 +380,8 @@ static void check_argument(Check *c, const LStmt *s, uint32_t i)
   }
   for (uint32_t j = 0; j < k->formal.n && !c->error; j++)
     if (j != i && formal->written && overlap(actual, s->call.arg[j]))
-      fail(c, "'%s' is written by '%s' and shares memory with its argument '%s'", actual->name, k->name,
-           s->call.arg[j]->name);
+      fail(c, "'%s' is written by '%s' and shares memory with its argument '%s'", actual->name,
+           k->name, s->call.arg[j]->name);
 }
 
 static void check_call(Check *c, const LStmt *s)
@@ -451,7 +461,8 @@ static void check_buffer(Check *c, const Buffer *b)
   c->defined[b->id] = true;
   if (b->role == BUF_FORMAL || b->role == BUF_REGISTER)
     fail(c, "formals and registers belong to kernels");
-  else if (b->extent < 0 || (b->extent == 0 && b->role != BUF_ROWS && b->role != BUF_IDS && b->role != BUF_OUT))
+  else if (b->extent < 0 ||
+           (b->extent == 0 && b->role != BUF_ROWS && b->role != BUF_IDS && b->role != BUF_OUT))
     fail(c, "extent %lld", (long long)b->extent);
   else if (!checked_mul(b->extent, dtype_bytes(b->dtype), &bytes) || b->offset < 0 ||
            !checked_add(b->offset, bytes, &end))
@@ -459,7 +470,8 @@ static void check_buffer(Check *c, const Buffer *b)
   else if (b->offset % 64 != 0)
     fail(c, "offset %lld is no multiple of 64", (long long)b->offset);
   else if (b->role == BUF_STATE && (size_t)end > c->m->state_bytes)
-    fail(c, "it ends at %lld, past the state block of %zu bytes", (long long)end, c->m->state_bytes);
+    fail(c, "it ends at %lld, past the state block of %zu bytes", (long long)end,
+         c->m->state_bytes);
   else if (b->role == BUF_CONST && !b->values)
     fail(c, "a constant without values");
   else if ((b->role == BUF_ROWS || b->role == BUF_OUT) && b->index < 0)
@@ -514,7 +526,8 @@ static void check_own_buffer(Check *c, const Buffer *b, BufRole role, int index)
     fail(c, "buffer '%s' has the wrong role", b->name);
   else if (role == BUF_FORMAL && b->index != index)
     fail(c, "argument '%s' is number %d, not %d", b->name, b->index, index);
-  else if (role == BUF_REGISTER && (b->extent < 1 || b->extent > REGISTERS_MAX || !lanes_valid(b->lanes) || b->lanes > c->m->block))
+  else if (role == BUF_REGISTER && (b->extent < 1 || b->extent > REGISTERS_MAX ||
+                                    !lanes_valid(b->lanes) || b->lanes > c->m->block))
     fail(c, "registers '%s': %lld of %d lanes", b->name, (long long)b->extent, b->lanes);
 }
 
@@ -552,7 +565,8 @@ static void check_host(Check *c, const Host *h)
   c->line = 0;
   for (uint32_t i = 0; i < h->buffers.n && !c->error; i++)
     if (h->buffers.at[i]->role != BUF_ARENA && h->buffers.at[i]->role != BUF_WORKER)
-      fail(c, "'%s' is listed but lies neither in the arena nor at a worker", h->buffers.at[i]->name);
+      fail(c, "'%s' is listed but lies neither in the arena nor at a worker",
+           h->buffers.at[i]->name);
 }
 
 const char *loop_verify(const Module *m, Arena *a)

@@ -50,6 +50,53 @@ static const char *unique_kernel_name(Lower *l, const char *name)
 
 /* ---- kernels ---- */
 
+/* Index of a word of n letters in a list "x w b?"; -1: not there. */
+static int word_index(const char *words, const char *word, size_t n)
+{
+  int i = 0;
+  for (const char *w = words; w && *w; i++) {
+    size_t len = strcspn(w, " ?*");
+    if (len == n && !strncmp(w, word, n))
+      return i;
+    w += strcspn(w, " ");
+    w += strspn(w, " ");
+  }
+  return -1;
+}
+
+/* What the code calls a value: state variables by their name, views by what they look at. */
+static const char *code_name(Lower *l, Value v)
+{
+  while (v.node && l->d->place[v.node->id] == PLACE_VIEW)
+    v = v.node->in[0];
+  int64_t state = source_attr(v.node, "state");
+  const char *name = state >= 0 ? l->state[state]->name : value_name(l, v.node, "");
+  return v.result ? arena_printf(l->arena, "%s_%u", name, v.result) : name;
+}
+
+/* The operation's formula with the names of this code: "$y = $x" -> "c1_relu = c1_conv". */
+static const char *formula_of(Lower *l, const Node *n)
+{
+  Out *out = out_new(l->arena);
+  for (const char *f = n->op->formula; f && *f; f++) {
+    if (*f != '$') {
+      out_bytes(out, f, 1);
+      continue;
+    }
+    size_t len = strspn(f + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_");
+    int in = word_index(n->op->operands, f + 1, len), r = word_index(n->op->results, f + 1, len);
+    Value v = { NULL, 0 };
+    if (r >= 0)
+      v = (Value){ (Node *)(uintptr_t)n, (uint32_t)r };
+    else if (in >= 0 && (uint32_t)in < n->nin)
+      v = n->in[in];
+    const char *name = v.node ? code_name(l, v) : arena_strndup(l->arena, f + 1, len);
+    out_bytes(out, name, strlen(name));
+    f += len;
+  }
+  return out_text(out);
+}
+
 static const char *host_prefix(HostKind h) { return h == HOST_TRAIN ? "" : h == HOST_EVAL ? "eval_" : "infer_"; }
 
 void lower_kernel(Lower *l, const Node *anchor, const char *suffix, const char *template_name, const char *about)
@@ -57,7 +104,7 @@ void lower_kernel(Lower *l, const Node *anchor, const char *suffix, const char *
   const char *name = arena_printf(l->arena, "%s%s", host_prefix(l->host), value_name(l, anchor, suffix));
   Kernel *k = l_kernel(l->b, unique_kernel_name(l, name));
   k->layer = anchor->name;
-  k->formula = anchor->op->formula;
+  k->formula = anchor->op->formula ? formula_of(l, anchor) : NULL;
   k->about = about;
   k->template_name = template_name;
   k->at = anchor->at;
@@ -78,6 +125,7 @@ static const char *anonymous_text(Lower *l, Kernel *k)
   Out *out = out_new(l->arena);
   plain.name = "kernel";
   plain.layer = NULL;
+  plain.formula = NULL;
   plain.at = (Span){ 0, 0 };
   for (uint32_t i = 0; i < k->formal.n; i++) {
     name[i] = k->formal.at[i]->name;

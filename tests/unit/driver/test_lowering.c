@@ -201,7 +201,7 @@ static void check_net(const Net *net, const char *loss, int batch, const char *f
   char what[256];
   write_spec(net, loss, batch);
   Compilation *c = compilation_new();
-  DriverOptions o = { .file = spec_path, .fuse = fuse, .family = family, .gradients = gradients, .f64 = true,
+  DriverOptions o = { .file = spec_path, .pass = { .skip = fuse ? NULL : "fuse" }, .family = family, .gradients = gradients, .f64 = true,
                       .target = target_find("x86-64-v4") };
   assert_int_equal(compile_module(c, &o), 0);
   int64_t sizes[] = { batch, batch - 1, 1 };

@@ -23,7 +23,9 @@ static inline Fix fix_new(DType real)
 {
   Arena *a = arena_new("test");
   Module *m = ARENA_NEW(a, Module);
-  *m = (Module){ .arena = a, .name = "test", .real = real, .block = real == DT_F32 ? 16 : 8, .batch = 32 };
+  *m = (Module){
+    .arena = a, .name = "test", .real = real, .block = real == DT_F32 ? 16 : 8, .batch = 32
+  };
   return (Fix){ a, m, build_new(m) };
 }
 
@@ -36,7 +38,7 @@ typedef struct {
   Host *host;
 } Net;
 
-/* rows of 3 features -> lanes of 16 samples -> h = tanh(x w), w f32[3,2]; h has 2 blocks of 2 x 16. */
+/* rows of 3 features -> lanes of 16 samples -> h = tanh(x w), w f32[3,2]; h: 2 blocks of 2 x 16. */
 static inline Net fix_net(DType real)
 {
   Net t = { .f = fix_new(real) };
@@ -95,16 +97,19 @@ static inline Net fix_net(DType real)
   for (int j = 0; j < 2; j++)
     l_store(b, t.acc, l_int(b, j), l_splat(b, l_real(b, 0), block));
   LExpr *k = l_var(b, l_loop(b, "k", l_int(b, 0), l_int(b, 3), 1, FOR_ROLLED));
-  LExpr *v = l_let(b, "v", l_load(b, t.in, l_add(b, l_muli(b, g, 3 * block), l_muli(b, k, block)), block));
+  LExpr *v =
+      l_let(b, "v", l_load(b, t.in, l_add(b, l_muli(b, g, 3 * block), l_muli(b, k, block)), block));
   for (int j = 0; j < 2; j++) {
-    LExpr *s = l_let(b, "s", l_splat(b, l_load(b, t.weight, l_addi(b, l_muli(b, k, 2), j), 1), block));
+    LExpr *s =
+        l_let(b, "s", l_splat(b, l_load(b, t.weight, l_addi(b, l_muli(b, k, 2), j), 1), block));
     l_store(b, t.acc, l_int(b, j), l_fma(b, s, v, l_load(b, t.acc, l_int(b, j), block)));
   }
   l_end(b);
   const LFunc *tanh_of = l_math(b, "tanh", block);
   for (int j = 0; j < 2; j++) {
     LExpr *sum = l_load(b, t.acc, l_int(b, j), block);
-    l_store(b, t.out, l_addi(b, l_muli(b, g, 2 * block), (int64_t)j * block), l_call(b, tanh_of, &sum, 1));
+    l_store(b, t.out, l_addi(b, l_muli(b, g, 2 * block), (int64_t)j * block),
+            l_call(b, tanh_of, &sum, 1));
   }
   l_end(b);
   l_kernel_end(b);
@@ -115,10 +120,12 @@ static inline Net fix_net(DType real)
   vec_push(t.f.arena, &t.host->buffers, t.y);
   LExpr *w = l_var(b, t.host->worker), *all = l_var(b, t.host->nworkers), *n = l_int(b, 32);
   Buffer *first[] = { t.rows, t.ids, t.h }, *second[] = { t.h, t.w, t.y };
-  l_call_kernel(b, t.gather, first, l_div(b, l_mul(b, n, w), all), l_div(b, l_mul(b, n, l_addi(b, w, 1)), all));
+  l_call_kernel(b, t.gather, first, l_div(b, l_mul(b, n, w), all),
+                l_div(b, l_mul(b, n, l_addi(b, w, 1)), all));
   l_barrier(b);
   n = l_div(b, l_addi(b, l_var(b, t.host->n), block - 1), l_int(b, block));
-  l_call_kernel(b, t.matmul, second, l_div(b, l_mul(b, n, w), all), l_div(b, l_mul(b, n, l_addi(b, w, 1)), all));
+  l_call_kernel(b, t.matmul, second, l_div(b, l_mul(b, n, w), all),
+                l_div(b, l_mul(b, n, l_addi(b, w, 1)), all));
   l_host_end(b);
   return t;
 }

@@ -12,28 +12,89 @@
 /* ---- folding ---- */
 
 static LExpr *x_plus(Build *b, LExpr *x, LExpr *y, int64_t k) { (void)y; return l_addi(b, x, k); }
-static LExpr *collect(Build *b, LExpr *x, LExpr *y, int64_t k) { (void)y; return l_addi(b, l_addi(b, x, 5), k); }
-static LExpr *left(Build *b, LExpr *x, LExpr *y, int64_t k) { (void)y; return l_add(b, l_int(b, k), x); }
-static LExpr *both(Build *b, LExpr *x, LExpr *y, int64_t k) { return l_add(b, l_addi(b, x, k), l_addi(b, y, 1)); }
+static LExpr *collect(Build *b, LExpr *x, LExpr *y, int64_t k)
+{
+  (void)y;
+  return l_addi(b, l_addi(b, x, 5), k);
+}
+static LExpr *left(Build *b, LExpr *x, LExpr *y, int64_t k)
+{
+  (void)y;
+  return l_add(b, l_int(b, k), x);
+}
+static LExpr *both(Build *b, LExpr *x, LExpr *y, int64_t k)
+{
+  return l_add(b, l_addi(b, x, k), l_addi(b, y, 1));
+}
 static LExpr *times(Build *b, LExpr *x, LExpr *y, int64_t k) { (void)y; return l_muli(b, x, k); }
-static LExpr *times_left(Build *b, LExpr *x, LExpr *y, int64_t k) { (void)y; return l_mul(b, l_int(b, k), x); }
-static LExpr *chain(Build *b, LExpr *x, LExpr *y, int64_t k) { (void)y; return l_muli(b, l_muli(b, x, 3), k); }
-static LExpr *spread(Build *b, LExpr *x, LExpr *y, int64_t k) { (void)y; return l_muli(b, l_addi(b, x, 2), k); }
-static LExpr *minus(Build *b, LExpr *x, LExpr *y, int64_t k) { (void)y; return l_sub(b, l_addi(b, x, k), x); }
-static LExpr *below(Build *b, LExpr *x, LExpr *y, int64_t k) { return l_sub(b, x, l_addi(b, y, k)); }
-static LExpr *from(Build *b, LExpr *x, LExpr *y, int64_t k) { (void)y; return l_sub(b, l_int(b, k), l_addi(b, x, 1)); }
-static LExpr *divide(Build *b, LExpr *x, LExpr *y, int64_t k) { (void)y; return l_div(b, x, l_int(b, k)); }
-static LExpr *cancel(Build *b, LExpr *x, LExpr *y, int64_t k) { (void)y; return l_div(b, l_muli(b, x, 12), l_int(b, k)); }
-static LExpr *rest(Build *b, LExpr *x, LExpr *y, int64_t k) { (void)y; return l_mod(b, l_muli(b, x, 12), l_int(b, k)); }
+static LExpr *times_left(Build *b, LExpr *x, LExpr *y, int64_t k)
+{
+  (void)y;
+  return l_mul(b, l_int(b, k), x);
+}
+static LExpr *chain(Build *b, LExpr *x, LExpr *y, int64_t k)
+{
+  (void)y;
+  return l_muli(b, l_muli(b, x, 3), k);
+}
+static LExpr *spread(Build *b, LExpr *x, LExpr *y, int64_t k)
+{
+  (void)y;
+  return l_muli(b, l_addi(b, x, 2), k);
+}
+static LExpr *minus(Build *b, LExpr *x, LExpr *y, int64_t k)
+{
+  (void)y;
+  return l_sub(b, l_addi(b, x, k), x);
+}
+static LExpr *below(Build *b, LExpr *x, LExpr *y, int64_t k)
+{
+  return l_sub(b, x, l_addi(b, y, k));
+}
+static LExpr *from(Build *b, LExpr *x, LExpr *y, int64_t k)
+{
+  (void)y;
+  return l_sub(b, l_int(b, k), l_addi(b, x, 1));
+}
+static LExpr *divide(Build *b, LExpr *x, LExpr *y, int64_t k)
+{
+  (void)y;
+  return l_div(b, x, l_int(b, k));
+}
+static LExpr *cancel(Build *b, LExpr *x, LExpr *y, int64_t k)
+{
+  (void)y;
+  return l_div(b, l_muli(b, x, 12), l_int(b, k));
+}
+static LExpr *rest(Build *b, LExpr *x, LExpr *y, int64_t k)
+{
+  (void)y;
+  return l_mod(b, l_muli(b, x, 12), l_int(b, k));
+}
 static LExpr *known(Build *b, LExpr *x, LExpr *y, int64_t k)
 {
   (void)x, (void)y;
   return l_add(b, l_div(b, l_int(b, k), l_int(b, 3)), l_mod(b, l_int(b, k), l_int(b, 3)));
 }
-static LExpr *least(Build *b, LExpr *x, LExpr *y, int64_t k) { (void)y; return l_min(b, l_addi(b, x, 1), l_addi(b, x, k)); }
-static LExpr *most(Build *b, LExpr *x, LExpr *y, int64_t k) { (void)x, (void)y; return l_max(b, l_int(b, k), l_int(b, 0)); }
-static LExpr *open_min(Build *b, LExpr *x, LExpr *y, int64_t k) { return l_min(b, x, l_addi(b, y, k)); }
-static LExpr *huge(Build *b, LExpr *x, LExpr *y, int64_t k) { (void)y; return l_addi(b, l_addi(b, x, k), k); }
+static LExpr *least(Build *b, LExpr *x, LExpr *y, int64_t k)
+{
+  (void)y;
+  return l_min(b, l_addi(b, x, 1), l_addi(b, x, k));
+}
+static LExpr *most(Build *b, LExpr *x, LExpr *y, int64_t k)
+{
+  (void)x, (void)y;
+  return l_max(b, l_int(b, k), l_int(b, 0));
+}
+static LExpr *open_min(Build *b, LExpr *x, LExpr *y, int64_t k)
+{
+  return l_min(b, x, l_addi(b, y, k));
+}
+static LExpr *huge(Build *b, LExpr *x, LExpr *y, int64_t k)
+{
+  (void)y;
+  return l_addi(b, l_addi(b, x, k), k);
+}
 
 static const struct {
   const char *name;
@@ -105,7 +166,8 @@ static void test_folding(void **state)
     l_end(f.b);
     l_kernel_end(f.b);
     const char *text = value_text(&f, k);
-    const char *want = e->kind == LE_OP ? folds[i].text : arena_printf(f.arena, "i32(%s)", folds[i].text);
+    const char *want =
+        e->kind == LE_OP ? folds[i].text : arena_printf(f.arena, "i32(%s)", folds[i].text);
     if (strcmp(text, want) != 0)
       fail_msg("%s: got '%s', not '%s'", folds[i].name, text, want);
     arena_free(&f.arena);
@@ -194,8 +256,17 @@ static void three_lanes(Build *b) { l_iota(b, 3); }
 static void stray_store(Build *b) { l_note(b, "nowhere"); }
 static void else_alone(Build *b) { l_kernel(b, "k"); l_else(b); }
 static void end_alone(Build *b) { l_kernel(b, "k"); l_end(b); }
-static void left_open(Build *b) { l_kernel(b, "k"); l_loop(b, "i", l_int(b, 0), l_int(b, 1), 1, FOR_PLAIN); l_kernel_end(b); }
-static void bad_step(Build *b) { l_kernel(b, "k"); l_loop(b, "i", l_int(b, 0), l_int(b, 1), 0, FOR_PLAIN); }
+static void left_open(Build *b)
+{
+  l_kernel(b, "k");
+  l_loop(b, "i", l_int(b, 0), l_int(b, 1), 1, FOR_PLAIN);
+  l_kernel_end(b);
+}
+static void bad_step(Build *b)
+{
+  l_kernel(b, "k");
+  l_loop(b, "i", l_int(b, 0), l_int(b, 1), 0, FOR_PLAIN);
+}
 static void unknown_math(Build *b) { l_math(b, "gamma", 16); }
 static void moving_register(Build *b)
 {
@@ -212,10 +283,22 @@ static void const_store(Build *b)
 
 static void test_misuse_is_an_internal_error(void **state)
 {
-  static const struct { const char *name; void (*run)(Build *b); } row[] = {
-    { "types", wrong_types }, { "arity", wrong_arity }, { "lanes", wrong_lanes }, { "three lanes", three_lanes },
-    { "stray statement", stray_store }, { "else", else_alone }, { "end", end_alone }, { "open", left_open },
-    { "step", bad_step }, { "math", unknown_math }, { "register", moving_register }, { "const", const_store },
+  static const struct {
+    const char *name;
+    void (*run)(Build *b);
+  } row[] = {
+    { "types", wrong_types },
+    { "arity", wrong_arity },
+    { "lanes", wrong_lanes },
+    { "three lanes", three_lanes },
+    { "stray statement", stray_store },
+    { "else", else_alone },
+    { "end", end_alone },
+    { "open", left_open },
+    { "step", bad_step },
+    { "math", unknown_math },
+    { "register", moving_register },
+    { "const", const_store },
   };
   (void)state;
   for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
@@ -246,9 +329,17 @@ static void test_layouts(void **state)
     const char *text;
   } row[] = {
     { { 3, { { -1, 1, 40 }, { 0, 1, 20 }, { 1, 1, 28 } } }, 40 * 20 * 28, false, "[n][20][28]" },
-    { { 4, { { -1, 16, 3 }, { 0, 1, 20 }, { 1, 1, 28 }, { -1, 1, 16 } } }, 48 * 20 * 28, true, "[n/16][20][28][n%16]" },
-    { { 4, { { -1, 1, 40 }, { 0, 16, 2 }, { 1, 1, 28 }, { 0, 1, 16 } } }, 40 * 32 * 28, true, "[n][c/16][28][c%16]" },
-    { { 5, { { -1, 1, 40 }, { 0, 10, 2 }, { 1, 1, 28 }, { 0, 5, 2 }, { 0, 1, 5 } } }, 40 * 20 * 28, false,
+    { { 4, { { -1, 16, 3 }, { 0, 1, 20 }, { 1, 1, 28 }, { -1, 1, 16 } } },
+      48 * 20 * 28,
+      true,
+      "[n/16][20][28][n%16]" },
+    { { 4, { { -1, 1, 40 }, { 0, 16, 2 }, { 1, 1, 28 }, { 0, 1, 16 } } },
+      40 * 32 * 28,
+      true,
+      "[n][c/16][28][c%16]" },
+    { { 5, { { -1, 1, 40 }, { 0, 10, 2 }, { 1, 1, 28 }, { 0, 5, 2 }, { 0, 1, 5 } } },
+      40 * 20 * 28,
+      false,
       "[n][c/10][28][c/5%2][c%5]" },
   };
   (void)state;

@@ -51,8 +51,9 @@ static void test_print_read_print_is_stable(void **state)
 
 static void test_all_math_survives_reading(void **state)
 {
-  static const char *const names[] = { "exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus", "sin", "cos",
-                                       "philox0", "philox1", "philox2", "philox3" };
+  static const char *const names[] = { "exp",     "expm1",    "log",    "log1p", "tanh",
+                                       "sigmoid", "softplus", "sin",    "cos",   "philox0",
+                                       "philox1", "philox2",  "philox3" };
   (void)state;
   for (int real = DT_F32; real <= DT_F64; real++)
     for (int scalar = 0; scalar < 2; scalar++) {
@@ -142,7 +143,8 @@ static const struct {
   { "register index", BODY("r[1] = iota(16)"), "register" },
   { "past the end", BODY("y[1 : 16] = iota(16)"), "16 elements" },
   { "host store", HEAD "host train arena 0 worker 0 {\n  w[0] = 1.0\n}", "no buffer" },
-  { "unknown kernel", HEAD "host train arena 0 worker 0 {\n  call k() 0 .. 1\n}", "no kernel to call" },
+  { "unknown kernel", HEAD "host train arena 0 worker 0 {\n  call k() 0 .. 1\n}",
+    "no kernel to call" },
   { "unclosed", BODY("for i = lo .. hi {"), "a word is missing" },
   { "number", BODY("y[99999999999999999999] = 0.0"), "64 bits" },
   { "reserved", BODY("let for = 1.0"), "reserved word" },

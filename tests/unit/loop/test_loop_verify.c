@@ -48,7 +48,10 @@ static void mixed_types(Net *t)
   e->op.arg[1] = l_int(t->f.b, 2);
   last_of(item_body(t))->store.value = l_splat(t->f.b, e, t->f.m->block);
 }
-static void mixed_lanes(Net *t) { last_of(reduce_body(t))->store.value->op.arg[0] = l_real(t->f.b, 1); }
+static void mixed_lanes(Net *t)
+{
+  last_of(reduce_body(t))->store.value->op.arg[0] = l_real(t->f.b, 1);
+}
 static void wrong_result(Net *t) { last_of(reduce_body(t))->store.value->dtype = DT_U32; }
 static void unknown_op(Net *t) { last_of(reduce_body(t))->store.value->op.op = 99; }
 static void missing_operand(Net *t) { last_of(reduce_body(t))->store.value->op.arg[2] = NULL; }
@@ -65,7 +68,11 @@ static void loop_var_type(Net *t) { item_body(t)->next->next->loop.var->dtype = 
 static void moving_register(Net *t) { item_body(t)->store.index = l_var(t->f.b, t->matmul->n); }
 static void register_past_end(Net *t) { item_body(t)->store.index = l_int(t->f.b, 2); }
 static void register_lanes(Net *t) { t->acc->lanes = 4; }
-static void load_past_end(Net *t) { t->in->extent = 32; reduce_body(t)->let.value->load.index = l_int(t->f.b, 32); }
+static void load_past_end(Net *t)
+{
+  t->in->extent = 32;
+  reduce_body(t)->let.value->load.index = l_int(t->f.b, 32);
+}
 static void weight_past_end(Net *t) { t->weight->extent = 5; }
 static void negative_index(Net *t) { reduce_body(t)->let.value->load.index = l_int(t->f.b, -1); }
 static void const_store(Net *t) { t->out->written = false; }
@@ -100,7 +107,10 @@ static void argument_constant(Net *t)
   second_call(t)->call.arg[2] = t->table;
 }
 static void argument_alias(Net *t) { t->y->offset = 64; }
-static void same_argument(Net *t) { second_call(t)->call.arg[0] = second_call(t)->call.arg[2] = t->h; }
+static void same_argument(Net *t)
+{
+  second_call(t)->call.arg[0] = second_call(t)->call.arg[2] = t->h;
+}
 static void arena_too_small(Net *t) { t->host->arena_bytes = 128; }
 static void state_too_small(Net *t) { t->f.m->state_bytes = 32; }
 static void odd_offset(Net *t) { t->y->offset += 4; }

@@ -29,6 +29,7 @@ typedef struct {
   double rate;
   double bc1;
   long nan_at, signal_at, worsen_after, nan_weight_at;  /* steps, counted from 1; 0: never */
+  long signal_at_eval;          /* evaluated batches, counted from 1 */
   int signal;
 } Toy;
 
@@ -143,6 +144,9 @@ static void toy_eval(const gradrt_step *s, int worker, int nworkers)
   const int32_t *y = s->rows[1];
   float *loss = s->out[0], *logits = s->out[1], *target = s->out[2];
   toy.evals++;
+  if (toy.signal_at_eval == toy.evals) {
+    raise(toy.signal);
+  }
   for (int64_t i = 0; i < s->n; i++) {
     float p[TOY_CLASSES], *z = logits + i * TOY_CLASSES;
     toy_logits(w, b, x + 2 * (size_t)s->ids[i], z);
