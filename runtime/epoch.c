@@ -197,6 +197,9 @@ static int epoch_step(gradrt_training *r, gradrt_step *step)
   if (!gradrt_is_finite(loss)) {
     return epoch_nonfinite(r, loss, step->n);
   }
+  if (r->log) {
+    fprintf(r->log, "%" PRId64 ",%.17g,%.17g\n", r->at.step + 1, loss, r->rate);
+  }
   memmove(r->recent + 1, r->recent, sizeof r->recent - sizeof *r->recent);
   r->recent[0] = loss;
   r->at.loss_sum += r->t->loss_sum ? loss : loss * (double)step->n;

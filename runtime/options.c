@@ -63,6 +63,8 @@ static const options_row options_table[] = {
     "stop after N steps of the whole run" },
   { "save-every", OPTIONS_T, OPTIONS_WHOLE, OPTIONS_AT(save_every), 1, 1e15, "STEPS",
     "checkpoints inside an epoch" },
+  { "log-steps", OPTIONS_T, OPTIONS_TEXT, OPTIONS_AT(log_steps), 0, 0, "FILE",
+    "write step, loss and learning rate of every step" },
   { "require", OPTIONS_T | OPTIONS_E, OPTIONS_GATE, 0, 0, 0, "'METRIC>=X'",
     "exit with 8 when the result misses it" },
   { "fast-dev-run", OPTIONS_T, OPTIONS_FLAG, OPTIONS_AT(fast_dev_run), 0, 0, NULL,

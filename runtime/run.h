@@ -57,7 +57,7 @@ typedef struct {
   double epochs, lr;            /* NAN: as in the spec */
   double seed, steps, save_every;       /* whole numbers; NAN: not given */
   double threads, top;
-  const char *data, *out, *weights, *split;     /* NULL: not given */
+  const char *data, *out, *weights, *split, *log_steps; /* NULL: not given */
   const char *resume;           /* "": the run directory; NULL: not given */
   bool quiet, silent, json, untrained, fast_dev_run, version;
   gradrt_show progress;
@@ -258,6 +258,7 @@ typedef struct {
   gradrt_position best_at;
   bool best_pending;
   bool writes;                  /* false: --fast-dev-run leaves no files */
+  FILE *log;                    /* --log-steps; NULL: not asked for */
   char last[GRADRT_PATH_MAX], best[GRADRT_PATH_MAX];
   char best_before[GRADRT_PATH_MAX];    /* the best weights of the run that is resumed */
   gradrt_outcome outcome;

@@ -3,6 +3,7 @@
  * the signal that came, set by the handler and by nothing else. */
 #include "run.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <signal.h>
@@ -117,6 +118,32 @@ static int train_meters(gradrt_training *r)
       r->monitor >= 0 ? gradrt_meter_new(net, h->metric, h->nmetric, &net->eval) : NULL;
   bool ok = r->train_meter && (r->monitor < 0 || r->monitor_meter);
   return ok ? GRADRT_OK : gradrt_error(GRADRT_LIMIT, "out of memory for the metrics");
+}
+
+/* --log-steps: a new run starts the file, a resumed one goes on in it. */
+static int train_log_open(gradrt_training *r)
+{
+  const gradrt_options *o = r->s.options;
+  if (!o->log_steps) {
+    return GRADRT_OK;
+  }
+  r->log = fopen(o->log_steps, o->resume ? "a" : "w");
+  bool ok = r->log && (o->resume || fprintf(r->log, "step,loss,lr\n") > 0);
+  return ok ? GRADRT_OK
+            : gradrt_error(GRADRT_IO, "cannot write %s: %s", o->log_steps, strerror(errno));
+}
+
+static int train_log_close(gradrt_training *r)
+{
+  FILE *log = r->log;
+  r->log = NULL;
+  if (!log) {
+    return GRADRT_OK;
+  }
+  bool bad = ferror(log) != 0;
+  bad = fclose(log) != 0 || bad;
+  return bad ? gradrt_error(GRADRT_IO, "%s could not be written whole", r->s.options->log_steps)
+             : GRADRT_OK;
 }
 
 static void train_close(gradrt_training *r)
@@ -457,6 +484,7 @@ static int train_prepare(gradrt_training *r, const gradrt_score *score, int nsco
     return code;
   }
   code = o->resume ? train_resume(r) : train_start(r);
+  code = code == GRADRT_OK ? train_log_open(r) : code;
   if (code != GRADRT_OK) {
     return code;
   }
@@ -508,6 +536,8 @@ int gradrt_train_main(const gradrt_net *net, const gradrt_options *o)
   int code = gradrt_scores_prepare(net, GRADRT_SPLIT_AFTER_TRAINING, &score, &nscore);
   code = code == GRADRT_OK ? gradrt_session_open(&r->s, net, o) : code;
   code = code == GRADRT_OK ? train_run(r, score, nscore) : code;
+  int logged = train_log_close(r);
+  code = code == GRADRT_OK ? logged : code;
   train_close(r);
   gradrt_scores_free(score, nscore);
   gradrt_free(r);

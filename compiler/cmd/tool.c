@@ -82,23 +82,23 @@ int cmd_cc(const CmdOptions *o, const Compilation *c, const char *source, const 
   int n = 0;
   bool host = c->target == target_host();
   argv[n++] = arena_strdup(c->arena, cc && cc[0] ? cc : "cc");
-  argv[n++] = (char[]){ "-std=c11" };
-  argv[n++] = (char[]){ "-O3" };
+  argv[n++] = arena_strdup(c->arena, "-std=c11");
+  argv[n++] = arena_strdup(c->arena, "-O3");
   char flags[128];
   snprintf(flags, sizeof flags, "%s", host ? "-march=native" : c->target->c_flags);
   for (char *word = strtok(flags, " "); word && n < 16; word = strtok(NULL, " "))
     argv[n++] = word;
   if (str_eq(kind, "so")) {
-    argv[n++] = (char[]){ "-shared" };
-    argv[n++] = (char[]){ "-fPIC" };
+    argv[n++] = arena_strdup(c->arena, "-shared");
+    argv[n++] = arena_strdup(c->arena, "-fPIC");
   }
   argv[n++] = arena_strdup(c->arena, source);
-  argv[n++] = (char[]){ "-o" };
+  argv[n++] = arena_strdup(c->arena, "-o");
   argv[n++] = arena_strdup(c->arena, target);
-  argv[n++] = (char[]){ "-lm" };
-  argv[n++] = (char[]){ "-lpthread" };
+  argv[n++] = arena_strdup(c->arena, "-lm");
+  argv[n++] = arena_strdup(c->arena, "-lpthread");
   if (cmd_needs_zlib(c->net))
-    argv[n++] = (char[]){ "-lz" };
+    argv[n++] = arena_strdup(c->arena, "-lz");
   argv[n] = NULL;
   if (o->verbose) {
     for (int i = 0; i < n; i++)

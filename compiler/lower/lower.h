@@ -68,6 +68,7 @@ struct Lower {
   Call *call;
   LExpr *n;                     /* samples in the batch, in kernel scope */
   LExpr *flat;                  /* not NULL: every operand is read at this element offset (same layout everywhere) */
+  int64_t flat_limit;           /* elements of the flat result when its last block is not full; else 0 */
   LExpr ***have;                /* by node id, result: values known at the current point; NULL outside a finish */
 };
 

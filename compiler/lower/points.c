@@ -194,6 +194,7 @@ static void flat_kernel(Lower *l, const Node *anchor, const Layout *layout)
     per = extent / layout->digit[0].extent;
   LExpr *i = l_var(b, l_loop(b, "i", l_var(b, l->kernel->lo), l_var(b, l->kernel->hi), 1, FOR_PLAIN));
   l->flat = l_muli(b, i, l->block);
+  l->flat_limit = !batched && layout_extent(layout) % l->block ? layout_extent(layout) : 0;
   Coord c;
   coord_clear(&c);
   if (batched)
@@ -201,6 +202,7 @@ static void flat_kernel(Lower *l, const Node *anchor, const Layout *layout)
   finish_anchor(l, anchor, &c, l->block);
   l_end(b);
   l->flat = NULL;
+  l->flat_limit = 0;
   LExpr *items = l_int(b, extent / l->block);
   if (batched)
     items = l_muli(b, layout->digit[0].div > 1 ? lower_groups(l, lower_host_n(l)) : lower_host_n(l), per / l->block);

@@ -238,6 +238,11 @@ static bool keeps_zero(Lower *l, const Node *n)
 /* Zeroes the lanes of the last block that lie past the axis. */
 static LExpr *mask_padding(Lower *l, const Node *n, const Coord *c, LExpr *value)
 {
+  if (l->flat && l->flat_limit) {
+    LExpr *left = l_sub(l->b, l_int(l->b, l->flat_limit), l->flat);
+    LExpr *inside = l_op(l->b, SC_lt, l_iota(l->b, l->block), l_cast(l->b, left, l->program->real), NULL);
+    return l_op(l->b, SC_select, inside, l_splat(l->b, value, l->block), l_real(l->b, 0));
+  }
   int axis = coord_lane_axis(c);
   if (value->lanes == 1 || axis < 0 || axis == RANK_MAX || n->type[0].dim[axis] % value->lanes == 0 || keeps_zero(l, n))
     return value;

@@ -217,12 +217,19 @@ static const char *flops_text(Arena *a, double flops)
   return arena_printf(a, "%.3g %sFLOP in a full batch", flops, unit[u]);
 }
 
+/* "lenet.nn:12" without the folders before it: the text must not depend on where the spec lies. */
+static const char *place_of(const C *c, Span at)
+{
+  const char *place = source_at(c->args->sources, c->arena, at), *slash = strrchr(place, '/');
+  return slash ? slash + 1 : place;
+}
+
 /* Formula and place; what each argument holds; template, tile and work. */
 static void kernel_comment(C *c, const Kernel *k, const KernelName *used)
 {
   Arena *a = c->arena;
   VEC(const char *) text = { 0 };
-  const char *place = source_at(c->args->sources, a, k->at);
+  const char *place = place_of(c, k->at);
   const char *what = k->formula ? k->formula : k->layer ? k->layer : k->name;
   if (k->formula && k->layer)
     what = arena_printf(a, "%s: %s", k->layer, k->formula);

@@ -111,12 +111,13 @@ static size_t skip_literal(const char *s, size_t i, size_t n)
 }
 
 /* The best place to break s[0..n) so that the first part has at most `width` bytes; at 0: none.
- * Lower rank is better: least nesting, then commas before operators, then the last one. */
+ * Lower rank is better: least nesting, then commas before operators; behind `=` rather than deep in
+ * a nest; then the last one. Where none is in reach, the first behind it. */
 static Break find_break(const char *s, size_t n, size_t width)
 {
   Break best = { 0, 1 << 20 };
   int depth = 0;
-  for (size_t i = 0; i < n && i <= width;) {
+  for (size_t i = 0; i < n && (i <= width || best.at == 0);) {
     if (s[i] == '"') {
       i = skip_literal(s, i, n);
       continue;
@@ -127,8 +128,10 @@ static Break find_break(const char *s, size_t n, size_t width)
     bool before_operator = i > 0 && s[i] == ' ' && i + 2 < n && strchr("+-*/%<>&|^?:", s[i + 1]) &&
                            strchr(" =<>&|", s[i + 2]) && s[i - 1] != ',';
     bool between_literals = i > 0 && s[i] == ' ' && s[i - 1] == '"' && i + 1 < n && s[i + 1] == '"';
-    int rank = 2 * depth + !after_comma;
-    if ((after_comma || before_operator || between_literals) && rank <= best.rank)
+    bool after_equals = i > 1 && s[i] == ' ' && s[i - 1] == '=' && s[i - 2] == ' ' && depth == 0;
+    int rank = after_equals ? 3 : 2 * depth + !after_comma;
+    bool here = after_comma || before_operator || between_literals || after_equals;
+    if (here && rank <= best.rank)
       best = (Break){ i, rank };
     i++;
   }

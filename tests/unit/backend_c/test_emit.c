@@ -270,19 +270,31 @@ static void test_reals_read_back_exactly(void **state)
   case_end(&t);
 }
 
+#define A50 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+static const struct { const char *line, *broken;
+} long_lines[] = {
+  { "call(aaaaaaaaaaaaaaaaaaaaaaaaaaaa, bbbbbbbbbbbbbbbbbbbbbbbbbbbbb * (ccccccccccccccccccccccc + "
+    "d), "
+    "eeeeeeeeeeeeeeeeee, \"a, b, c, d\");",
+    "call(aaaaaaaaaaaaaaaaaaaaaaaaaaaa, bbbbbbbbbbbbbbbbbbbbbbbbbbbbb * (ccccccccccccccccccccccc + "
+    "d),\n"
+    "    eeeeeeeeeeeeeeeeee, \"a, b, c, d\");\n" },
+  { "x[i * 100 + j] = fmaf(" A50 "[(i * 784 + j) / 28 * 28], " A50 ");",
+    "x[i * 100 + j] = fmaf(" A50 "[(i * 784 + j) / 28 * 28],\n    " A50 ");\n" },
+  { "x[i * 100 + j] = fmaf(" A50 A50 ", y);",
+    "x[i * 100 + j] =\n    fmaf(" A50 A50 ",\n    y);\n" },
+  { "void " A50 A50 "(int a, int b)", "void " A50 A50 "(int a,\n    int b)\n" },
+};
+
 static void test_long_lines_break_where_nesting_is_least(void **state)
 {
   (void)state;
   Case t = case_begin("t", DT_F32, 0);
-  Out *o = out_new(t.arena);
-  static const char line[] = "call(aaaaaaaaaaaaaaaaaaaaaaaaaaaa, bbbbbbbbbbbbbbbbbbbbbbbbbbbbb * "
-                             "(ccccccccccccccccccccccc + d), "
-                             "eeeeeeeeeeeeeeeeee, \"a, b, c, d\");";
-  c_put_wrapped(o, line, sizeof line - 1);
-  assert_string_equal(out_text(o),
-                      "call(aaaaaaaaaaaaaaaaaaaaaaaaaaaa, bbbbbbbbbbbbbbbbbbbbbbbbbbbbb * "
-                      "(ccccccccccccccccccccccc + d),\n"
-                      "    eeeeeeeeeeeeeeeeee, \"a, b, c, d\");\n");
+  for (size_t i = 0; i < ARRAY_LEN(long_lines); i++) {
+    Out *o = out_new(t.arena);
+    c_put_wrapped(o, long_lines[i].line, strlen(long_lines[i].line));
+    assert_string_equal(out_text(o), long_lines[i].broken);
+  }
   case_end(&t);
 }
 

@@ -219,6 +219,55 @@ static void check_net(const Net *net, const char *loss, int batch, const char *f
   compilation_free(&c);
 }
 
+/* Runs the train function of net in f32 and returns its state followed by the loss; *bytes receives the size. */
+static unsigned char *train_bits(const Net *net, int batch, const char *family, const char *skip, Compilation **keep,
+                                 size_t *bytes)
+{
+  write_spec(net, losses[0], batch);
+  Compilation *c = *keep = compilation_new();
+  DriverOptions o = { .file = spec_path, .pass = { .skip = skip }, .family = family, .target = target_find("x86-64-v4") };
+  assert_int_equal(compile_module(c, &o), 0);
+  Case k;
+  make_case(&k, c, batch - 1);
+  const gradrt_net *n = c->net;
+  Module *m = c->module;
+  unsigned char *state = arena_alloc(c->arena, m->state_bytes + 64);
+  for (int i = 0; i < n->ntensor; i++)
+    for (int64_t j = 0; j < elems_of(&n->tensor[i]); j++)
+      ((float *)(void *)(state + n->tensor[i].offset))[index_of(&n->tensor[i], j)] = (float)k.state[i][j];
+  void *out[GRADRT_OUTPUTS_MAX] = { state + m->state_bytes };
+  LoopRun run = { .state = state, .arena = arena_alloc(c->arena, m->host[HOST_TRAIN]->arena_bytes + 64),
+                  .worker = arena_alloc(c->arena, 64), .rows = (const void *const *)k.rows, .ids = k.ids,
+                  .args = k.args, .out = out, .n = k.n, .nworkers = 2 };
+  const char *fault = loop_run(m, HOST_TRAIN, &run, c->arena);
+  if (fault)
+    fail_msg("%s: %s", net->name, fault);
+  *bytes = m->state_bytes + sizeof(float);
+  return state;
+}
+
+static void test_fusion_changes_no_bit(void **s)
+{
+  static const char *const families[] = { "lanes", "channels" };
+  (void)s;
+  for (size_t i = 0; i < ARRAY_LEN(nets); i++)
+    for (int f = 0; f < 2; f++) {
+      Compilation *a, *b;
+      size_t na, nb;
+      if (f && !strcmp(nets[i].name, "groups"))
+        continue;
+      unsigned char *fused = train_bits(&nets[i], 18, families[f], NULL, &a, &na);
+      unsigned char *apart = train_bits(&nets[i], 18, families[f], "fuse", &b, &nb);
+      assert_int_equal(na, nb);
+      for (size_t k = 0; k < na; k += 4)
+        if (memcmp(fused + k, apart + k, 4))
+          fail_msg("%s, %s: fused and unfused code differ at byte %zu of %zu: %.9g and %.9g", nets[i].name, families[f], k,
+                   na, (double)*(float *)(void *)(fused + k), (double)*(float *)(void *)(apart + k));
+      compilation_free(&a);
+      compilation_free(&b);
+    }
+}
+
 static void test_lanes_agree_with_the_reference(void **s)
 {
   (void)s;
@@ -263,6 +312,7 @@ int main(void)
     cmocka_unit_test(test_channels_agree_with_the_reference),
     cmocka_unit_test(test_losses_and_updates_agree_with_the_reference),
     cmocka_unit_test(test_small_batches_agree_in_lanes),
+    cmocka_unit_test(test_fusion_changes_no_bit),
   };
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   unlink(spec_path);

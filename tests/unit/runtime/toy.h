@@ -295,7 +295,7 @@ static void toy_write_csv(const char *path, int n, uint32_t seed)
     for (int k = 0; k < 2; k++) {
       for (int j = 0; j < 4; j++) {
         r = r * 1664525u + 1013904223u;
-        at[k] += (r >> 8) * 0x1p-24 * 2 - 1;
+        at[k] += (r >> 8) * 0x1p-24 * 1.2 - 0.6;
       }
     }
     fprintf(f, "%.6f,%.6f,%d\n", at[0], at[1], i % 3);
