@@ -35,7 +35,7 @@ static const Verb verbs[] = {
 
 static const struct { const char *text, *doc; } options[] = {
   { "-o, --output FILE", "where to write; - is standard output" },
-  { "--emit KIND", "build: c (default), exe, ast, graph, loop" },
+  { "--emit KIND", "build: c (default), exe, ast, graph, loop, grad (the backward as mathematics)" },
   { "--set NAME=VALUE", "override a param of the spec, or epochs, lr, batch, seed, real" },
   { "--cpu NAME", "instruction set: x86-64-v4, x86-64-v3, x86-64, aarch64; default: this machine" },
   { "--layout FAMILY", "lanes or channels; default: the cheaper one" },

@@ -44,14 +44,13 @@ const char *gradrt_checkpoint_real_text(char text[CHECKPOINT_REAL_TEXT], double 
     snprintf(text, CHECKPOINT_REAL_TEXT, "%s%s", digits ? "" : minus, digits ? "nan" : "inf");
     return text;
   }
+  char tail[CHECKPOINT_REAL_TEXT];
   int shown = power ? power - 1023 : digits ? -1022 : 0, width = 13;
-  for (; width > 0 && digits % 16 == 0; digits /= 16)
+  snprintf(tail, sizeof tail, "%013" PRIx64, digits);
+  while (width > 0 && tail[width - 1] == '0')
     width--;
-  if (width)
-    snprintf(text, CHECKPOINT_REAL_TEXT, "%s0x%d.%0*" PRIx64 "p%+d", minus, power ? 1 : 0, width, digits,
-             shown);
-  else
-    snprintf(text, CHECKPOINT_REAL_TEXT, "%s0x%dp%+d", minus, power ? 1 : 0, shown);
+  snprintf(text, CHECKPOINT_REAL_TEXT, "%s0x%d%s%.*sp%+d", minus, power ? 1 : 0, width ? "." : "", width, tail,
+           shown);
   return text;
 }
 

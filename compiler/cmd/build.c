@@ -1,6 +1,7 @@
 /* build: a spec becomes one C file, or any stage of the pipeline as text, or an executable. */
 #include "base/str.h"
 #include "cmd/cmd.h"
+#include "cmd/math.h"
 #include "ir/text.h"
 #include "loop/text.h"
 #include "syntax/ast.h"
@@ -38,6 +39,19 @@ static int emit_graph(const CmdOptions *o, Compilation *c)
   if (code)
     return code;
   program_print(c->program, c->sources, out);
+  return write_text(o, out);
+}
+
+/* Before layouts: the mathematics knows nothing of memory. */
+static int emit_grad(const CmdOptions *o, Compilation *c)
+{
+  DriverOptions d = o->driver;
+  d.pass.stop_after = "dce";
+  int code = compile_graphs(c, &d);
+  Out *out = out_new(c->arena);
+  if (code)
+    return code;
+  math_print(c, out);
   return write_text(o, out);
 }
 
@@ -82,6 +96,7 @@ static int emit_exe(const CmdOptions *o, Compilation *c) { return emit_c(o, c, t
 
 static const Emit emits[] = {
   { "c", emit_c_file }, { "exe", emit_exe }, { "ast", emit_ast }, { "graph", emit_graph }, { "loop", emit_loop },
+  { "grad", emit_grad },
 };
 
 int cmd_build(const CmdOptions *o)
@@ -94,6 +109,6 @@ int cmd_build(const CmdOptions *o)
       compilation_free(&c);
       return code;
     }
-  fprintf(stderr, "gradc: error: there is no output kind '%s'; one of: c exe ast graph loop\n", kind);
+  fprintf(stderr, "gradc: error: there is no output kind '%s'; one of: c exe ast graph loop grad\n", kind);
   return EXIT_USAGE;
 }

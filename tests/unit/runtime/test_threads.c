@@ -35,7 +35,7 @@ typedef struct {
   atomic_long wrong;
 } Shared;
 
-static volatile unsigned sink;
+static atomic_uint sink;
 
 /* Work of very different length, so that waiting both spins and sleeps. */
 static void dawdle(int worker, long round)
@@ -44,7 +44,7 @@ static void dawdle(int worker, long round)
   for (unsigned i = 0; i < n; i++) {
     x = x * 1664525u + 1013904223u;
   }
-  sink = x;
+  atomic_store_explicit(&sink, x, memory_order_relaxed);
 }
 
 static void meet(const gradrt_step *s, int worker, int nworkers)
