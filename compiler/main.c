@@ -30,7 +30,7 @@ static const Verb verbs[] = {
   { "predict", "FILE.nn INPUT..", "classify new inputs", "gradc predict examples/digits.nn --weights runs/digits digit.pgm",
     cmd_predict, true },
   { "gradcheck", "FILE.nn", "check every gradient of the generated code by differences",
-    "gradc gradcheck examples/digits.nn", cmd_gradcheck, false },
+    "gradc gradcheck examples/digits.nn", cmd_gradcheck, true },
 };
 
 static const struct { const char *text, *doc; } options[] = {

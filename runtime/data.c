@@ -215,21 +215,24 @@ typedef struct {
   int64_t elems, width;
 } data_fit;
 
-/* Bytes: how often each value occurs says everything, exactly. */
+/* Bytes: how often each value occurs says everything, exactly. Four counters take turns, as equal neighbours
+ * would wait for one another. */
 static void data_fit_bytes(const data_fit *f, int64_t group, double *mean, double *std)
 {
-  int64_t count[DATA_VALUES] = { 0 };
+  int64_t count[4][DATA_VALUES] = { { 0 } };
   for (int64_t i = 0; i < f->set->n; i++) {
     const uint8_t *x = (const uint8_t *)f->rows + (int64_t)f->set->row[i] * f->elems + group * f->width;
     for (int64_t e = 0; e < f->width; e++)
-      count[x[e]]++;
+      count[e & 3][x[e]]++;
   }
   double n = (double)f->set->n * (double)f->width, sum = 0, squares = 0;
-  for (int v = 0; v < DATA_VALUES; v++)
-    sum += (double)v * (double)count[v];
+  for (int v = 0; v < DATA_VALUES; v++) {
+    count[0][v] += count[1][v] + count[2][v] + count[3][v];
+    sum += (double)v * (double)count[0][v];
+  }
   *mean = sum / n;
   for (int v = 0; v < DATA_VALUES; v++)
-    squares += (double)count[v] * ((double)v - *mean) * ((double)v - *mean);
+    squares += (double)count[0][v] * ((double)v - *mean) * ((double)v - *mean);
   *std = sqrt(squares / n);
 }
 

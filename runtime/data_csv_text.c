@@ -138,14 +138,14 @@ bool gradrt_cell_number(const gradrt_cell *c, double *v)
 
 void gradrt_table_place(const gradrt_table *t, const gradrt_cell *c, int64_t *line, int64_t *column)
 {
-  const char *from = t->text, *p = t->text;
+  const char *from = t->text, *first = c->at - c->quoted;
   *line = 1;
-  for (; p < c->at; p++)
+  for (const char *p = t->text; p < first; p++)
     if (*p == '\n') {
       ++*line;
       from = p + 1;
     }
-  *column = c->at - from + 1;
+  *column = first - from + 1;
 }
 
 static int csv_cell_error(const gradrt_table *t, const char *at, const char *what)

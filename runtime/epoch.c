@@ -298,7 +298,7 @@ static int epoch_end(gradrt_training *r)
   double now = gradrt_clock(), seconds = now - r->epoch_began;
   bool best = epoch_is_best(r, row);
   row[h->ncolumn - 1] = best;
-  int64_t seen = (int64_t)r->at.seen;
+  double seen = r->at.seen - r->seen_before;
   r->at.epoch++;
   r->at.batch_in_epoch = 0;
   r->at.loss_sum = r->at.seen = 0;
@@ -308,7 +308,7 @@ static int epoch_end(gradrt_training *r)
     code = epoch_keep_best(r);
   }
   if (code == GRADRT_OK) {
-    code = gradrt_history_append(h, row, seconds, (double)seen);
+    code = gradrt_history_append(h, row, seconds, seen);
   }
   if (code == GRADRT_OK && (r->saved_step < 0 || now - r->saved_at >= EPOCH_COMMIT_SECONDS)) {
     code = gradrt_training_commit(r);
@@ -412,6 +412,7 @@ int gradrt_training_epoch(gradrt_training *r)
   gradrt_step step;
   gradrt_session_bind(&r->s, GRADRT_FN_TRAIN, r->set->rows, &step);
   r->epoch_began = gradrt_clock();
+  r->seen_before = r->at.seen;
   if (r->t->torch_rng) {
     epoch_torch_order(r);
   }

@@ -159,6 +159,7 @@ typedef struct gradrt_net {
   const char *cpu;              /* instruction set the code needs: "x86-64-v4" */
   gradrt_dtype real;
   int64_t batch;
+  int threads;                  /* workers unless the user says otherwise; 0: as many as there are CPUs */
   int ntensor;
   const gradrt_tensor *tensor;
   size_t state_bytes;

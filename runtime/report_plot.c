@@ -44,10 +44,8 @@ static double plot_step(double width, int n)
   return unit * (over <= 1 ? 1 : over <= 2 ? 2 : over <= 5 ? 5 : 10);
 }
 
-static void plot_ticks(plot_axis *x, int n, double least_step)
+static void plot_ticks(plot_axis *x, double step)
 {
-  double step = plot_step(x->high - x->low, n);
-  step = step < least_step ? least_step : step;
   for (double i = ceil(x->low / step - 1e-9); i * step <= x->high + 1e-9 * step; i++) {
     if (x->ntick < PLOT_TICKS_MAX) {
       x->tick[x->ntick++] = i * step;
@@ -100,7 +98,7 @@ static plot_axis plot_values(const gradrt_history *h, const int *column, int n, 
   double step = plot_step(y.high - y.low, 5);
   y.low = step * floor(y.low / step + 1e-9);
   y.high = step * ceil(y.high / step - 1e-9);
-  plot_ticks(&y, 5, 0);
+  plot_ticks(&y, step);
   return y;
 }
 
@@ -113,7 +111,8 @@ static plot_axis plot_epochs(const gradrt_history *h)
     x.low -= 1;
     x.high += 1;
   }
-  plot_ticks(&x, 8, 1);
+  double step = plot_step(x.high - x.low, 8);
+  plot_ticks(&x, step < 1 ? 1 : step);
   return x;
 }
 

@@ -253,6 +253,7 @@ typedef struct {
   double lr, rate;              /* base; of the step just done */
   double recent[4];             /* losses of the last steps, newest first */
   double began, epoch_began, saved_at;  /* saved_at 0: not yet */
+  double seen_before;           /* at.seen when this process began the epoch */
   int64_t saved_step, saved_epoch;      /* at.step, at.epoch of the checkpoint on disk; -1: none */
   void *best_state;             /* state and position of the best epoch, until they are on disk */
   gradrt_position best_at;

@@ -339,7 +339,7 @@ const gradrt_net *describe(const DescribeArgs *d)
   *net = (gradrt_net){
     .abi = GRADRT_ABI, .name = m->name, .file = m->file, .version = d->version,
     .fingerprint = d->fingerprint ? d->fingerprint : "", .cpu = d->target->name, .real = dtype_of(p->real),
-    .batch = p->batch, .ntensor = (int)p->state.n, .tensor = tensors(d), .state_bytes = d->module->state_bytes,
+    .batch = p->batch, .threads = (int)m->build.threads, .ntensor = (int)p->state.n, .tensor = tensors(d), .state_bytes = d->module->state_bytes,
     .train = function(d, p->train, HOST_TRAIN), .eval = function(d, p->eval, HOST_EVAL),
     .infer = function(d, p->infer, HOST_INFER), .training = training(d), .spec = d->spec,
   };

@@ -31,11 +31,16 @@ static bool channel_lanes_fit(const ConvShape *s, int block)
   return s->groups == 1 || ((s->oc / s->groups) % block == 0 && (s->ic / s->groups) % block == 0);
 }
 
+/* Columns of the kernel that a weight-gradient tile can hold at once. */
+enum { COLUMNS_MAX = 24 };
+
 void conv_plans(Plans *ps, const Node *n, const ConvShape *s, ConvPass pass, int main, int other)
 {
   int64_t batch = ps->program->batch;
   Plan p = { .family = ps->family };
   const Type *out = &n->type[0];
+  if (pass == CONV_WEIGHT_GRAD && s->k[1] > COLUMNS_MAX)
+    return;
   if (ps->family == FAMILY_LANES) {
     p.algorithm = "batch in lanes";
     p.cost = multiplies(s) * (double)ceil_div(batch, ps->block);

@@ -327,7 +327,7 @@ static void declare(Print *p, const Buffer *b)
     out_printf(p->o, " : %s", type_text(p->arena, b->type));
   if (b->layout)
     print_layout(p, b->layout);
-  if (b->layout)
+  if (b->layout && b->layout->n)
     out_printf(p->o, " # %s", layout_text(p->arena, b->layout));
 }
 

@@ -29,6 +29,7 @@ typedef struct {
   VEC(Layout *) layout;         /* by new node id */
   VEC(Plan *) plan;
   bool feasible;
+  const Node *refused;          /* the first node that no template of the family computes */
   double cost;
 } Rebuild;
 
@@ -122,6 +123,7 @@ static Node *rebuild_nest(Rebuild *r, const Node *n, Value *in)
     n->op->plans(&ps, n);
   if (!ps.found) {
     r->feasible = false;
+    r->refused = r->refused ? r->refused : n;
     ps.plan = (Plan){ .family = ch->family };
   }
   r->cost += ps.plan.cost;
@@ -261,7 +263,8 @@ static Choice start(Program *p, const KernelOptions *o, Arena *a, Family f)
   return ch;
 }
 
-static bool choose_family(Program *p, const Graph *g, const KernelOptions *o, Arena *a, Family *out)
+/* On failure *refused is the node that stands in the way. */
+static bool choose_family(Program *p, const Graph *g, const KernelOptions *o, Arena *a, Family *out, const Node **refused)
 {
   static const char *const names[FAMILY_COUNT] = { [FAMILY_LANES] = "lanes", [FAMILY_CHANNELS] = "channels" };
   double best = 0;
@@ -272,6 +275,8 @@ static bool choose_family(Program *p, const Graph *g, const KernelOptions *o, Ar
     Choice ch = start(p, o, a, (Family)f);
     Rebuild r = { .ch = &ch, .from = g };
     rebuild(&r);
+    if (!r.feasible)
+      *refused = r.refused;
     if (r.feasible && (!found || r.cost < best)) {
       best = r.cost;
       *out = (Family)f;
@@ -286,8 +291,10 @@ bool decide_kernels(Program *p, const KernelOptions *o, Arena *a, Diag *d, Decis
   Graph **graph[HOST_COUNT] = { [HOST_TRAIN] = &p->train, [HOST_EVAL] = &p->eval, [HOST_INFER] = &p->infer };
   const Graph *lead = p->train ? p->train : p->eval ? p->eval : p->infer;
   Family f = FAMILY_LANES;
-  if (!lead || !choose_family(p, lead, o, a, &f)) {
-    diag_error(d, (Span){ 0, 0 }, "E0602", "no layout family can compute every operation of '%s'", p->name);
+  const Node *refused = NULL;
+  if (!lead || !choose_family(p, lead, o, a, &f, &refused)) {
+    diag_error(d, refused ? refused->at : (Span){ 0, 0 }, "E0604", "no kernel computes this `%s`%s%s",
+               refused ? refused->op->name : p->name, o->family ? " in layout family " : "", o->family ? o->family : "");
     return false;
   }
   Choice ch = start(p, o, a, f);

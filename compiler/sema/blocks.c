@@ -162,20 +162,14 @@ static void infer_output(Sema *s, const Ast *item)
 
 void sema_infer(Sema *s, const Ast *infer)
 {
-  static const char *const words[] = { "output", "batch" };
+  static const char *const words[] = { "output" };
   sema_reads_block(s, infer->infer.model, infer->infer.model_at, NULL, (Span){ 0, 0 });
   s->visible = NAME_TENSOR;
   s->model->infer = ARENA_ARRAY(s->arena, NamedValue, ast_length(infer->infer.items) + 1);
   s->model->ninfer = 0;
-  Span batch = { 0, 0 };
   for (const Ast *item = infer->infer.items; item; item = item->next) {
     if (item->kind == AST_OUTPUT_ITEM) {
       infer_output(s, item);
-    } else if (item->kind == AST_PROPERTY && str_eq(item->property.name, "batch")) {
-      const Ast *e =
-          sema_once(s, &batch, item->property.name_at, "`batch`") ? one_value(s, item) : NULL;
-      if (e)
-        sema_int(s, e, "`batch`", 1, INFER_BATCH_MAX, &s->model->infer_batch);
     } else if (item->kind == AST_PROPERTY) {
       unknown_line(s, item, "infer", words, (int)ARRAY_LEN(words));
     }
@@ -198,9 +192,8 @@ static void build_line(Sema *s, const char *name, const Ast *e)
     b->cpu = str_eq(word, "native") ? NULL : word;
     b->cpu_at = e->at;
   } else if (str_eq(name, "numerics")) {
-    b->fast = str_eq(word, "fast");
-    if (!word || !str_in_words(word, "fast reproducible"))
-      diag_error(s->diag, e->at, "E0304", "`numerics` is reproducible or fast");
+    if (!str_eq(word, "reproducible"))
+      diag_error(s->diag, e->at, "E0304", "`numerics` is reproducible: that is the only mode there is");
   }
 }
 

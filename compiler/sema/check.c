@@ -207,8 +207,7 @@ static void start(Sema *s, const char *file_name, const OpTable *ops, Arena *a, 
   *s->model = (Model){ .name = "net",
                        .file = base_name(file_name),
                        .program = s->program,
-                       .forward = s->forward,
-                       .infer_batch = 1 };
+                       .forward = s->forward };
 }
 
 Model *check(const Ast *file, const char *file_name, const CheckOptions *o, const OpTable *ops,

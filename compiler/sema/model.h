@@ -133,7 +133,6 @@ typedef struct {
   int64_t threads;              /* 0: auto */
   const char *cpu;              /* NULL: native; whether there is such a target is checked by the driver */
   Span cpu_at;
-  bool fast;                    /* numerics: fast */
 } BuildSpec;
 
 typedef struct {
@@ -153,7 +152,6 @@ typedef struct {
   int nmodel_output;            /* how many of them the model's signature declares */
   NamedValue *infer;            /* `infer { output: softmax(logits) as prob; }`; default: the model's outputs */
   int ninfer;
-  int64_t infer_batch;          /* samples that one call of the inference function takes at most; 1 if not given */
   Data *data;                   /* NULL: none */
   Train *train;                 /* NULL: none */
   Eval *eval;

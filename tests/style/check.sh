@@ -18,8 +18,7 @@ sources=$(find compiler runtime tests examples -type f \( -name '*.c' -o -name '
   -o -name '*.def' -o -name '*.sh' -o -name '*.nn' \) 2>/dev/null | sort)
 [ -n "$sources" ] || { echo "style: no sources below $root"; exit 2; }
 
-wide=$here/wide.txt
-[ "$root" = "$here/../.." ] || wide=$root/wide.txt
+wide=tests/style/wide.txt
 [ -f "$wide" ] || wide=/dev/null
 if [ $ratchet -eq 1 ]; then
   echo "$sources" | xargs awk 'length($0) > 100 { n[FILENAME]++ } END { for (f in n) print f, n[f] }' | sort > "$here/wide.txt"

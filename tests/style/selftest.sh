@@ -9,7 +9,7 @@ cases=0
 fresh() {
   rm -rf "$tree"/*
   mkdir -p "$tree/compiler/ops" "$tree/compiler/base" "$tree/compiler/sema" "$tree/compiler/pass" "$tree/compiler/cmd" \
-    "$tree/compiler/backend/c" "$tree/runtime" "$tree/lib/compiler" "$tree/lib/runtime"
+    "$tree/compiler/backend/c" "$tree/runtime" "$tree/lib/compiler" "$tree/lib/runtime" "$tree/tests/style"
   printf 'OP(relu, act)\nOP(conv, conv)\n' > "$tree/compiler/ops/ops.def"
   printf '#ifndef GRADC_BASE_ARENA_H\n#define GRADC_BASE_ARENA_H\nvoid *arena(void);\n#endif\n' > "$tree/compiler/base/arena.h"
   printf '#include "base/arena.h"\nconst char *op(void) { return "relu"; }\n' > "$tree/compiler/ops/act.c"
@@ -42,8 +42,8 @@ fresh; expect '' 'a clean tree'
 fresh; echo "int a;$tab" > "$tree/compiler/ops/x.c"; expect tab 'a tab'
 fresh; echo 'int a; ' > "$tree/compiler/ops/x.c"; expect trailing 'a blank at the end'
 fresh; echo "/* $long */" > "$tree/runtime/x.c"; expect columns 'a long line'
-fresh; echo "/* $long */" > "$tree/runtime/x.c"; echo 'runtime/x.c 1' > "$tree/wide.txt"; expect '' 'a long line in wide.txt'
-fresh; echo "/* $long */" > "$tree/runtime/x.c"; echo 'runtime/y.c 1' > "$tree/wide.txt"; expect columns 'a new long line'
+fresh; echo "/* $long */" > "$tree/runtime/x.c"; echo 'runtime/x.c 1' > "$tree/tests/style/wide.txt"; expect '' 'a long line in wide.txt'
+fresh; echo "/* $long */" > "$tree/runtime/x.c"; echo 'runtime/y.c 1' > "$tree/tests/style/wide.txt"; expect columns 'a new long line'
 fresh; yes 'int a;' | head -901 > "$tree/compiler/ops/x.c"; expect length 'a long file'
 fresh; yes 'int a;' | head -900 > "$tree/compiler/ops/x.c"; expect '' 'a file of 900 lines'
 fresh; echo '#include "ops/ops.def"' > "$tree/compiler/base/x.c"; expect arrow 'base includes ops'

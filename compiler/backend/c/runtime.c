@@ -87,7 +87,7 @@ void c_runtime_header(C *c)
   put_file(c, "gradrt.h", &seen);
 }
 
-/* The runtime's loops are not hot: gcc compiles them twice as fast with -O1. */
+/* The runtime has no hot loops: told so, compilers are done in half the time. */
 void c_runtime(C *c)
 {
   bool needed[MODULES] = { false };
@@ -96,13 +96,19 @@ void c_runtime(C *c)
   need("main", needed);
   need("threads", needed);
   out_line(c->out, "#pragma GCC diagnostic ignored \"-Wunused-function\"");
-  out_line(c->out, "#if !defined(__clang__)");
+  out_line(c->out, "#if defined(__clang__)");
+  out_line(c->out, "#pragma clang attribute push(__attribute__((minsize)), apply_to = function)");
+  out_line(c->out, "#else");
   out_line(c->out, "#pragma GCC optimize(\"O1\", \"fp-contract=off\")");
   out_line(c->out, "#endif");
   c_blank(c);
   for (int i = 0; i < MODULES; i++)
     if (needed[i])
       put_file(c, arena_printf(c->arena, "%s.c", modules[i].name), &seen);
+  out_line(c->out, "#if defined(__clang__)");
+  out_line(c->out, "#pragma clang attribute pop");
+  out_line(c->out, "#endif");
+  c_blank(c);
 }
 
 void c_take_runtime_names(Names *n)

@@ -538,6 +538,8 @@ static void put_net(C *c, const gradrt_net *net, const Parts *p)
   row_string(c, "cpu", net->cpu);
   row_text(c, "real", dtype_name[net->real]);
   row_int(c, "batch", net->batch);
+  if (net->threads)
+    row_int(c, "threads", net->threads);
   record_break(c);
   row_table(c, "ntensor", net->ntensor, "tensor", p->tensors);
   row_bytes(c, "state_bytes", net->state_bytes);

@@ -4,8 +4,10 @@
  *
  * Writes the data that make_goldens.py computed on (same formula, checked against its checksum), runs
  * `gradc train` on <net>.nn and compares the loss of every step, the loss on the test rows after every epoch
- * and the sums over every tensor of the final checkpoint with <net>.<real>.txt. Prints the worst
- * deviation of each kind; exits with 1 when one is too large. */
+ * and the sums over every tensor of the final checkpoint with <net>.<real>.txt. A float run is also held
+ * against PyTorch's losses in double, more tightly: on bn_cnn PyTorch's own float run leaves its double run by
+ * 1.6e-3 within 20 steps (rounding decides a maximum), which is what the bounds on its floats allow for.
+ * Prints the worst deviation of each kind; exits with 1 when one is too large. */
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -25,7 +27,7 @@ extern char **environ;
 
 typedef struct {
   const char *gradc, *folder, *work, *net, *real;
-  double bound, weight_bound;
+  double step_bound, end_bound;                 /* relative: losses of steps; test losses and sums */
   double worst_step, worst_epoch, worst_tensor;
   int steps, epochs, tensors;
 } Golden;
@@ -207,7 +209,7 @@ static Weights read_weights(const Golden *g)
 /* Sum and sum of magnitudes of a tensor; the header ends before the values, which end the file. */
 static void sum_tensor(const Weights *w, const char *name, bool wide, double *sum, double *size)
 {
-  char key[256];
+  char key[300];
   unsigned long long from, to;
   snprintf(key, sizeof key, "\"%s\":", name);
   const char *at = strstr(w->head, key), *offsets = at ? strstr(at, "\"data_offsets\":[") : NULL;
@@ -241,7 +243,7 @@ static void compare(Golden *g, FILE *golden)
   while (fgets(line, sizeof line, golden)) {
     if (sscanf(line, "step %d %lf", &number, &theirs) == 2) {
       double d = relative(next_step(log, number), theirs);
-      if (d > g->bound)
+      if (d > g->step_bound)
         printf("  step %d: PyTorch %.17g, relative deviation %.2e\n", number, theirs, d);
       worst(&g->worst_step, d);
       g->steps++;
@@ -253,7 +255,7 @@ static void compare(Golden *g, FILE *golden)
       double sum, size;
       sum_tensor(&w, name, !strcmp(g->real, "f64"), &sum, &size);
       double d = fmax(fabs(sum - theirs), fabs(size - their_size)) / fmax(their_size, 1e-30);
-      if (!(d <= g->weight_bound))
+      if (!(d <= g->end_bound))
         printf("  %s: sum %.17g, PyTorch %.17g; magnitudes %.17g, PyTorch %.17g\n", name, sum, theirs, size, their_size);
       worst(&g->worst_tensor, d);
       g->tensors++;
@@ -261,6 +263,24 @@ static void compare(Golden *g, FILE *golden)
   }
   free(w.bytes);
   fclose(log);
+}
+
+/* Losses of a float run against PyTorch's in double, as far as the run goes; the worst relative deviation. */
+static double against_double(const Golden *g)
+{
+  char line[512], name[64];
+  double theirs, found = 0;
+  int number;
+  snprintf(name, sizeof name, "%s.f64.txt", g->net);
+  FILE *golden = open_file(g->folder, name), *log = open_file(g->work, "steps.csv");
+  if (!fgets(line, sizeof line, log))
+    fail("steps.csv is empty", "");
+  while (fgets(line, sizeof line, golden))
+    if (sscanf(line, "step %d %lf", &number, &theirs) == 2 && number <= g->steps)
+      worst(&found, relative(next_step(log, number), theirs));
+  fclose(golden);
+  fclose(log);
+  return found;
 }
 
 /* "# .." and "data <train> <test>" start every golden file. */
@@ -281,7 +301,7 @@ int main(int argc, char **argv)
     fail("usage: golden GRADC FOLDER WORK NET f32|f64", "");
   bool wide = !strcmp(argv[5], "f64");
   Golden g = { .gradc = argv[1], .folder = argv[2], .work = argv[3], .net = argv[4], .real = argv[5],
-               .bound = wide ? 1e-8 : 1e-4, .weight_bound = wide ? 1e-8 : 1e-4 };
+               .step_bound = wide ? 1e-8 : 1e-4, .end_bound = wide ? 1e-8 : 2e-3 };
   char name[64];
   make_dir(g.work);
   uint32_t train_sum = write_rows(g.work, "train", 0, TRAIN), test_sum = write_rows(g.work, "test", TRAIN, TEST);
@@ -294,8 +314,13 @@ int main(int argc, char **argv)
   printf("%s %s: worst relative deviation %.2e over %d steps, %.2e over %d epochs on the test rows, %.2e over %d tensors\n",
          g.net, g.real, g.worst_step, g.steps, g.worst_epoch, g.epochs, g.worst_tensor, g.tensors);
   bool counted = g.steps == (wide ? 100 : 20) && g.epochs == (wide ? 10 : 2) && g.tensors > 1;
-  bool close = g.worst_step <= g.bound && g.worst_epoch <= g.bound && g.worst_tensor <= g.weight_bound;
+  bool close = g.worst_step <= g.step_bound && g.worst_epoch <= g.end_bound && g.worst_tensor <= g.end_bound;
   if (!counted)
     fail("the golden file is not whole", name);
+  if (!wide) {
+    double d = against_double(&g);
+    printf("%s f32: worst relative deviation %.2e from PyTorch in double\n", g.net, d);
+    close = close && d <= 2e-6;
+  }
   return close ? 0 : 1;
 }

@@ -198,7 +198,7 @@
 { lenet, "threads: auto", "simd: auto",
   "t.nn:30:9: error: the build block has no line `simd` [E0302]" },
 { lenet, "numerics: reproducible", "numerics: quick",
-  "t.nn:30:34: error: `numerics` is reproducible or fast [E0304]" },
+  "t.nn:30:34: error: `numerics` is reproducible: that is the only mode there is [E0304]" },
 { lenet, "train: digits(samples=500)", "train: digit(samples=500)",
   "t.nn:5:10: error: there is no source of data called `digit` [E0511]" },
 { lenet, "train: digits(samples=500)", "train: digits(points=500)",

@@ -1,0 +1,118 @@
+# Read by the end-to-end tests. Wants GRADC (the compiler) and SOURCE (the checkout); works in a folder of its own.
+# A script runs cases: begin NAME, then checks; a case without a failed check passed. finish prints the counting lines that
+# tests/run.sh adds up (those of cmocka), and exits: 0, 1 when a case failed, 77 when all were skipped.
+set -u
+: "${GRADC:?path of the compiler}" "${SOURCE:?path of the checkout}"
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+XDG_CACHE_HOME=$work/cache
+HOME=$work
+NO_COLOR=1
+export XDG_CACHE_HOME HOME NO_COLOR
+mkdir "$XDG_CACHE_HOME"
+PATH=$(dirname "$GRADC"):$PATH
+case_name=
+case_bad=0
+passed=0
+failed=0
+skipped=0
+
+settle() {                      # ends the case that is running
+  [ -n "$case_name" ] || return 0
+  if [ $case_bad -eq 0 ]; then
+    echo "[       OK ] $case_name"
+    passed=$((passed + 1))
+  else
+    echo "[  FAILED  ] $case_name"
+    failed=$((failed + 1))
+  fi
+  case_name=
+}
+
+begin() {
+  settle
+  case_name=$1
+  case_bad=0
+}
+
+bad() {
+  echo "FAILED $case_name: $*"
+  case_bad=1
+}
+
+skip() {                        # skip NAME WHY
+  settle
+  echo "[  SKIPPED ] $1: $2"
+  skipped=$((skipped + 1))
+}
+
+# run CODE COMMAND..: the exit code must be CODE; leaves the output in $work/out and $work/err.
+run() {
+  want=$1
+  shift
+  "$@" > "$work/out" 2> "$work/err"
+  code=$?
+  [ $code -eq "$want" ] && return 0
+  bad "exit $code instead of $want: $*"
+  tail -n 8 "$work/out" "$work/err"
+  return 1
+}
+
+says() {                        # says PATTERN: a line of the output or of the messages matches
+  grep -qE -e "$1" "$work/out" "$work/err" || { bad "nothing says '$1'"; tail -n 8 "$work/out" "$work/err"; }
+}
+
+says_once() {                   # says_once PATTERN: one error and no more, and it matches
+  says "$1"
+  n=$(grep -cE '(^|[ :])error(:|\[)' "$work/err")
+  [ "$n" -eq 1 ] || { bad "$n errors instead of one"; cat "$work/err"; }
+}
+
+same() {                        # same FILE FILE..: equal bytes
+  first=$1
+  shift
+  for other in "$@"; do
+    cmp -s "$first" "$other" || bad "$first and $other differ"
+  done
+}
+
+finish() {
+  settle
+  echo "[  PASSED  ] $passed test(s)."
+  [ $skipped -eq 0 ] || echo "[  SKIPPED ] $skipped test(s), listed above"
+  [ $failed -eq 0 ] || { echo "[  FAILED  ] $failed test(s), listed above"; exit 1; }
+  [ $passed -gt 0 ] || exit 77
+  exit 0
+}
+
+# The smallest net that has it all: convolution, pooling, dropout, dense layers, Adam; batches that do not divide 310.
+small_spec() {
+  cat << 'SPEC'
+net 1;
+data drawings {
+  train: digits(samples=310);
+  test: digits(samples=70, seed=2);
+  field x: u8[28,28] as f32[1,28,28] -> div(255);
+  field y: u8 as label(10);
+}
+model small(x: f32[1,28,28]) -> logits: f32[10] {
+  c = x -> conv(3, 5, stride=2) -> relu -> maxpool(2);
+  logits = c -> flatten -> dense(19) -> relu -> dropout(0.2) -> dense(10);
+}
+train small on drawings {
+  loss: softmax_xent(logits, y);
+  optimizer: adam(lr=0.003);
+  epochs: 3;
+  batch: 32;
+  metrics: accuracy(logits, y);
+}
+eval small on drawings.test { report accuracy(logits, y), confusion(logits, y), mean(loss); }
+infer small { output: softmax(logits) as prob; }
+SPEC
+}
+
+# The command of README, with another compiler if one is named: compile NAME [CC]
+compile() {
+  ${2:-cc} -O3 -march=native "$1.c" -o "$1" -lm -lpthread
+}
