@@ -218,7 +218,7 @@ static int run_verb(const Verb *v, int argc, char **argv)
   return v->run(&p.o);
 }
 
-int main(int argc, char **argv)
+static int command(int argc, char **argv)
 {
   if (argc < 2) {
     print_help(stderr);
@@ -249,4 +249,15 @@ int main(int argc, char **argv)
     return unknown("command", verb, names, (int)ARRAY_LEN(names));
   }
   return run_verb(v, argc, argv);
+}
+
+/* Results that could not be written (a full disk) are no success. */
+int main(int argc, char **argv)
+{
+  int code = command(argc, argv);
+  if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_OK) {
+    fprintf(stderr, "gradc: error: cannot write to standard output\n");
+    return EXIT_IO;
+  }
+  return code;
 }

@@ -1,13 +1,13 @@
-/* Memory of the runtime: zeroed blocks aligned for vector loads. Large blocks come from calloc, so that
- * pages nobody touches cost nothing. */
+/* Memory of the runtime: zeroed blocks aligned for vector loads. Large blocks come from calloc, so
+ * that pages nobody touches cost nothing. */
 #include "internal.h"
 
 #include <stdlib.h>
 
 enum { ALLOC_ALIGN = 64 };
 
-/* The block calloc gave starts at `base`; the user's part follows at the next multiple of ALLOC_ALIGN that
- * leaves room for this header. */
+/* The block calloc gave starts at `base`; the user's part follows at the next multiple of
+ * ALLOC_ALIGN that leaves room for this header. */
 typedef struct { void *base; } alloc_head;
 
 void *gradrt_alloc(size_t bytes)

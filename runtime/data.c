@@ -1,5 +1,6 @@
-/* Loading data: each needed source is read once, its labels are checked by its reader, its rows are dealt out
- * to the splits. Also the statistics of standardisation and the fingerprint of what was read. */
+/* Loading data: each needed source is read once, its labels are checked by its reader, its rows are
+ * dealt out to the splits. Also the statistics of standardisation and the fingerprint of what was
+ * read. */
 #include "data.h"
 
 #include <inttypes.h>
@@ -67,15 +68,17 @@ static int data_split_error(const gradrt_data *d, int split, int64_t wanted, int
   const char *place = d->net->source[s->source].place;
   int64_t n = d->source[s->source].n;
   if (wanted < 1 || s->how == GRADRT_SPLIT_ALL)
-    return gradrt_error(GRADRT_DATA, "%s: split '%s' gets none of the %" PRId64 " rows", place ? place : d->net->file,
-                        s->name, n);
-  return gradrt_error(GRADRT_DATA, "%s: split '%s' needs %" PRId64 " rows, but %s%" PRId64 " of %" PRId64 " %s left",
+    return gradrt_error(GRADRT_DATA, "%s: split '%s' gets none of the %" PRId64 " rows",
+                        place ? place : d->net->file, s->name, n);
+  return gradrt_error(GRADRT_DATA,
+                      "%s: split '%s' needs %" PRId64 " rows, but %s%" PRId64 " of %" PRId64
+                      " %s left",
                       place ? place : d->net->file, s->name, wanted, left ? "only " : "", left, n,
                       left == 1 ? "is" : "are");
 }
 
-/* Marks owner[row] = split + 1 for the rows of COUNT and FRACTION splits, in the order of a permutation that
- * does not depend on the training's seed. */
+/* Marks owner[row] = split + 1 for the rows of COUNT and FRACTION splits, in the order of a
+ * permutation that does not depend on the training's seed. */
 static int data_deal(const gradrt_data *d, int source, uint8_t *owner)
 {
   uint64_t n = (uint64_t)d->source[source].n, at = 0;
@@ -105,7 +108,8 @@ static int data_collect(gradrt_data *d, int split, const uint8_t *owner)
     return data_split_error(d, split, 0, 0);
   uint32_t *row = gradrt_alloc((size_t)n * sizeof *row);
   if (!row)
-    return gradrt_error(GRADRT_LIMIT, "out of memory for the %" PRId64 " rows of split '%s'", n, s->name);
+    return gradrt_error(GRADRT_LIMIT, "out of memory for the %" PRId64 " rows of split '%s'", n,
+                        s->name);
   n = 0;
   for (int64_t i = 0; i < rows->n; i++)
     if (owner[i] == mine)
@@ -123,7 +127,8 @@ static int data_split(gradrt_data *d, int source)
     return gradrt_error(GRADRT_LIMIT, "%s has more than %d splits", d->net->file, UINT8_MAX - 1);
   uint8_t *owner = gradrt_alloc((size_t)d->source[source].n);
   if (!owner)
-    return gradrt_error(GRADRT_LIMIT, "out of memory for the splits of %" PRId64 " rows", d->source[source].n);
+    return gradrt_error(GRADRT_LIMIT, "out of memory for the splits of %" PRId64 " rows",
+                        d->source[source].n);
   int code = data_deal(d, source, owner);
   for (int k = 0; k < d->net->nsplit && code == GRADRT_OK; k++)
     if (d->net->split[k].source == source)
@@ -142,18 +147,21 @@ static int data_read(gradrt_data *d, const char *dir, int source)
   while (r->kind && strcmp(r->kind, s->kind) != 0)
     r++;
   if (!r->kind)
-    return gradrt_error(GRADRT_INTERNAL, "this program was built without the reader of '%s'", s->kind);
+    return gradrt_error(GRADRT_INTERNAL, "this program was built without the reader of '%s'",
+                        s->kind);
   int code = r->read(&ask, &d->source[source]);
   if (code != GRADRT_OK)
     return code;
   if (d->source[source].n < 1)
-    return gradrt_error(GRADRT_DATA, "%s: '%s' has no samples", s->place ? s->place : d->net->file, s->kind);
+    return gradrt_error(GRADRT_DATA, "%s: '%s' has no samples", s->place ? s->place : d->net->file,
+                        s->kind);
   return data_split(d, source);
 }
 
 static bool data_is_wanted(const gradrt_net *net, const gradrt_data_options *o, int split)
 {
-  if (!o->only || (o->need_fit && net->nfit > 0 && net->training && split == net->training->train_split))
+  if (!o->only ||
+      (o->need_fit && net->nfit > 0 && net->training && split == net->training->train_split))
     return true;
   for (int i = 0; i < o->nonly; i++)
     if (strcmp(o->only[i], net->split[split].name) == 0)
@@ -173,8 +181,9 @@ int gradrt_data_load(const gradrt_net *net, const gradrt_data_options *o, gradrt
     d->row = gradrt_alloc(nsplit * sizeof *d->row);
     d->fingerprint = gradrt_alloc(9);
   }
-  int code = d && d->source && d->set && d->row && d->fingerprint ? GRADRT_OK
-                                                                  : gradrt_error(GRADRT_LIMIT, "out of memory");
+  int code = d && d->source && d->set && d->row && d->fingerprint
+                 ? GRADRT_OK
+                 : gradrt_error(GRADRT_LIMIT, "out of memory");
   for (int k = 0; k < net->nsplit && code == GRADRT_OK; k++)
     if (data_is_wanted(net, o, k) && !d->set[k].row)
       code = data_read(d, o->dir, net->split[k].source);
@@ -215,13 +224,14 @@ typedef struct {
   int64_t elems, width;
 } data_fit;
 
-/* Bytes: how often each value occurs says everything, exactly. Four counters take turns, as equal neighbours
- * would wait for one another. */
+/* Bytes: how often each value occurs says everything, exactly. Four counters take turns, as equal
+ * neighbours would wait for one another. */
 static void data_fit_bytes(const data_fit *f, int64_t group, double *mean, double *std)
 {
   int64_t count[4][DATA_VALUES] = { { 0 } };
   for (int64_t i = 0; i < f->set->n; i++) {
-    const uint8_t *x = (const uint8_t *)f->rows + (int64_t)f->set->row[i] * f->elems + group * f->width;
+    const uint8_t *x =
+        (const uint8_t *)f->rows + (int64_t)f->set->row[i] * f->elems + group * f->width;
     for (int64_t e = 0; e < f->width; e++)
       count[e & 3][x[e]]++;
   }
@@ -264,10 +274,12 @@ static void data_fit_group(const data_fit *f, int64_t group, double *mean, doubl
   *mean = data_fit_sum(f, group, NULL, &constant) / n;
   *std = constant ? 0 : sqrt(data_fit_sum(f, group, mean, &constant) / n);
   if (constant)
-    *mean = gradrt_dtype_get(f->dtype, f->rows, (int64_t)f->set->row[0] * f->elems + group * f->width);
+    *mean =
+        gradrt_dtype_get(f->dtype, f->rows, (int64_t)f->set->row[0] * f->elems + group * f->width);
 }
 
-int gradrt_data_fit(const gradrt_net *net, const gradrt_data *d, int train_split, int fit, double *mean, double *std)
+int gradrt_data_fit(const gradrt_net *net, const gradrt_data *d, int train_split, int fit,
+                    double *mean, double *std)
 {
   const gradrt_fit *want = &net->fit[fit];
   const gradrt_field *field = &net->field[want->field];
@@ -276,10 +288,13 @@ int gradrt_data_fit(const gradrt_net *net, const gradrt_data *d, int train_split
   for (int i = 0; i < net->tensor[want->mean].rank; i++)
     groups *= net->tensor[want->mean].dim[i];
   if (!set)
-    return gradrt_error(GRADRT_INTERNAL, "the training split that field '%s' is fitted on was not loaded", field->name);
+    return gradrt_error(GRADRT_INTERNAL,
+                        "the training split that field '%s' is fitted on was not loaded",
+                        field->name);
   if (groups < 1 || elems % groups != 0)
-    return gradrt_error(GRADRT_INTERNAL, "field '%s' has %" PRId64 " elements but %" PRId64 " means", field->name, elems,
-                        groups);
+    return gradrt_error(GRADRT_INTERNAL,
+                        "field '%s' has %" PRId64 " elements but %" PRId64 " means", field->name,
+                        elems, groups);
   data_fit f = { .set = set, .rows = set->rows[want->field], .dtype = field->dtype, .elems = elems,
                  .width = elems / groups };
   for (int64_t g = 0; g < groups; g++) {
@@ -305,8 +320,10 @@ const char *gradrt_data_fingerprint(const gradrt_data *d)
     for (int f = 0; f < d->net->nfield && r->n > 0; f++) {
       const gradrt_field *field = &d->net->field[f];
       char head[96];
-      size_t bytes = (size_t)r->n * (size_t)gradrt_field_elems(field) * gradrt_dtype_size(field->dtype);
-      int n = snprintf(head, sizeof head, "%d %d %s %" PRId64 " %zu;", s, f, gradrt_dtype_name(field->dtype), r->n, bytes);
+      size_t bytes =
+          (size_t)r->n * (size_t)gradrt_field_elems(field) * gradrt_dtype_size(field->dtype);
+      int n = snprintf(head, sizeof head, "%d %d %s %" PRId64 " %zu;", s, f,
+                       gradrt_dtype_name(field->dtype), r->n, bytes);
       crc = gradrt_crc32c(crc, head, (size_t)n);
       crc = gradrt_crc32c(crc, r->rows[f], bytes);
     }

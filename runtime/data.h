@@ -1,7 +1,8 @@
 /* What the readers and generators of samples share; private to the data*.c files.
  *
- * A reader gets a gradrt_ask and fills a gradrt_rows: per field a block of gradrt_alloc holding n rows in
- * the field's type. After an error (reported, GRADRT_ code returned) the caller frees what is there.
+ * A reader gets a gradrt_ask and fills a gradrt_rows: per field a block of gradrt_alloc holding n
+ * rows in the field's type. After an error (reported, GRADRT_ code returned) the caller frees what
+ * is there.
  *
  * A program that never reads some kind of data can leave that kind's files out: GRADRT_WITHOUT_IDX,
  * _CSV, _CIFAR, _RAW (raw and npy), _GEN and _DIGITS remove them from the tables in data.c and
@@ -17,7 +18,7 @@ typedef struct {
   const gradrt_net *net;
   const gradrt_source *source;
   const char *dir;              /* base of relative paths */
-  bool inputs;                  /* for predict: labels are not there, and other targets need not be */
+  bool inputs;                  /* for predict: no labels, and other targets need not be there */
 } gradrt_ask;
 
 typedef struct {
@@ -33,7 +34,7 @@ typedef struct {
   char path[GRADRT_DATA_PATH];  /* as opened, for messages */
 } gradrt_file;
 
-/* Opens a regular file for reading. Errors name the place in the spec, the path and a similar file. */
+/* Opens a regular file for reading. Errors name the place in the spec, the path and a near name. */
 int gradrt_file_open(gradrt_file *f, const gradrt_ask *a, const char *name);
 int gradrt_file_read(gradrt_file *f, void *bytes, size_t n);    /* exactly n bytes, or an error */
 /* After the last read: GRADRT_DATA when the file changed meanwhile. Closes it in any case. */
@@ -52,21 +53,25 @@ double gradrt_wire_get(gradrt_wire w, const unsigned char *at);
 bool gradrt_dtype_put(gradrt_dtype to, void *rows, int64_t i, double v);
 double gradrt_dtype_get(gradrt_dtype from, const void *rows, int64_t i);
 /* Converts n elements to rows[first..]; returns the index of one that does not fit, or -1. */
-int64_t gradrt_wire_copy(gradrt_dtype to, void *rows, int64_t first, gradrt_wire w, const unsigned char *from,
-                         int64_t n);
+int64_t gradrt_wire_copy(gradrt_dtype to, void *rows, int64_t first, gradrt_wire w,
+                         const unsigned char *from, int64_t n);
 int64_t gradrt_field_elems(const gradrt_field *f);      /* numbers per sample */
 /* Allocates out->rows[field] for out->n samples; GRADRT_LIMIT when that cannot fit this machine. */
 int gradrt_rows_alloc(const gradrt_ask *a, gradrt_rows *out, int field);
 void gradrt_rows_free(gradrt_rows *r);
 /* Refuses labels outside 0..classes-1. unit: "sample", "record"; the first row is number 0. */
-int gradrt_labels_check(const gradrt_field *f, const char *path, const char *unit, const void *rows, int64_t n);
-/* Reports the value of element `at` of n rows of `elems`: it does not fit the field. Returns GRADRT_DATA. */
+int gradrt_labels_check(const gradrt_field *f, const char *path, const char *unit, const void *rows,
+                        int64_t n);
+/* Reports the value of element `at` of n rows of `elems`: it does not fit the field. Returns
+ * GRADRT_DATA. */
 int gradrt_value_error(const gradrt_field *f, const char *path, int64_t at, double v);
-const char *gradrt_shape_text(char buf[GRADRT_DATA_SHAPE], int rank, const int64_t *dim);       /* "[28, 28]" */
+/* "[28, 28]" */
+const char *gradrt_shape_text(char buf[GRADRT_DATA_SHAPE], int rank, const int64_t *dim);
 double gradrt_prop_number(const gradrt_source *s, const char *name, double missing);
-const char *gradrt_prop_text(const gradrt_source *s, const char *name, const char *missing);   /* "" counts as missing */
-/* For sources of two files or a generator: the field of the samples and that of the labels or targets; -1:
- * none. GRADRT_DATA when the fields are others. */
+/* An empty text counts as missing. */
+const char *gradrt_prop_text(const gradrt_source *s, const char *name, const char *missing);
+/* For sources of two files or a generator: the field of the samples and that of the labels or
+ * targets; -1: none. GRADRT_DATA when the fields are others. */
 int gradrt_fields_pair(const gradrt_ask *a, int *samples, int *labels);
 
 /* ---- one function per kind ---- */

@@ -1,5 +1,6 @@
-/* CIFAR's binary files: records of one label byte (CIFAR-10) or a coarse and a fine one (CIFAR-100; the fine
- * one is used), then 3 x 32 x 32 bytes, colour planes one after another. Several files make one source. */
+/* CIFAR's binary files: records of one label byte (CIFAR-10) or a coarse and a fine one (CIFAR-100;
+ * the fine one is used), then 3 x 32 x 32 bytes, colour planes one after another. Several files
+ * make one source. */
 #include "data.h"
 
 #include <inttypes.h>
@@ -37,7 +38,8 @@ static int cifar_names(cifar_job *j)
       j->path[at++] = 0;
     p += n;
   }
-  return j->nfile > 0 ? GRADRT_OK : gradrt_error(GRADRT_DATA, "%s: cifar(..) needs the path of a file", place);
+  return j->nfile > 0 ? GRADRT_OK
+                      : gradrt_error(GRADRT_DATA, "%s: cifar(..) needs the path of a file", place);
 }
 
 /* Counts the records of a file; a file that is no whole number of them is refused. */
@@ -50,20 +52,22 @@ static int cifar_count(const cifar_job *j, const char *name, int64_t *n)
     return code;
   *n = f.size / record;
   if (f.size == 0 || f.size % record != 0) {
-    code = gradrt_error(GRADRT_DATA, "%s: %" PRId64 " bytes are not a whole number of CIFAR-%d records of %d bytes", f.path,
-                        f.size, j->head == 1 ? 10 : 100, record);
+    code = gradrt_error(
+        GRADRT_DATA, "%s: %" PRId64 " bytes are not a whole number of CIFAR-%d records of %d bytes",
+        f.path, f.size, j->head == 1 ? 10 : 100, record);
     if (f.size > 0 && f.size % other == 0)
-      gradrt_note("they are %" PRId64 " records of CIFAR-%d: write classes=%d", f.size / other, j->head == 1 ? 100 : 10,
-                  j->head == 1 ? 100 : 10);
+      gradrt_note("they are %" PRId64 " records of CIFAR-%d: write classes=%d", f.size / other,
+                  j->head == 1 ? 100 : 10, j->head == 1 ? 100 : 10);
     else if (f.size > record)
-      gradrt_note("%" PRId64 " records and %" PRId64 " bytes more: the file seems cut short", f.size / record,
-                  f.size % record);
+      gradrt_note("%" PRId64 " records and %" PRId64 " bytes more: the file seems cut short",
+                  f.size / record, f.size % record);
   }
   gradrt_file_close(&f);
   return code;
 }
 
-static int cifar_read_file(const cifar_job *j, const char *name, int64_t first, int64_t n, gradrt_rows *out)
+static int cifar_read_file(const cifar_job *j, const char *name, int64_t first, int64_t n,
+                           gradrt_rows *out)
 {
   const gradrt_wire byte = { 'u', 1, false };
   const gradrt_field *field = j->ask->net->field;
@@ -79,16 +83,18 @@ static int cifar_read_file(const cifar_job *j, const char *name, int64_t first, 
     for (int64_t k = 0; k < some && code == GRADRT_OK; k++) {
       const unsigned char *at = buffer + k * record;
       if (j->field[0] >= 0)
-        gradrt_wire_copy(field[j->field[0]].dtype, out->rows[j->field[0]], (first + i + k) * CIFAR_PIXELS, byte,
-                         at + j->head, CIFAR_PIXELS);
+        gradrt_wire_copy(field[j->field[0]].dtype, out->rows[j->field[0]],
+                         (first + i + k) * CIFAR_PIXELS, byte, at + j->head, CIFAR_PIXELS);
       if (j->field[1] >= 0)
-        gradrt_wire_copy(field[j->field[1]].dtype, out->rows[j->field[1]], first + i + k, byte, at + j->head - 1, 1);
+        gradrt_wire_copy(field[j->field[1]].dtype, out->rows[j->field[1]], first + i + k, byte,
+                         at + j->head - 1, 1);
     }
   }
   if (code == GRADRT_OK && j->field[1] >= 0 && field[j->field[1]].is_label) {
     const gradrt_field *y = &field[j->field[1]];
     const char *labels = out->rows[j->field[1]];
-    code = gradrt_labels_check(y, f.path, "record", labels + (size_t)first * gradrt_dtype_size(y->dtype), n);
+    code = gradrt_labels_check(y, f.path, "record",
+                               labels + (size_t)first * gradrt_dtype_size(y->dtype), n);
   }
   int end = code == GRADRT_OK ? gradrt_file_finish(&f) : code;
   gradrt_file_close(&f);
@@ -102,8 +108,9 @@ static int cifar_fields(const cifar_job *j)
   for (int k = 0; k < 2; k++) {
     const gradrt_field *f = j->field[k] >= 0 ? &net->field[j->field[k]] : NULL;
     if (f && gradrt_field_elems(f) != want[k])
-      return gradrt_error(GRADRT_DATA, "%s: CIFAR gives %" PRId64 " number%s for field '%s', which has %" PRId64,
-                          f->place ? f->place : net->file, want[k], k ? "" : "s", f->name, gradrt_field_elems(f));
+      return gradrt_error(
+          GRADRT_DATA, "%s: CIFAR gives %" PRId64 " number%s for field '%s', which has %" PRId64,
+          f->place ? f->place : net->file, want[k], k ? "" : "s", f->name, gradrt_field_elems(f));
   }
   return GRADRT_OK;
 }

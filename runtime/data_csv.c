@@ -1,9 +1,9 @@
-/* Samples from a table of text. The table is read twice: a survey finds distinct words, means and how many rows
- * there are, then the rows are filled. Every cell that cannot be used is counted; the first is reported with its
- * place, the rest in a note.
+/* Samples from a table of text. The table is read twice: a survey finds distinct words, means and
+ * how many rows there are, then the rows are filled. Every cell that cannot be used is counted; the
+ * first is reported with its place, the rest in a note.
  *
- * Words and means come from the table of the training split, also for other tables, so that a category or a
- * filled-in value means the same everywhere. */
+ * Words and means come from the table of the training split, also for other tables, so that a
+ * category or a filled-in value means the same everywhere. */
 #include "data_csv.h"
 
 #include <inttypes.h>
@@ -38,7 +38,10 @@ typedef struct {
   int64_t rows, holes;          /* usable records; missing cells of used columns */
 } csv_job;
 
-static const char *csv_place(const gradrt_ask *a) { return a->source->place ? a->source->place : a->net->file; }
+static const char *csv_place(const gradrt_ask *a)
+{
+  return a->source->place ? a->source->place : a->net->file;
+}
 
 /* ---- problems ---- */
 
@@ -48,8 +51,13 @@ static void csv_note_trouble(csv_job *j, csv_problem kind, int feature, double v
   if (p->kind == CSV_FINE) {
     const gradrt_cell none = { .at = j->table.text + j->table.at };
     const gradrt_cell *c = feature >= 0 ? &j->table.cell[j->plan.feature[feature].column] : &none;
-    *p = (csv_trouble){ .kind = kind, .feature = feature, .record = j->table.record, .line = j->table.line,
-                        .cells = j->table.ncell, .value = value, .byte = 1 };
+    *p = (csv_trouble){ .kind = kind,
+                        .feature = feature,
+                        .record = j->table.record,
+                        .line = j->table.line,
+                        .cells = j->table.ncell,
+                        .value = value,
+                        .byte = 1 };
     gradrt_cell_text(c, p->text, sizeof p->text);
     if (feature >= 0)
       gradrt_table_place(&j->table, c, &p->line, &p->byte);
@@ -75,21 +83,28 @@ static int csv_report_error(const csv_job *j)
   snprintf(at, sizeof at, "%s:%" PRId64 ":%" PRId64, t->path, p->line, p->byte);
   switch (p->kind) {
   case CSV_RAGGED:
-    return gradrt_error(GRADRT_DATA, "%s: record %" PRId64 " has %" PRId64 " cell%s, but the %s has %d", at, p->record,
-                        p->cells, p->cells == 1 ? "" : "s", t->name ? "header" : "first one", t->ncolumn);
+    return gradrt_error(GRADRT_DATA,
+                        "%s: record %" PRId64 " has %" PRId64 " cell%s, but the %s has %d", at,
+                        p->record, p->cells, p->cells == 1 ? "" : "s",
+                        t->name ? "header" : "first one", t->ncolumn);
   case CSV_EMPTY:
-    return gradrt_error(GRADRT_DATA, "%s: a missing value (\"%s\") in %s, record %" PRId64, at, p->text, column, p->record);
+    return gradrt_error(GRADRT_DATA, "%s: a missing value (\"%s\") in %s, record %" PRId64, at,
+                        p->text, column, p->record);
   case CSV_NO_NUMBER:
-    return gradrt_error(GRADRT_DATA, "%s: \"%s\" is not a number: %s, record %" PRId64, at, p->text, column, p->record);
+    return gradrt_error(GRADRT_DATA, "%s: \"%s\" is not a number: %s, record %" PRId64, at, p->text,
+                        column, p->record);
   case CSV_NO_FIT:
-    return gradrt_error(GRADRT_DATA, "%s: field '%s' (%s) cannot hold %.9g: %s, record %" PRId64, at, field->name,
-                        gradrt_dtype_name(field->dtype), p->value, column, p->record);
-  case CSV_LABEL_RANGE:
-    return gradrt_error(GRADRT_DATA, "%s: label %.9g is outside 0..%" PRId64 ": %s, record %" PRId64, at, p->value,
-                        field->classes - 1, column, p->record);
-  case CSV_NO_WORD:
-    return gradrt_error(GRADRT_DATA, "%s: \"%s\" is none of the known categories: %s, record %" PRId64, at, p->text, column,
+    return gradrt_error(GRADRT_DATA, "%s: field '%s' (%s) cannot hold %.9g: %s, record %" PRId64,
+                        at, field->name, gradrt_dtype_name(field->dtype), p->value, column,
                         p->record);
+  case CSV_LABEL_RANGE:
+    return gradrt_error(GRADRT_DATA,
+                        "%s: label %.9g is outside 0..%" PRId64 ": %s, record %" PRId64, at,
+                        p->value, field->classes - 1, column, p->record);
+  case CSV_NO_WORD:
+    return gradrt_error(GRADRT_DATA,
+                        "%s: \"%s\" is none of the known categories: %s, record %" PRId64, at,
+                        p->text, column, p->record);
   case CSV_FINE:
     break;
   }
@@ -116,18 +131,22 @@ static void csv_report_help(const csv_job *j)
   const gradrt_field *field = f ? &j->ask->net->field[f->field] : NULL;
   char list[1024];
   if (p->kind == CSV_EMPTY && j->missing == CSV_MISSING_ERROR)
-    gradrt_note("missing=\"mean\" fills such cells with the column's mean, missing=\"skip\" leaves the rows out");
+    gradrt_note(
+        "missing=\"mean\" fills such cells with the column's mean, missing=\"skip\" leaves "
+        "the rows out");
   else if (p->kind == CSV_EMPTY)
     gradrt_note("only numbers have a mean; missing=\"skip\" leaves such rows out");
   else if (p->kind == CSV_RAGGED && j->table.ncolumn == 1)
-    gradrt_note("the separator is '%c'; write separator=\";\" or the like for another", j->table.separator);
+    gradrt_note("the separator is '%c'; write separator=\";\" or the like for another",
+                j->table.separator);
   else if (p->kind == CSV_NO_NUMBER && csv_decimal_comma(p->text))
     gradrt_note("numbers are written with a point: 1.5, not 1,5");
   else if (p->kind == CSV_NO_NUMBER && !field->is_label)
     gradrt_note("a column of words enters as categories: write its name as \"..:onehot\"");
   else if (p->kind == CSV_LABEL_RANGE)
-    gradrt_note("field '%s' of %s has %" PRId64 " classes, so labels must be 0, 1, .. %" PRId64, field->name,
-                field->place ? field->place : j->ask->net->file, field->classes, field->classes - 1);
+    gradrt_note("field '%s' of %s has %" PRId64 " classes, so labels must be 0, 1, .. %" PRId64,
+                field->name, field->place ? field->place : j->ask->net->file, field->classes,
+                field->classes - 1);
   else if (p->kind == CSV_NO_WORD)
     gradrt_note("the categories are: %s", gradrt_words_list(&f->words, list, sizeof list));
 }
@@ -139,10 +158,12 @@ static int csv_report(const csv_job *j)
     return GRADRT_OK;
   int code = csv_report_error(j);
   if (p->count == 2)
-    gradrt_note("2 records have this problem: lines %" PRId64 " and %" PRId64, p->lines[0], p->lines[1]);
+    gradrt_note("2 records have this problem: lines %" PRId64 " and %" PRId64, p->lines[0],
+                p->lines[1]);
   else if (p->count > 2)
-    gradrt_note("%" PRId64 " records have this problem: lines %" PRId64 ", %" PRId64 ", %" PRId64 "%s", p->count, p->lines[0],
-                p->lines[1], p->lines[2], p->count > 3 ? ", .." : "");
+    gradrt_note("%" PRId64 " records have this problem: lines %" PRId64 ", %" PRId64 ", %" PRId64
+                "%s",
+                p->count, p->lines[0], p->lines[1], p->lines[2], p->count > 3 ? ", .." : "");
   csv_report_help(j);
   return code;
 }
@@ -212,8 +233,10 @@ static int csv_survey(csv_job *j)
     return gradrt_error(GRADRT_LIMIT, "%s: out of memory", j->table.path);
   code = code == GRADRT_OK ? csv_report(j) : code;
   if (code == GRADRT_OK && j->rows == 0)
-    code = gradrt_error(GRADRT_DATA, "%s: %s", j->table.path,
-                        j->table.record ? "every row has missing cells; missing=\"skip\" leaves none" : "there are no rows");
+    code =
+        gradrt_error(GRADRT_DATA, "%s: %s", j->table.path,
+                     j->table.record ? "every row has missing cells; missing=\"skip\" leaves none"
+                                     : "there are no rows");
   return code;
 }
 
@@ -223,7 +246,8 @@ static void csv_put(csv_job *j, gradrt_rows *out, int feature, int64_t row, doub
 {
   const gradrt_feature *f = &j->plan.feature[feature];
   const gradrt_field *field = &j->ask->net->field[f->field];
-  if (!gradrt_dtype_put(field->dtype, out->rows[f->field], row * gradrt_field_elems(field) + f->at, v))
+  if (!gradrt_dtype_put(field->dtype, out->rows[f->field], row * gradrt_field_elems(field) + f->at,
+                        v))
     csv_note_trouble(j, CSV_NO_FIT, feature, v);
 }
 
@@ -247,7 +271,8 @@ static void csv_fill_onehot(csv_job *j, gradrt_rows *out, int feature, int64_t r
   if (word < 0)
     csv_note_trouble(j, CSV_NO_WORD, feature, 0);
   else
-    gradrt_dtype_put(field->dtype, out->rows[f->field], row * gradrt_field_elems(field) + f->at + word, 1);
+    gradrt_dtype_put(field->dtype, out->rows[f->field],
+                     row * gradrt_field_elems(field) + f->at + word, 1);
 }
 
 static void csv_fill_label(csv_job *j, gradrt_rows *out, int feature, int64_t row, int word)
@@ -276,7 +301,8 @@ static void csv_fill_record(csv_job *j, gradrt_rows *out, int64_t row)
       csv_fill_number(j, out, i, row);
       continue;
     }
-    int word = gradrt_words_find(&f->words, gradrt_cell_text(&j->table.cell[f->column], text, sizeof text));
+    int word = gradrt_words_find(&f->words,
+                                 gradrt_cell_text(&j->table.cell[f->column], text, sizeof text));
     if (f->use == GRADRT_CSV_ONEHOT)
       csv_fill_onehot(j, out, i, row, word);
     else
@@ -308,7 +334,8 @@ static int csv_fill(csv_job *j, gradrt_rows *out)
 /* The table that words and means come from: that of the training split, else the first. */
 static const gradrt_source *csv_reference(const gradrt_net *net)
 {
-  if (net->training && net->training->train_split >= 0 && net->training->train_split < net->nsplit) {
+  if (net->training && net->training->train_split >= 0 &&
+      net->training->train_split < net->nsplit) {
     const gradrt_source *s = &net->source[net->split[net->training->train_split].source];
     if (strcmp(s->kind, "csv") == 0)
       return s;
@@ -328,7 +355,8 @@ static bool csv_needs_reference(const csv_job *j)
   bool needs = j->holes > 0 && j->missing == CSV_MISSING_MEAN;
   for (int i = 0; i < j->plan.n; i++) {
     const gradrt_feature *f = &j->plan.feature[i];
-    needs = needs || (!f->words.fixed && (f->use == GRADRT_CSV_ONEHOT || (f->use == GRADRT_CSV_LABEL && !f->whole)));
+    needs = needs || (!f->words.fixed &&
+                      (f->use == GRADRT_CSV_ONEHOT || (f->use == GRADRT_CSV_LABEL && !f->whole)));
   }
   return needs;
 }
@@ -341,12 +369,14 @@ static void csv_close(csv_job *j)
 
 static int csv_begin(csv_job *j, const gradrt_ask *a)
 {
-  const char *name = gradrt_prop_text(a->source, "path", NULL), *missing = gradrt_prop_text(a->source, "missing", "error");
+  const char *name = gradrt_prop_text(a->source, "path", NULL),
+             *missing = gradrt_prop_text(a->source, "missing", "error");
   *j = (csv_job){ .ask = a };
   j->missing = strcmp(missing, "mean") == 0 ? CSV_MISSING_MEAN
                : strcmp(missing, "skip") == 0 ? CSV_MISSING_SKIP : CSV_MISSING_ERROR;
   if (j->missing == CSV_MISSING_ERROR && strcmp(missing, "error") != 0)
-    return gradrt_error(GRADRT_DATA, "%s: missing is error, mean or skip, not \"%s\"", csv_place(a), missing);
+    return gradrt_error(GRADRT_DATA, "%s: missing is error, mean or skip, not \"%s\"", csv_place(a),
+                        missing);
   if (!name)
     return gradrt_error(GRADRT_DATA, "%s: csv(..) needs the path of a file", csv_place(a));
   int code = gradrt_table_open(&j->table, a, name);

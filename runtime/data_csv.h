@@ -1,12 +1,12 @@
-/* Tables of text: what the tokenizer (data_csv_text.c), the columns (data_csv_columns.c) and the reader
- * (data_csv.c) share. */
+/* Tables of text: what the tokenizer (data_csv_text.c), the columns (data_csv_columns.c) and the
+ * reader (data_csv.c) share. */
 #ifndef GRADRT_DATA_CSV_H
 #define GRADRT_DATA_CSV_H
 
 #include "data.h"
 
 /* ---- data_csv_text.c: records and cells ---- */
-typedef struct { const char *at; size_t n; bool quoted; } gradrt_cell;  /* quotes stay inside at[0..n) doubled */
+typedef struct { const char *at; size_t n; bool quoted; } gradrt_cell; /* inner "" stays doubled */
 
 typedef struct {
   char path[GRADRT_DATA_PATH];
@@ -28,13 +28,14 @@ void gradrt_table_close(gradrt_table *t);
 void gradrt_table_rewind(gradrt_table *t);      /* to before the first record */
 /* The next record into t->cell. *more false: there is none. Broken quotes are reported. */
 int gradrt_table_next(gradrt_table *t, bool *more);
-/* "path:line:column" of a cell's first byte, for messages. */
-void gradrt_table_place(const gradrt_table *t, const gradrt_cell *c, int64_t *line, int64_t *column);
+/* Physical line and byte column of a cell, counted from 1, for messages. */
+void gradrt_table_place(const gradrt_table *t, const gradrt_cell *c, int64_t *line,
+                        int64_t *column);
 /* A cell's text without quotes, cut to fit buf. */
 const char *gradrt_cell_text(const gradrt_cell *c, char *buf, size_t size);
 bool gradrt_cell_is(const gradrt_cell *c, const char *word);
 bool gradrt_cell_missing(const gradrt_cell *c); /* empty, NA, N/A, NaN, null, none, ? */
-bool gradrt_cell_number(const gradrt_cell *c, double *v);       /* a finite decimal number, point as comma */
+bool gradrt_cell_number(const gradrt_cell *c, double *v);       /* a finite decimal number */
 
 /* ---- data_csv_columns.c: which columns feed which elements ---- */
 typedef enum { GRADRT_CSV_NUMBER, GRADRT_CSV_ONEHOT, GRADRT_CSV_LABEL } gradrt_csv_use;
@@ -55,7 +56,7 @@ typedef struct {
   bool followed;                /* words and mean are those of the training table */
   bool whole;                   /* LABEL: so far every cell is a whole number */
   double sum;                   /* NUMBER: of the cells that are there */
-  int64_t count;                /* NUMBER: cells that are there; LABEL: cells that are one of the given words */
+  int64_t count;                /* cells that are there; LABEL: that are one of the given words */
 } gradrt_feature;
 
 typedef struct {
@@ -74,8 +75,8 @@ int gradrt_words_find(const gradrt_words *w, const char *word);
 bool gradrt_words_add(gradrt_words *w, const char *word);       /* false: out of memory */
 const char *gradrt_words_list(const gradrt_words *w, char *buf, size_t size);  /* "a, b, c, .." */
 /* Takes the words and means of another table's plan for the same net. */
-int gradrt_plan_follow(gradrt_plan *p, const gradrt_plan *from, const gradrt_ask *a, const gradrt_table *t,
-                       const gradrt_table *from_table);
+int gradrt_plan_follow(gradrt_plan *p, const gradrt_plan *from, const gradrt_ask *a,
+                       const gradrt_table *t, const gradrt_table *from_table);
 /* "column \"age\"", or its number where there are no names. */
 const char *gradrt_column_text(const gradrt_table *t, int column, char *buf, size_t size);
 

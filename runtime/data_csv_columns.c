@@ -2,8 +2,9 @@
  *
  *   longitude..median_income, ocean_proximity:onehot, 9, kind:onehot(red|green|blue)
  *
- * names, numbers from 0, ranges of either, and categories that become one element 0 or 1 per word. Without
- * columns a field takes the column of its own name, else the next columns nobody before it has taken. */
+ * names, numbers from 0, ranges of either, and categories that become one element 0 or 1 per word.
+ * Without columns a field takes the column of its own name, else the next columns nobody before it
+ * has taken. */
 #include "data_csv.h"
 #include "run.h"
 
@@ -102,7 +103,10 @@ static void csv_words_free(gradrt_words *w)
 
 /* ---- plan ---- */
 
-static int csv_no_memory(const gradrt_table *t) { return gradrt_error(GRADRT_LIMIT, "%s: out of memory", t->path); }
+static int csv_no_memory(const gradrt_table *t)
+{
+  return gradrt_error(GRADRT_LIMIT, "%s: out of memory", t->path);
+}
 
 void gradrt_plan_free(gradrt_plan *p)
 {
@@ -125,7 +129,8 @@ static gradrt_feature *csv_add_feature(gradrt_plan *p, gradrt_csv_use use, int c
     p->feature = grown;
     p->cap = cap;
   }
-  p->feature[p->n] = (gradrt_feature){ .use = use, .column = column, .field = field, .whole = true, .width = 1 };
+  p->feature[p->n] =
+      (gradrt_feature){ .use = use, .column = column, .field = field, .whole = true, .width = 1 };
   return &p->feature[p->n++];
 }
 
@@ -173,11 +178,12 @@ static void csv_column_notes(const gradrt_table *t, const char *text)
   else
     gradrt_note("it has columns 0 to %d, without names (header=0)", t->ncolumn - 1);
   if (names.n && numbers)
-    gradrt_note("its first line holds numbers: without a header, write header=0 and count columns from 0");
+    gradrt_note(
+        "its first line holds numbers: without a header, write header=0 and count columns from 0");
   for (const char *s = ";\t|"; names.n == 1 && *s; s++)
     if (*s != t->separator && strchr(names.word[0], *s))
-      gradrt_note("the separator may be \"%s\": write separator=\"%s\"", *s == '\t' ? "tab" : (char[]){ *s, 0 },
-                  *s == '\t' ? "tab" : (char[]){ *s, 0 });
+      gradrt_note("the separator may be \"%s\": write separator=\"%s\"",
+                  *s == '\t' ? "tab" : (char[]){ *s, 0 }, *s == '\t' ? "tab" : (char[]){ *s, 0 });
   csv_words_free(&names);
 }
 
@@ -186,10 +192,12 @@ static const char *csv_field_place(const gradrt_ask *a, int field)
   return a->net->field[field].place ? a->net->field[field].place : a->net->file;
 }
 
-static int csv_column_error(const gradrt_ask *a, const gradrt_table *t, int field, const char *text, int found)
+static int csv_column_error(const gradrt_ask *a, const gradrt_table *t, int field, const char *text,
+                            int found)
 {
-  int code = gradrt_error(GRADRT_DATA, "%s: field '%s': %s has %s column \"%s\"", csv_field_place(a, field),
-                          a->net->field[field].name, t->path, found == -2 ? "more than one" : "no", text);
+  int code = gradrt_error(GRADRT_DATA, "%s: field '%s': %s has %s column \"%s\"",
+                          csv_field_place(a, field), a->net->field[field].name, t->path,
+                          found == -2 ? "more than one" : "no", text);
   if (found == -2)
     gradrt_note("use their numbers, counted from 0, instead");
   else
@@ -208,8 +216,8 @@ typedef struct {
 
 static int csv_item_error(const csv_planner *c, int field, const char *item, const char *what)
 {
-  return gradrt_error(GRADRT_DATA, "%s: field '%s': \"%s\": %s", csv_field_place(c->a, field), c->a->net->field[field].name,
-                      item, what);
+  return gradrt_error(GRADRT_DATA, "%s: field '%s': \"%s\": %s", csv_field_place(c->a, field),
+                      c->a->net->field[field].name, item, what);
 }
 
 /* First and last column of "a", "3", "a..b", "0..3". */
@@ -229,14 +237,17 @@ static int csv_item_range(const csv_planner *c, int field, char *item, int *firs
     return csv_column_error(c->a, c->t, field, item, *first);
   if (*last < 0)
     return csv_column_error(c->a, c->t, field, to, *last);
-  return *first <= *last ? GRADRT_OK : csv_item_error(c, field, to, "the range ends before it begins");
+  return *first <= *last ? GRADRT_OK
+                         : csv_item_error(c, field, to, "the range ends before it begins");
 }
 
 /* Adds one column in the role the field and the item give it. words: of :onehot(..), or NULL. */
 static int csv_take(csv_planner *c, int field, int column, bool onehot, char *words)
 {
   const gradrt_field *f = &c->a->net->field[field];
-  gradrt_csv_use use = f->is_label ? GRADRT_CSV_LABEL : onehot ? GRADRT_CSV_ONEHOT : GRADRT_CSV_NUMBER;
+  gradrt_csv_use use = f->is_label ? GRADRT_CSV_LABEL
+                       : onehot    ? GRADRT_CSV_ONEHOT
+                                   : GRADRT_CSV_NUMBER;
   gradrt_feature *added = csv_add_feature(c->plan, use, column, field);
   bool room = added;
   c->next = column + 1;
@@ -270,7 +281,8 @@ static int csv_item(csv_planner *c, int field, char *item)
       words = tail + 1;
     }
     if (c->a->net->field[field].is_label)
-      return csv_item_error(c, field, item, "a label is one number; its categories are numbered without :onehot");
+      return csv_item_error(c, field, item,
+                            "a label is one number; its categories are numbered without :onehot");
     *hot = 0;
   }
   int first, last, code = csv_item_range(c, field, item, &first, &last);
@@ -302,7 +314,8 @@ static int csv_field_columns(csv_planner *c, int field)
     while (used > 0 && p[used - 1] == ' ')
       used--;
     if (used == 0 || used >= sizeof item)
-      return csv_item_error(c, field, c->a->net->field[field].columns, used ? "a name is too long" : "a name is missing");
+      return csv_item_error(c, field, c->a->net->field[field].columns,
+                            used ? "a name is too long" : "a name is missing");
     memcpy(item, p, used);
     item[used] = 0;
     int code = csv_item(c, field, item);
@@ -320,15 +333,18 @@ static int csv_field_next(csv_planner *c, int field)
   int own = c->t->name && elems == 1 ? csv_column(c->t, f->name) : -1;
   int first = own >= 0 ? own : c->next;
   if (elems > c->t->ncolumn - first)
-    return gradrt_error(GRADRT_DATA, "%s: field '%s' needs %" PRId64 " columns from number %d on, but %s has only %d",
-                        csv_field_place(c->a, field), f->name, elems, first, c->t->path, c->t->ncolumn);
+    return gradrt_error(
+        GRADRT_DATA,
+        "%s: field '%s' needs %" PRId64 " columns from number %d on, but %s has only %d",
+        csv_field_place(c->a, field), f->name, elems, first, c->t->path, c->t->ncolumn);
   int code = GRADRT_OK;
   for (int i = 0; i < (int)elems && code == GRADRT_OK; i++)
     code = csv_take(c, field, first + i, false, NULL);
   return code;
 }
 
-/* True when a table for predict lacks a column that only a target needs; then it is left out, with a note. */
+/* True when a table for predict lacks a column that only a target needs; then it is left out, with
+ * a note. */
 static bool csv_may_skip(const csv_planner *c, int field)
 {
   const gradrt_field *f = &c->a->net->field[field];
@@ -343,7 +359,8 @@ static bool csv_may_skip(const csv_planner *c, int field)
   if (f->columns)
     snprintf(item, sizeof item, "%.*s", (int)strcspn(f->columns, ",.: "), f->columns);
   bool there = f->columns ? csv_column(c->t, f->columns) >= 0 || csv_column(c->t, item) >= 0
-                          : csv_column(c->t, f->name) >= 0 || gradrt_field_elems(f) <= c->t->ncolumn - c->next;
+                          : csv_column(c->t, f->name) >= 0 ||
+                                gradrt_field_elems(f) <= c->t->ncolumn - c->next;
   if (!there)
     gradrt_note("%s has no column for field '%s', which is taken as 0", c->t->path, f->name);
   return !there;
@@ -387,8 +404,8 @@ static bool csv_follow(gradrt_feature *to, const gradrt_feature *from)
   return true;
 }
 
-int gradrt_plan_follow(gradrt_plan *p, const gradrt_plan *from, const gradrt_ask *a, const gradrt_table *t,
-                       const gradrt_table *from_table)
+int gradrt_plan_follow(gradrt_plan *p, const gradrt_plan *from, const gradrt_ask *a,
+                       const gradrt_table *t, const gradrt_table *from_table)
 {
   for (int i = 0, k = 0; i < p->n; i++) {
     int field = p->feature[i].field;
@@ -396,8 +413,9 @@ int gradrt_plan_follow(gradrt_plan *p, const gradrt_plan *from, const gradrt_ask
     const gradrt_feature *other = csv_feature_of(from, field, k);
     bool last = i + 1 == p->n || p->feature[i + 1].field != field;
     if (!other || other->use != p->feature[i].use || (last && csv_feature_of(from, field, k + 1)))
-      return gradrt_error(GRADRT_DATA, "%s: the columns of field '%s' in %s are not those in %s", csv_field_place(a, field),
-                          a->net->field[field].name, t->path, from_table->path);
+      return gradrt_error(GRADRT_DATA, "%s: the columns of field '%s' in %s are not those in %s",
+                          csv_field_place(a, field), a->net->field[field].name, t->path,
+                          from_table->path);
     if (!csv_follow(&p->feature[i], other))
       return csv_no_memory(t);
   }
@@ -412,26 +430,33 @@ static int csv_words_error(const gradrt_ask *a, const gradrt_table *t, const gra
   char column[160], list[1024];
   gradrt_column_text(t, f->column, column, sizeof column);
   if (f->words.full)
-    return gradrt_error(GRADRT_DATA, "%s: %s has more than %d different values: too many for categories", t->path, column,
-                        GRADRT_WORDS_MAX);
-  int code = gradrt_error(GRADRT_DATA, "%s: field '%s' has %" PRId64 " classes, but %s of %s has %d different values",
-                          csv_field_place(a, f->field), field->name, field->classes, column, t->path, f->words.n);
+    return gradrt_error(GRADRT_DATA,
+                        "%s: %s has more than %d different values: too many for categories",
+                        t->path, column, GRADRT_WORDS_MAX);
+  int code = gradrt_error(
+      GRADRT_DATA, "%s: field '%s' has %" PRId64 " classes, but %s of %s has %d different values",
+      csv_field_place(a, f->field), field->name, field->classes, column, t->path, f->words.n);
   gradrt_note("they are: %s", gradrt_words_list(&f->words, list, sizeof list));
-  gradrt_note("numbers 0, 1, .. are taken as they are; words are numbered in sorted order, or as names=\"a,b,c\" of label says");
+  gradrt_note(
+      "numbers 0, 1, .. are taken as they are; words are numbered in sorted order, or as "
+      "names=\"a,b,c\" of label says");
   return code;
 }
 
-static int csv_width_error(const gradrt_ask *a, const gradrt_table *t, const gradrt_plan *p, int field, int64_t width)
+static int csv_width_error(const gradrt_ask *a, const gradrt_table *t, const gradrt_plan *p,
+                           int field, int64_t width)
 {
   const gradrt_field *f = &a->net->field[field];
   char column[160], list[1024];
-  int code = gradrt_error(GRADRT_DATA, "%s: field '%s' has %" PRId64 " number%s, but its columns give %" PRId64,
-                          csv_field_place(a, field), f->name, gradrt_field_elems(f), gradrt_field_elems(f) == 1 ? "" : "s",
-                          width);
+  int code = gradrt_error(GRADRT_DATA,
+                          "%s: field '%s' has %" PRId64 " number%s, but its columns give %" PRId64,
+                          csv_field_place(a, field), f->name, gradrt_field_elems(f),
+                          gradrt_field_elems(f) == 1 ? "" : "s", width);
   for (int i = 0; i < p->n; i++)
     if (p->feature[i].field == field && p->feature[i].use == GRADRT_CSV_ONEHOT)
-      gradrt_note("%s gives %d: %s", gradrt_column_text(t, p->feature[i].column, column, sizeof column),
-                  p->feature[i].words.n, gradrt_words_list(&p->feature[i].words, list, sizeof list));
+      gradrt_note(
+          "%s gives %d: %s", gradrt_column_text(t, p->feature[i].column, column, sizeof column),
+          p->feature[i].words.n, gradrt_words_list(&p->feature[i].words, list, sizeof list));
   return code;
 }
 
@@ -443,7 +468,8 @@ int gradrt_plan_place(gradrt_plan *p, const gradrt_ask *a, const gradrt_table *t
     const gradrt_field *field = &a->net->field[f->field];
     bool words = f->use == GRADRT_CSV_LABEL && !f->whole && !f->words.fixed;
     if ((f->use == GRADRT_CSV_ONEHOT && f->words.full) ||
-        (words && (f->words.full || f->words.n > field->classes || (!f->followed && f->words.n != field->classes))))
+        (words && (f->words.full || f->words.n > field->classes ||
+                   (!f->followed && f->words.n != field->classes))))
       return csv_words_error(a, t, f);
     f->at = width[f->field];
     f->width = f->use == GRADRT_CSV_ONEHOT ? f->words.n : 1;

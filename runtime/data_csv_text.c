@@ -1,6 +1,6 @@
-/* Comma-separated text (RFC 4180, and what people make of it): records, quotes, cells and numbers. The file's
- * bytes stay where they are; cells point into them. Lines end in LF or CR LF; a record with quotes may span
- * several. */
+/* Comma-separated text (RFC 4180, and what people make of it): records, quotes, cells and numbers.
+ * The file's bytes stay where they are; cells point into them. Lines end in LF or CR LF; a record
+ * with quotes may span several. */
 #include "data_csv.h"
 
 #include <inttypes.h>
@@ -99,7 +99,7 @@ static bool csv_scan(const char *p, const char *end, csv_decimal *d)
   return p == end;
 }
 
-/* Correct rounding by the C library; its decimal point is that of the locale of the host program. */
+/* Correct rounding by the C library; its decimal point is that of the host program's locale. */
 static double csv_slow_number(const gradrt_cell *c)
 {
   char buf[CSV_NUMBER_MAX + 16];
@@ -119,8 +119,9 @@ static double csv_slow_number(const gradrt_cell *c)
 
 bool gradrt_cell_number(const gradrt_cell *c, double *v)
 {
-  static const double ten[] = { 1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
+  static const double ten[] = { 1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
   csv_decimal d;
   if (c->n > CSV_NUMBER_MAX || !csv_scan(c->at, c->at + c->n, &d))
     return false;
@@ -156,7 +157,10 @@ static int csv_cell_error(const gradrt_table *t, const char *at, const char *wha
 }
 
 /* A blank that is not the separator. */
-static bool csv_blank(const gradrt_table *t, char c) { return (c == ' ' || c == '\t') && c != t->separator; }
+static bool csv_blank(const gradrt_table *t, char c)
+{
+  return (c == ' ' || c == '\t') && c != t->separator;
+}
 
 /* A quoted cell; t->at stands on the opening quote and ends behind the closing one. */
 static int csv_quoted(gradrt_table *t, gradrt_cell *c)
@@ -171,7 +175,9 @@ static int csv_quoted(gradrt_table *t, gradrt_cell *c)
   if (p >= end)
     return csv_cell_error(t, open, "the quote that opens here is never closed");
   if (p - open > CSV_CELL_MAX)
-    return csv_cell_error(t, open, "the quoted cell that begins here is longer than 1 MiB; a closing quote may be missing");
+    return csv_cell_error(
+        t, open,
+        "the quoted cell that begins here is longer than 1 MiB; a closing quote may be missing");
   *c = (gradrt_cell){ open + 1, (size_t)(p - open - 1), true };
   t->at = (size_t)(p + 1 - t->text);
   while (t->at < t->size && csv_blank(t, t->text[t->at]))
@@ -179,11 +185,13 @@ static int csv_quoted(gradrt_table *t, gradrt_cell *c)
   char next = t->at < t->size ? t->text[t->at] : '\n';
   bool ends = next == t->separator || next == '\n';
   ends = ends || (next == '\r' && (t->at + 1 == t->size || t->text[t->at + 1] == '\n'));
-  return ends ? GRADRT_OK : csv_cell_error(t, t->text + t->at, "text follows a closing quote; a quote inside a cell is "
-                                                               "written twice");
+  return ends ? GRADRT_OK
+              : csv_cell_error(t, t->text + t->at,
+                               "text follows a closing quote; a quote inside a cell is "
+                               "written twice");
 }
 
-/* A cell without quotes: up to the separator or the end of the line, blanks around it taken away. */
+/* A cell without quotes: up to the separator or the end of the line, without blanks around it. */
 static int csv_plain(gradrt_table *t, gradrt_cell *c)
 {
   const char *from = t->text + t->at, *end = t->text + t->size, *p = from;
@@ -210,13 +218,14 @@ static int csv_cell(gradrt_table *t, gradrt_cell *c)
   return t->at < t->size && t->text[t->at] == '"' ? csv_quoted(t, c) : csv_plain(t, c);
 }
 
-/* Empty lines are no records, except in a table of one column, where one is an empty cell unless only empty
- * lines follow. */
+/* Empty lines are no records, except in a table of one column, where one is an empty cell unless
+ * only empty lines follow. */
 static void csv_skip_empty(gradrt_table *t)
 {
   size_t at = t->at;
   int64_t lines = 0;
-  while (at < t->size && (t->text[at] == '\n' || (t->text[at] == '\r' && t->text[at + 1] == '\n'))) {
+  while (at < t->size &&
+         (t->text[at] == '\n' || (t->text[at] == '\r' && t->text[at + 1] == '\n'))) {
     at += t->text[at] == '\r' ? 2 : 1;
     lines++;
   }
@@ -271,7 +280,8 @@ static int csv_separator(const gradrt_ask *a, char *separator)
   *separator = tab ? '\t' : s[0];
   if (tab || (s[1] == 0 && !strchr("\"\r\n.+-0123456789", s[0])))
     return GRADRT_OK;
-  return gradrt_error(GRADRT_DATA, "%s: a separator is one character such as ',' ';' or tab, not \"%s\"",
+  return gradrt_error(GRADRT_DATA,
+                      "%s: a separator is one character such as ',' ';' or tab, not \"%s\"",
                       a->source->place ? a->source->place : a->net->file, s);
 }
 
@@ -310,7 +320,8 @@ static int csv_header(gradrt_table *t)
   if (!more)
     return gradrt_error(GRADRT_DATA, "%s: the file is empty", t->path);
   if (t->ncell > CSV_COLUMNS_MAX)
-    return gradrt_error(GRADRT_LIMIT, "%s: %" PRId64 " columns are more than %d", t->path, t->ncell, CSV_COLUMNS_MAX);
+    return gradrt_error(GRADRT_LIMIT, "%s: %" PRId64 " columns are more than %d", t->path, t->ncell,
+                        CSV_COLUMNS_MAX);
   size_t after = t->at;
   gradrt_table_rewind(t);
   if (!csv_room(t, (int)t->ncell))
@@ -321,7 +332,9 @@ static int csv_header(gradrt_table *t)
   t->name = t->cell;
   t->cell = NULL;
   t->start = after;
-  return code == GRADRT_OK && !csv_room(t, t->ncolumn) ? gradrt_error(GRADRT_LIMIT, "%s: out of memory", t->path) : code;
+  return code == GRADRT_OK && !csv_room(t, t->ncolumn)
+             ? gradrt_error(GRADRT_LIMIT, "%s: out of memory", t->path)
+             : code;
 }
 
 int gradrt_table_open(gradrt_table *t, const gradrt_ask *a, const char *name)

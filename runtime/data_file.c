@@ -1,5 +1,5 @@
-/* Opening and reading data files: regular files only, read with pread, noticed when they change meanwhile.
- * A path that leads nowhere is reported with the nearest name in its folder. */
+/* Opening and reading data files: regular files only, read with pread, noticed when they change
+ * meanwhile. A path that leads nowhere is reported with the nearest name in its folder. */
 #include "data.h"
 #include "run.h"
 
@@ -44,7 +44,8 @@ static bool file_nearest(const char *folder, const char *wanted, char best[FILE_
   if (!dir)
     return false;
   int least = -1, entries = 0;
-  for (struct dirent *e = readdir(dir); e && entries < FILE_ENTRIES_MAX; e = readdir(dir), entries++) {
+  for (struct dirent *e = readdir(dir); e && entries < FILE_ENTRIES_MAX;
+       e = readdir(dir), entries++) {
     int d = e->d_name[0] == '.' ? -1 : file_distance(wanted, e->d_name);
     bool nearer = d >= 0 && (least < 0 || d < least || (d == least && strcmp(e->d_name, best) < 0));
     if (nearer && strlen(e->d_name) < FILE_NAME) {
@@ -80,7 +81,8 @@ static void file_notes(const gradrt_ask *a, const char *path)
 static int file_error(const gradrt_ask *a, const char *name, const char *problem)
 {
   const char *place = a->source->place;
-  return gradrt_error(GRADRT_DATA, "%s%scannot read \"%s\": %s", place ? place : "", place ? ": " : "", name, problem);
+  return gradrt_error(GRADRT_DATA, "%s%scannot read \"%s\": %s", place ? place : "",
+                      place ? ": " : "", name, problem);
 }
 
 static int file_path(const gradrt_ask *a, const char *name, char out[GRADRT_DATA_PATH])
@@ -130,10 +132,12 @@ int gradrt_file_read(gradrt_file *f, void *bytes, size_t n)
     if (got < 0 && errno == EINTR)
       continue;
     if (got < 0)
-      return gradrt_error(GRADRT_IO, "%s: byte %" PRId64 " cannot be read: %s", f->path, f->at, strerror(errno));
+      return gradrt_error(GRADRT_IO, "%s: byte %" PRId64 " cannot be read: %s", f->path, f->at,
+                          strerror(errno));
     if (got == 0)
-      return gradrt_error(GRADRT_DATA, "%s: the file ends after %" PRId64 " bytes; %zu more are needed", f->path, f->at,
-                          n - done);
+      return gradrt_error(GRADRT_DATA,
+                          "%s: the file ends after %" PRId64 " bytes; %zu more are needed", f->path,
+                          f->at, n - done);
     done += (size_t)got;
     f->at += (int64_t)got;
   }
@@ -144,9 +148,11 @@ int gradrt_file_finish(gradrt_file *f)
 {
   struct stat st;
   bool same = fstat(f->fd, &st) == 0 && (int64_t)st.st_size == f->size &&
-              (int64_t)st.st_mtim.tv_sec == f->changed[0] && (int64_t)st.st_mtim.tv_nsec == f->changed[1];
+              (int64_t)st.st_mtim.tv_sec == f->changed[0] &&
+              (int64_t)st.st_mtim.tv_nsec == f->changed[1];
   gradrt_file_close(f);
-  return same ? GRADRT_OK : gradrt_error(GRADRT_DATA, "%s: the file changed while it was read", f->path);
+  return same ? GRADRT_OK
+              : gradrt_error(GRADRT_DATA, "%s: the file changed while it was read", f->path);
 }
 
 void gradrt_file_close(gradrt_file *f)
@@ -168,7 +174,8 @@ int gradrt_file_slurp(const gradrt_ask *a, const char *name, char **text, size_t
   if (*text)
     code = gradrt_file_read(&f, *text, *size);
   else
-    code = gradrt_error(GRADRT_LIMIT, "%s: out of memory for its %" PRId64 " bytes", f.path, f.size);
+    code =
+        gradrt_error(GRADRT_LIMIT, "%s: out of memory for its %" PRId64 " bytes", f.path, f.size);
   if (code == GRADRT_OK)
     return gradrt_file_finish(&f);
   gradrt_file_close(&f);

@@ -1,9 +1,11 @@
-/* Generated points: small problems whose answers are known. Sample i depends on (seed, kind, number of the
- * source, i) alone, so a longer set begins with the shorter one, and a test source differs from the training
- * source although both have the same seed. Classes come in turn: sample i is of class i mod classes.
+/* Generated points: small problems whose answers are known. Sample i depends on (seed, kind, number
+ * of the source, i) alone, so a longer set begins with the shorter one, and a test source differs
+ * from the training source although both have the same seed. Classes come in turn: sample i is of
+ * class i mod classes.
  *
- *   blobs     class c around (2 cos a, 2 sin a), a = 2 pi c / classes (wider from 8 classes on); further
- *             coordinates around fixed normal numbers of the class; one coordinate: around 2 c - classes + 1
+ *   blobs     class c around (2 cos a, 2 sin a), a = 2 pi c / classes, wider from 9 classes on;
+ *             further coordinates around fixed normal numbers of the class; a single coordinate
+ *             around 2 c - classes + 1
  *   moons     (cos t, sin t) and (1 - cos t, 0.5 - sin t), t in [0, pi)
  *   circles   radius 1 and 0.5
  *   spirals   radius r in [0.1, 2), angle 2 pi (turns r / 2 + c / classes)
@@ -12,7 +14,8 @@
  *   line      x in [-1, 1), y = 2 x - 1
  *   addition  each input in [0, 1), or a digit 0..9 in a field of whole numbers; y is their sum
  *
- * `noise` is the standard deviation of normal numbers added to the coordinates, or to y in the last three. */
+ * `noise` is the standard deviation of normal numbers added to the coordinates, or to y in the last
+ * three. */
 #include "data.h"
 
 #include <inttypes.h>
@@ -43,7 +46,8 @@ typedef struct {
 static double gen_blobs(gen_point *p, double *x)
 {
   int64_t c = p->i % p->classes;
-  double angle = 2 * GEN_PI * (double)c / (double)p->classes, radius = p->classes > 8 ? (double)p->classes / 4 : 2;
+  double angle = 2 * GEN_PI * (double)c / (double)p->classes,
+         radius = p->classes > 8 ? (double)p->classes / 4 : 2;
   gradrt_stream centre;
   gradrt_stream_start(&centre, 0, GRADRT_PURPOSE_DATA, p->seed_of_kind);
   centre.ctr[2] = (uint32_t)c;
@@ -148,20 +152,25 @@ static int gen_check(const gen_job *j)
   const gradrt_field *x = &net->field[j->x], *y = j->y >= 0 ? &net->field[j->y] : NULL;
   int64_t inputs = gradrt_field_elems(x), targets = y ? gradrt_field_elems(y) : 1;
   if (j->kind->inputs && inputs != j->kind->inputs)
-    return gradrt_error(GRADRT_DATA, "%s: '%s' gives %" PRId64 " number%s a sample, but field '%s' has %" PRId64,
-                        x->place ? x->place : net->file, j->kind->kind, j->kind->inputs, j->kind->inputs == 1 ? "" : "s",
-                        x->name, inputs);
+    return gradrt_error(GRADRT_DATA,
+                        "%s: '%s' gives %" PRId64 " number%s a sample, but field '%s' has %" PRId64,
+                        x->place ? x->place : net->file, j->kind->kind, j->kind->inputs,
+                        j->kind->inputs == 1 ? "" : "s", x->name, inputs);
   if (!y)
     return GRADRT_OK;
   if (y->is_label && j->kind->classes == 0)
-    return gradrt_error(GRADRT_DATA, "%s: '%s' gives a number to predict, not a class: declare field '%s' as f32[1]",
-                        y->place ? y->place : net->file, j->kind->kind, y->name);
+    return gradrt_error(
+        GRADRT_DATA,
+        "%s: '%s' gives a number to predict, not a class: declare field '%s' as f32[1]",
+        y->place ? y->place : net->file, j->kind->kind, y->name);
   if (y->is_label && y->classes < j->p.classes)
-    return gradrt_error(GRADRT_DATA, "%s: '%s' has %" PRId64 " classes, but field '%s' has %" PRId64,
-                        y->place ? y->place : net->file, j->kind->kind, j->p.classes, y->name, y->classes);
+    return gradrt_error(
+        GRADRT_DATA, "%s: '%s' has %" PRId64 " classes, but field '%s' has %" PRId64,
+        y->place ? y->place : net->file, j->kind->kind, j->p.classes, y->name, y->classes);
   if (targets != 1 && (j->kind->classes == 0 || targets != j->p.classes))
-    return gradrt_error(GRADRT_DATA, "%s: '%s' gives one target a sample, but field '%s' has %" PRId64 " numbers",
-                        y->place ? y->place : net->file, j->kind->kind, y->name, targets);
+    return gradrt_error(
+        GRADRT_DATA, "%s: '%s' gives one target a sample, but field '%s' has %" PRId64 " numbers",
+        y->place ? y->place : net->file, j->kind->kind, y->name, targets);
   return GRADRT_OK;
 }
 
@@ -191,7 +200,8 @@ static int gen_fill(gen_job *j, gradrt_rows *out)
     for (int64_t k = 0; k < j->p.inputs; k++)
       fits = gradrt_dtype_put(x->dtype, out->rows[j->x], i * j->p.inputs + k, j->input[k]) && fits;
     if (!fits || (j->y >= 0 && !gen_put_target(j, out, v)))
-      return gradrt_error(GRADRT_DATA, "%s: '%s' gives numbers that its fields cannot hold: declare them as f32",
+      return gradrt_error(GRADRT_DATA,
+                          "%s: '%s' gives numbers that its fields cannot hold: declare them as f32",
                           s->place ? s->place : j->ask->net->file, s->kind);
   }
   return GRADRT_OK;
@@ -213,17 +223,20 @@ int gradrt_read_points(const gradrt_ask *a, gradrt_rows *out)
   if (code != GRADRT_OK)
     return code;
   if (!j.kind || j.x < 0)
-    return gradrt_error(GRADRT_DATA, "%s: '%s' needs a field for its numbers", s->place ? s->place : a->net->file, s->kind);
+    return gradrt_error(GRADRT_DATA, "%s: '%s' needs a field for its numbers",
+                        s->place ? s->place : a->net->file, s->kind);
   double samples = gradrt_prop_number(s, "samples", j.kind->samples);
   double classes = gradrt_prop_number(s, "classes", 3);
   if (!(samples >= 1 && samples <= 4294967295.0) || !(classes >= 2 && classes <= 1e6))
-    return gradrt_error(GRADRT_DATA, "%s: %.9g samples of %.9g classes cannot be made", s->place ? s->place : a->net->file,
-                        samples, classes);
+    return gradrt_error(GRADRT_DATA, "%s: %.9g samples of %.9g classes cannot be made",
+                        s->place ? s->place : a->net->file, samples, classes);
   gradrt_dtype type = a->net->field[j.x].dtype;
-  j.p = (gen_point){ .noise = gradrt_prop_number(s, "noise", j.kind->noise), .turns = gradrt_prop_number(s, "turns", 0.75),
+  j.p = (gen_point){ .noise = gradrt_prop_number(s, "noise", j.kind->noise),
+                     .turns = gradrt_prop_number(s, "turns", 0.75),
                      .classes = j.kind->classes < 0 ? (int64_t)classes : j.kind->classes,
                      .inputs = gradrt_field_elems(&a->net->field[j.x]),
-                     .whole = type != GRADRT_F32 && type != GRADRT_F64, .seed_of_kind = gradrt_hash_name(s->kind) };
+                     .whole = type != GRADRT_F32 && type != GRADRT_F64,
+                     .seed_of_kind = gradrt_hash_name(s->kind) };
   out->n = (int64_t)samples;
   code = gen_check(&j);
   code = code == GRADRT_OK ? gradrt_rows_alloc(a, out, j.x) : code;

@@ -1,8 +1,9 @@
-/* IDX files (the format of MNIST), plain or compressed by gzip: two zero bytes, a type, a rank, big-endian
- * dimensions, then the elements. The first dimension counts samples.
+/* IDX files (the format of MNIST), plain or compressed by gzip: two zero bytes, a type, a rank,
+ * big-endian dimensions, then the elements. The first dimension counts samples.
  *
- * The only file that needs zlib, and only with GRADRT_ZLIB. Nothing is allocated before the header agrees with
- * the size of the file; a compressed file may not claim more than deflate can pack into it. */
+ * The only file that needs zlib, and only with GRADRT_ZLIB. Nothing is allocated before the header
+ * agrees with the size of the file; a compressed file may not claim more than deflate can pack into
+ * it. */
 #include "data.h"
 
 #include <inttypes.h>
@@ -51,7 +52,8 @@ static int idx_start_zip(idx_stream *s)
 {
   s->in = gradrt_alloc(IDX_CHUNK);
   s->open = s->in && inflateInit2(&s->z, 16 + MAX_WBITS) == Z_OK;
-  return s->open ? GRADRT_OK : gradrt_error(GRADRT_LIMIT, "%s: out of memory to decompress it", s->file.path);
+  return s->open ? GRADRT_OK
+                 : gradrt_error(GRADRT_LIMIT, "%s: out of memory to decompress it", s->file.path);
 }
 
 static int idx_zip_error(const idx_stream *s, const char *what)
@@ -111,8 +113,12 @@ static int idx_open(idx_stream *s, const gradrt_ask *a, const char *name)
 #ifdef GRADRT_ZLIB
   return idx_start_zip(s);
 #else
-  code = gradrt_error(GRADRT_DATA, "%s: the file is compressed and this program was built without zlib", s->file.path);
-  gradrt_note("unpack it with gunzip and name the unpacked file, or compile with -DGRADRT_ZLIB and link with -lz");
+  code = gradrt_error(GRADRT_DATA,
+                      "%s: the file is compressed and this program was built without zlib",
+                      s->file.path);
+  gradrt_note(
+      "unpack it with gunzip and name the unpacked file, or compile with -DGRADRT_ZLIB and "
+      "link with -lz");
   return code;
 #endif
 }
@@ -162,8 +168,11 @@ static const char *idx_other_format(const unsigned char *b)
 
 static int idx_magic_error(const idx_stream *s, const unsigned char *b)
 {
-  int code = gradrt_error(GRADRT_DATA, "%s: not an IDX file: it begins with %02x %02x %02x %02x, not with 00 00, a type "
-                          "and a number of dimensions", s->file.path, b[0], b[1], b[2], b[3]);
+  int code = gradrt_error(
+      GRADRT_DATA,
+      "%s: not an IDX file: it begins with %02x %02x %02x %02x, not with 00 00, a type "
+      "and a number of dimensions",
+      s->file.path, b[0], b[1], b[2], b[3]);
   if (idx_other_format(b))
     gradrt_note("it looks like %s", idx_other_format(b));
   return code;
@@ -184,17 +193,23 @@ static int idx_size_check(const idx_stream *s, const idx_head *h)
   char shape[GRADRT_DATA_SHAPE];
   size_t payload, head = 4 + 4 * (size_t)h->rank, size = (size_t)s->file.size;
   if (!idx_payload(h, &payload))
-    return gradrt_error(GRADRT_DATA, "%s: the header promises %s elements, more than any file holds", s->file.path,
-                        gradrt_shape_text(shape, h->rank, h->dim));
+    return gradrt_error(GRADRT_DATA,
+                        "%s: the header promises %s elements, more than any file holds",
+                        s->file.path, gradrt_shape_text(shape, h->rank, h->dim));
   if (s->zipped && payload / IDX_RATIO_MAX > size)
-    return gradrt_error(GRADRT_DATA, "%s: the header promises %zu bytes, which cannot come from %zu compressed bytes",
-                        s->file.path, payload, size);
+    return gradrt_error(
+        GRADRT_DATA,
+        "%s: the header promises %zu bytes, which cannot come from %zu compressed bytes",
+        s->file.path, payload, size);
   if (s->zipped || size == head + payload)
     return GRADRT_OK;
-  return gradrt_error(GRADRT_DATA, "%s: the file has %zu bytes, but its header promises %s elements of %d byte%s, which "
-                      "makes %zu (the file is %s)", s->file.path, size, gradrt_shape_text(shape, h->rank, h->dim),
-                      h->wire.size, h->wire.size == 1 ? "" : "s", head + payload,
-                      size < head + payload ? "cut short" : "too long");
+  return gradrt_error(
+      GRADRT_DATA,
+      "%s: the file has %zu bytes, but its header promises %s elements of %d byte%s, which "
+      "makes %zu (the file is %s)",
+      s->file.path, size, gradrt_shape_text(shape, h->rank, h->dim), h->wire.size,
+      h->wire.size == 1 ? "" : "s", head + payload,
+      size < head + payload ? "cut short" : "too long");
 }
 
 static int idx_read_header(idx_stream *s, idx_head *h)
@@ -205,7 +220,8 @@ static int idx_read_header(idx_stream *s, idx_head *h)
   if (code != GRADRT_OK)
     return code;
   if (got < 4)
-    return gradrt_error(GRADRT_DATA, "%s: not an IDX file: it has only %zu bytes", s->file.path, got);
+    return gradrt_error(GRADRT_DATA, "%s: not an IDX file: it has only %zu bytes", s->file.path,
+                        got);
   if (b[0] || b[1] || !idx_wire(b[2], &h->wire) || b[3] < 1 || b[3] > IDX_RANK_MAX)
     return idx_magic_error(s, b);
   h->rank = b[3];
@@ -213,7 +229,8 @@ static int idx_read_header(idx_stream *s, idx_head *h)
   if (code != GRADRT_OK)
     return code;
   if (got < 4 * (size_t)h->rank)
-    return gradrt_error(GRADRT_DATA, "%s: the file ends inside its header of %d dimensions", s->file.path, h->rank);
+    return gradrt_error(GRADRT_DATA, "%s: the file ends inside its header of %d dimensions",
+                        s->file.path, h->rank);
   h->elems = 1;
   for (int i = 0; i < h->rank; i++)
     h->dim[i] = (int64_t)gradrt_wire_get((gradrt_wire){ 'u', 4, true }, b + 4 + 4 * i);
@@ -233,10 +250,11 @@ static int idx_shape_check(const idx_stream *s, const idx_head *h, const gradrt_
   int64_t elems = gradrt_field_elems(f);
   if (h->elems == elems)
     return GRADRT_OK;
-  int code = gradrt_error(GRADRT_DATA, "%s: a sample has %" PRId64 " element%s %s, but field '%s' has %" PRId64 " %s",
-                          s->file.path, h->elems, h->elems == 1 ? "" : "s",
-                          gradrt_shape_text(have, h->rank - 1, h->dim + 1), f->name, elems,
-                          gradrt_shape_text(want, f->rank, f->dim));
+  int code = gradrt_error(
+      GRADRT_DATA, "%s: a sample has %" PRId64 " element%s %s, but field '%s' has %" PRId64 " %s",
+      s->file.path, h->elems, h->elems == 1 ? "" : "s",
+      gradrt_shape_text(have, h->rank - 1, h->dim + 1), f->name, elems,
+      gradrt_shape_text(want, f->rank, f->dim));
   if (f->place)
     gradrt_note("the field is declared at %s", f->place);
   return code;
@@ -257,11 +275,16 @@ static int idx_read_rows(idx_stream *s, const idx_head *h, const gradrt_field *f
     unsigned char *to = straight ? rows : buffer;
     code = idx_read(s, to, n * (size_t)h->wire.size, &got);
     if (code == GRADRT_OK && got < n * (size_t)h->wire.size)
-      code = gradrt_error(GRADRT_DATA, "%s: the data ends in sample %" PRId64 " of %" PRId64 " (the file is cut short)",
+      code = gradrt_error(GRADRT_DATA,
+                          "%s: the data ends in sample %" PRId64 " of %" PRId64
+                          " (the file is cut short)",
                           s->file.path, (at + (int64_t)got / h->wire.size) / h->elems, h->dim[0]);
-    int64_t bad = straight || code != GRADRT_OK ? -1 : gradrt_wire_copy(f->dtype, rows, at, h->wire, buffer, (int64_t)n);
+    int64_t bad = straight || code != GRADRT_OK
+                      ? -1
+                      : gradrt_wire_copy(f->dtype, rows, at, h->wire, buffer, (int64_t)n);
     if (bad >= 0)
-      code = gradrt_value_error(f, s->file.path, bad, gradrt_wire_get(h->wire, buffer + (bad - at) * h->wire.size));
+      code = gradrt_value_error(f, s->file.path, bad,
+                                gradrt_wire_get(h->wire, buffer + (bad - at) * h->wire.size));
     at += (int64_t)n;
   }
   gradrt_free(buffer);
@@ -269,7 +292,8 @@ static int idx_read_rows(idx_stream *s, const idx_head *h, const gradrt_field *f
   if (code == GRADRT_OK)
     code = idx_read(s, &more, 1, &got);
   if (code == GRADRT_OK && got)
-    code = gradrt_error(GRADRT_DATA, "%s: the file holds more than the %" PRId64 " elements its header promises",
+    code = gradrt_error(GRADRT_DATA,
+                        "%s: the file holds more than the %" PRId64 " elements its header promises",
                         s->file.path, total);
   return code == GRADRT_OK ? gradrt_file_finish(&s->file) : code;
 }
@@ -283,7 +307,8 @@ static int idx_begin(const gradrt_ask *a, const char *name, int field, idx_strea
   return code == GRADRT_OK ? idx_shape_check(s, h, &a->net->field[field]) : code;
 }
 
-static int idx_fill(const gradrt_ask *a, idx_stream *s, const idx_head *h, int field, gradrt_rows *out)
+static int idx_fill(const gradrt_ask *a, idx_stream *s, const idx_head *h, int field,
+                    gradrt_rows *out)
 {
   const gradrt_field *f = &a->net->field[field];
   int code = gradrt_rows_alloc(a, out, field);
@@ -305,14 +330,16 @@ int gradrt_read_idx(const gradrt_ask *a, gradrt_rows *out)
     if (field[k] < 0)
       continue;
     if (!name)
-      code = gradrt_error(GRADRT_DATA, "%s: field '%s' has no file: idx(..) needs the path of the %s",
-                          a->source->place ? a->source->place : a->net->file, a->net->field[field[k]].name, names[k]);
+      code =
+          gradrt_error(GRADRT_DATA, "%s: field '%s' has no file: idx(..) needs the path of the %s",
+                       a->source->place ? a->source->place : a->net->file,
+                       a->net->field[field[k]].name, names[k]);
     else
       code = idx_begin(a, name, field[k], &s[k], &h[k]);
   }
   if (code == GRADRT_OK && field[0] >= 0 && field[1] >= 0 && h[0].dim[0] != h[1].dim[0])
-    code = gradrt_error(GRADRT_DATA, "%s has %" PRId64 " samples, but %s has %" PRId64 " labels", s[0].file.path, h[0].dim[0],
-                        s[1].file.path, h[1].dim[0]);
+    code = gradrt_error(GRADRT_DATA, "%s has %" PRId64 " samples, but %s has %" PRId64 " labels",
+                        s[0].file.path, h[0].dim[0], s[1].file.path, h[1].dim[0]);
   out->n = field[0] >= 0 ? h[0].dim[0] : h[1].dim[0];
   for (int k = 0; k < 2 && code == GRADRT_OK; k++)
     if (field[k] >= 0)

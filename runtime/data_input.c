@@ -1,6 +1,6 @@
-/* Samples to predict on, from one file of any format a field can be read from. The bytes decide: npy, IDX (also
- * .gz), PGM and PPM pictures, else a table of text or raw samples. Labels and other targets are not there; their
- * rows are zero. */
+/* Samples to predict on, from one file of any format a field can be read from. The bytes decide:
+ * npy, IDX (also .gz), PGM and PPM pictures, else a table of text or raw samples. Labels and other
+ * targets are not there; their rows are zero. */
 #include "data.h"
 
 #include <inttypes.h>
@@ -20,7 +20,10 @@ typedef struct {
   int64_t width, height, max;
 } input_picture;
 
-static int64_t input_planes(const input_picture *p) { return p->kind == '3' || p->kind == '6' ? 3 : 1; }
+static int64_t input_planes(const input_picture *p)
+{
+  return p->kind == '3' || p->kind == '6' ? 3 : 1;
+}
 
 /* Skips blanks and # comments, reads a number up to 2^24; -1: there is none. */
 static int64_t input_number(input_picture *p)
@@ -61,7 +64,8 @@ static int input_picture_head(input_picture *p)
   return GRADRT_OK;
 }
 
-/* The sides must be those of the field: [.., height, width], or [height, width] times 3 for colours. */
+/* The sides must be those of the field: [.., height, width], or [height, width] times 3 for
+ * colours. */
 static int input_picture_fits(const input_picture *p, const gradrt_field *f)
 {
   char shape[GRADRT_DATA_SHAPE];
@@ -69,7 +73,9 @@ static int input_picture_fits(const input_picture *p, const gradrt_field *f)
   bool sides = f->rank < 2 || (f->dim[f->rank - 2] == p->height && f->dim[f->rank - 1] == p->width);
   if (sides && elems == planes * p->width * p->height)
     return GRADRT_OK;
-  int code = gradrt_error(GRADRT_DATA, "%s: a picture of %" PRId64 " x %" PRId64 " pixels in %s does not fit field '%s' %s",
+  int code = gradrt_error(GRADRT_DATA,
+                          "%s: a picture of %" PRId64 " x %" PRId64
+                          " pixels in %s does not fit field '%s' %s",
                           p->path, p->width, p->height, planes == 3 ? "colour" : "grey", f->name,
                           gradrt_shape_text(shape, f->rank, f->dim));
   gradrt_note("pictures are not resized; width x height is the end of the field's shape");
@@ -102,8 +108,11 @@ static int input_picture_row(input_picture *p, const gradrt_field *f, void *rows
     for (int64_t c = 0; c < planes; c++) {
       double v = input_sample(p);
       if (v < 0)
-        return gradrt_error(GRADRT_DATA, "%s: picture %" PRId64 " ends after %" PRId64 " of %" PRId64 " pixels, or a value is "
-                            "above %" PRId64, p->path, row, i, pixels, p->max);
+        return gradrt_error(GRADRT_DATA,
+                            "%s: picture %" PRId64 " ends after %" PRId64 " of %" PRId64
+                            " pixels, or a value is "
+                            "above %" PRId64,
+                            p->path, row, i, pixels, p->max);
       gradrt_dtype_put(f->dtype, rows, from + c * pixels + i, v);
     }
   }
@@ -149,13 +158,16 @@ static int input_read_pnm(const gradrt_ask *a, gradrt_rows *out)
   int field, none, code = gradrt_fields_pair(a, &field, &none);
   if (code == GRADRT_OK && field < 0)
     code = gradrt_error(GRADRT_DATA, "%s has no field that a picture could feed", a->net->file);
-  code = code == GRADRT_OK ? gradrt_file_slurp(a, gradrt_prop_text(a->source, "path", ""), &text, &size, path) : code;
+  code = code == GRADRT_OK
+             ? gradrt_file_slurp(a, gradrt_prop_text(a->source, "path", ""), &text, &size, path)
+             : code;
   if (code == GRADRT_OK) {
     const unsigned char *bytes = (const unsigned char *)text;
     input_picture p = { .path = path, .at = bytes, .end = bytes + size };
     code = input_pictures(p, &a->net->field[field], NULL, &out->n);
     code = code == GRADRT_OK ? gradrt_rows_alloc(a, out, field) : code;
-    code = code == GRADRT_OK ? input_pictures(p, &a->net->field[field], out->rows[field], &out->n) : code;
+    code = code == GRADRT_OK ? input_pictures(p, &a->net->field[field], out->rows[field], &out->n)
+                             : code;
   }
   gradrt_free(text);
   return code;
@@ -177,7 +189,8 @@ static bool input_net_reads(const gradrt_net *net, const char *kind)
   return false;
 }
 
-static input_format input_detect(const gradrt_net *net, const char *path, const unsigned char *b, size_t n)
+static input_format input_detect(const gradrt_net *net, const char *path, const unsigned char *b,
+                                 size_t n)
 {
   bool text = true;
   for (size_t i = 0; i < n; i++)
@@ -186,7 +199,8 @@ static input_format input_detect(const gradrt_net *net, const char *path, const 
     return INPUT_NPY;
   if (n >= 3 && b[0] == 'P' && strchr("2356", b[1]) && b[1] && (b[2] <= ' ' || b[2] == '#'))
     return INPUT_PNM;
-  if (n >= 4 && (memcmp(b, "\x89PNG", 4) == 0 || memcmp(b, "GIF8", 4) == 0 || (b[0] == 0xFF && b[1] == 0xD8)))
+  if (n >= 4 &&
+      (memcmp(b, "\x89PNG", 4) == 0 || memcmp(b, "GIF8", 4) == 0 || (b[0] == 0xFF && b[1] == 0xD8)))
     return INPUT_OTHER;
   if (input_net_reads(net, "raw") && !input_net_reads(net, "csv"))
     return INPUT_RAW;
@@ -196,9 +210,10 @@ static input_format input_detect(const gradrt_net *net, const char *path, const 
   return text || input_ends_in(path, ".csv") ? INPUT_CSV : INPUT_RAW;
 }
 
-/* The options of the spec's own table, so that separator and missing cells mean the same; in a table that is the
- * program's first, a first line of numbers is no header. */
-static int input_csv_props(const gradrt_net *net, const unsigned char *b, size_t n, gradrt_prop *prop)
+/* The options of the spec's own table, so that separator and missing cells mean the same; in a
+ * table that is the program's first, a first line of numbers is no header. */
+static int input_csv_props(const gradrt_net *net, const unsigned char *b, size_t n,
+                           gradrt_prop *prop)
 {
   for (int i = 0; i < net->nsource; i++) {
     const gradrt_source *s = &net->source[i];
@@ -225,7 +240,8 @@ static int input_peek(const gradrt_ask *a, const char *path, unsigned char *b, s
   if (code != GRADRT_OK)
     return code;
   *n = f.size < INPUT_PEEK ? (size_t)f.size : INPUT_PEEK;
-  code = *n ? gradrt_file_read(&f, b, *n) : gradrt_error(GRADRT_DATA, "%s: the file is empty", f.path);
+  code =
+      *n ? gradrt_file_read(&f, b, *n) : gradrt_error(GRADRT_DATA, "%s: the file is empty", f.path);
   gradrt_file_close(&f);
   return code;
 }
@@ -246,12 +262,14 @@ static int input_read(const gradrt_ask *a, input_format format, gradrt_rows *out
   if (format == INPUT_CSV)
     return gradrt_read_csv(a, out);
 #endif
-  int code = gradrt_error(GRADRT_DATA, "%s: this kind of file cannot be read here", gradrt_prop_text(a->source, "path", ""));
+  int code = gradrt_error(GRADRT_DATA, "%s: this kind of file cannot be read here",
+                          gradrt_prop_text(a->source, "path", ""));
   gradrt_note("pictures can be given as PGM or PPM, numbers as .npy, IDX or a CSV table");
   return code;
 }
 
-int gradrt_data_read_inputs(const gradrt_net *net, const char *path, int64_t *n, void *rows[GRADRT_FIELDS_MAX])
+int gradrt_data_read_inputs(const gradrt_net *net, const char *path, int64_t *n,
+                            void *rows[GRADRT_FIELDS_MAX])
 {
   unsigned char head[INPUT_PEEK];
   size_t nhead = 0;

@@ -1,5 +1,5 @@
-/* Plain binary samples: raw files (the fields of a sample one after another, little-endian, no header) and
- * NumPy's .npy arrays whose first axis counts samples. */
+/* Plain binary samples: raw files (the fields of a sample one after another, little-endian, no
+ * header) and NumPy's .npy arrays whose first axis counts samples. */
 #include "data.h"
 
 #include <inttypes.h>
@@ -9,7 +9,10 @@
 
 enum { RAW_CHUNK = 1 << 18, RAW_HEAD_MAX = 1 << 16, RAW_RANK_MAX = 8 };
 
-static const char *raw_place(const gradrt_ask *a) { return a->source->place ? a->source->place : a->net->file; }
+static const char *raw_place(const gradrt_ask *a)
+{
+  return a->source->place ? a->source->place : a->net->file;
+}
 
 /* ---- raw ---- */
 
@@ -64,14 +67,15 @@ static void raw_describe(const gradrt_ask *a, char *text, size_t size)
     gradrt_wire w = raw_wire(a, f);
     if (!raw_is_there(a, i))
       continue;
-    int n = snprintf(text + at, size - at, "%s%s: %" PRId64 " x %c%d", at ? ", " : "", f->name, gradrt_field_elems(f),
-                     w.kind, 8 * w.size);
+    int n = snprintf(text + at, size - at, "%s%s: %" PRId64 " x %c%d", at ? ", " : "", f->name,
+                     gradrt_field_elems(f), w.kind, 8 * w.size);
     at += n > 0 ? (size_t)n : 0;
   }
 }
 
 /* One sample from the file's bytes into every field. */
-static int raw_sample(const gradrt_ask *a, const char *path, const unsigned char *from, int64_t row, gradrt_rows *out)
+static int raw_sample(const gradrt_ask *a, const char *path, const unsigned char *from, int64_t row,
+                      gradrt_rows *out)
 {
   for (int i = 0; i < a->net->nfield; i++) {
     const gradrt_field *f = &a->net->field[i];
@@ -91,7 +95,8 @@ static int raw_fill(const gradrt_ask *a, gradrt_file *f, size_t record, gradrt_r
 {
   int64_t some = (int64_t)(record < RAW_CHUNK ? RAW_CHUNK / record : 1);
   unsigned char *buffer = gradrt_alloc((size_t)some * record);
-  int code = buffer ? GRADRT_OK : gradrt_error(GRADRT_LIMIT, "out of memory for a sample of %zu bytes", record);
+  int code = buffer ? GRADRT_OK
+                    : gradrt_error(GRADRT_LIMIT, "out of memory for a sample of %zu bytes", record);
   for (int i = 0; i < a->net->nfield && code == GRADRT_OK; i++)
     if (raw_is_there(a, i))
       code = gradrt_rows_alloc(a, out, i);
@@ -124,8 +129,9 @@ int gradrt_read_raw(const gradrt_ask *a, gradrt_rows *out)
     return code;
   raw_describe(a, text, sizeof text);
   if (f.size == 0 || (uint64_t)f.size % record != 0)
-    code = gradrt_error(GRADRT_DATA, "%s: %" PRId64 " bytes are not a whole number of samples of %zu bytes (%s)", f.path,
-                        f.size, record, text);
+    code = gradrt_error(GRADRT_DATA,
+                        "%s: %" PRId64 " bytes are not a whole number of samples of %zu bytes (%s)",
+                        f.path, f.size, record, text);
   out->n = (int64_t)((uint64_t)f.size / record);
   if (code == GRADRT_OK)
     code = raw_fill(a, &f, record, out);
@@ -202,11 +208,15 @@ static int raw_npy_parse(gradrt_file *f, char *text, raw_npy *h)
 {
   const char *fortran = raw_npy_value(text, "fortran_order"), *type = raw_npy_value(text, "descr");
   if (!raw_npy_type(type, &h->wire))
-    return gradrt_error(GRADRT_DATA, "%s: elements of type %.20s are not supported", f->path, type ? type : "(none)");
+    return gradrt_error(GRADRT_DATA, "%s: elements of type %.20s are not supported", f->path,
+                        type ? type : "(none)");
   if (!raw_npy_shape(raw_npy_value(text, "shape"), h))
-    return raw_npy_error(f, "its shape is not a list of at most 8 numbers, the first counting samples");
+    return raw_npy_error(
+        f, "its shape is not a list of at most 8 numbers, the first counting samples");
   if (!fortran || (strncmp(fortran, "False", 5) != 0 && h->rank > 1))
-    return gradrt_error(GRADRT_DATA, "%s: the array is stored by columns; save it with np.ascontiguousarray(a)", f->path);
+    return gradrt_error(GRADRT_DATA,
+                        "%s: the array is stored by columns; save it with np.ascontiguousarray(a)",
+                        f->path);
   size_t bytes = (size_t)h->wire.size;
   bool fits = true;
   for (int i = 0; i < h->rank; i++)
@@ -214,9 +224,11 @@ static int raw_npy_parse(gradrt_file *f, char *text, raw_npy *h)
   if (fits && bytes == (size_t)(f->size - f->at))
     return GRADRT_OK;
   char shape[GRADRT_DATA_SHAPE];
-  return gradrt_error(GRADRT_DATA, "%s: %" PRId64 " bytes follow the header, which promises %s elements of %d byte%s", f->path,
-                      f->size - f->at, gradrt_shape_text(shape, h->rank, h->dim), h->wire.size,
-                      h->wire.size == 1 ? "" : "s");
+  return gradrt_error(GRADRT_DATA,
+                      "%s: %" PRId64
+                      " bytes follow the header, which promises %s elements of %d byte%s",
+                      f->path, f->size - f->at, gradrt_shape_text(shape, h->rank, h->dim),
+                      h->wire.size, h->wire.size == 1 ? "" : "s");
 }
 
 static int raw_npy_head(gradrt_file *f, raw_npy *h)
@@ -246,7 +258,8 @@ static int raw_npy_head(gradrt_file *f, raw_npy *h)
 }
 
 /* Reads one array into the field's rows. */
-static int raw_npy_fill(const gradrt_ask *a, gradrt_file *f, const raw_npy *h, int field, gradrt_rows *out)
+static int raw_npy_fill(const gradrt_ask *a, gradrt_file *f, const raw_npy *h, int field,
+                        gradrt_rows *out)
 {
   const gradrt_field *to = &a->net->field[field];
   int64_t total = h->dim[0] * gradrt_field_elems(to), chunk = RAW_CHUNK / h->wire.size;
@@ -257,9 +270,12 @@ static int raw_npy_fill(const gradrt_ask *a, gradrt_file *f, const raw_npy *h, i
   for (int64_t at = 0; at < total && code == GRADRT_OK; at += chunk) {
     int64_t n = total - at < chunk ? total - at : chunk;
     code = gradrt_file_read(f, buffer, (size_t)(n * h->wire.size));
-    int64_t bad = code == GRADRT_OK ? gradrt_wire_copy(to->dtype, out->rows[field], at, h->wire, buffer, n) : -1;
+    int64_t bad = code == GRADRT_OK
+                      ? gradrt_wire_copy(to->dtype, out->rows[field], at, h->wire, buffer, n)
+                      : -1;
     if (bad >= 0)
-      code = gradrt_value_error(to, f->path, bad, gradrt_wire_get(h->wire, buffer + (bad - at) * h->wire.size));
+      code = gradrt_value_error(to, f->path, bad,
+                                gradrt_wire_get(h->wire, buffer + (bad - at) * h->wire.size));
   }
   gradrt_free(buffer);
   if (code == GRADRT_OK && to->is_label)
@@ -267,7 +283,8 @@ static int raw_npy_fill(const gradrt_ask *a, gradrt_file *f, const raw_npy *h, i
   return code == GRADRT_OK ? gradrt_file_finish(f) : code;
 }
 
-static int raw_npy_begin(const gradrt_ask *a, const char *name, int field, gradrt_file *f, raw_npy *h)
+static int raw_npy_begin(const gradrt_ask *a, const char *name, int field, gradrt_file *f,
+                         raw_npy *h)
 {
   const gradrt_field *to = &a->net->field[field];
   int code = gradrt_file_open(f, a, name);
@@ -299,14 +316,15 @@ int gradrt_read_npy(const gradrt_ask *a, gradrt_rows *out)
     if (field[k] < 0)
       continue;
     if (!name)
-      code = gradrt_error(GRADRT_DATA, "%s: field '%s' has no file: npy(..) needs the path of the %s", raw_place(a),
-                          a->net->field[field[k]].name, names[k]);
+      code =
+          gradrt_error(GRADRT_DATA, "%s: field '%s' has no file: npy(..) needs the path of the %s",
+                       raw_place(a), a->net->field[field[k]].name, names[k]);
     else
       code = raw_npy_begin(a, name, field[k], &f[k], &h[k]);
   }
   if (code == GRADRT_OK && field[0] >= 0 && field[1] >= 0 && h[0].dim[0] != h[1].dim[0])
-    code = gradrt_error(GRADRT_DATA, "%s has %" PRId64 " samples, but %s has %" PRId64 " labels", f[0].path, h[0].dim[0],
-                        f[1].path, h[1].dim[0]);
+    code = gradrt_error(GRADRT_DATA, "%s has %" PRId64 " samples, but %s has %" PRId64 " labels",
+                        f[0].path, h[0].dim[0], f[1].path, h[1].dim[0]);
   out->n = field[0] >= 0 ? h[0].dim[0] : h[1].dim[0];
   for (int k = 0; k < 2 && code == GRADRT_OK; k++)
     if (field[k] >= 0)

@@ -1,5 +1,5 @@
-/* Elements and fields: conversion from the types of files to those of rows, sizes checked before memory is
- * taken, labels checked against their classes. */
+/* Elements and fields: conversion from the types of files to those of rows, sizes checked before
+ * memory is taken, labels checked against their classes. */
 #include "data.h"
 
 #include <inttypes.h>
@@ -12,7 +12,8 @@
 
 typedef struct { const char *name; size_t size; bool real; double low, high; } value_type;
 
-/* Rows of gradrt_dtype, in its order. The bounds of whole numbers are those a double holds exactly. */
+/* Rows of gradrt_dtype, in its order. The bounds of whole numbers are those a double holds exactly.
+ */
 static const value_type value_types[] = {
   { "f32", 4, true, 0, 0 },           { "f64", 8, true, 0, 0 },
   { "u8", 1, false, 0, 255 },         { "i32", 4, false, -2147483648.0, 2147483647.0 },
@@ -74,8 +75,8 @@ double gradrt_dtype_get(gradrt_dtype from, const void *rows, int64_t i)
   return 0;
 }
 
-int64_t gradrt_wire_copy(gradrt_dtype to, void *rows, int64_t first, gradrt_wire w, const unsigned char *from,
-                         int64_t n)
+int64_t gradrt_wire_copy(gradrt_dtype to, void *rows, int64_t first, gradrt_wire w,
+                         const unsigned char *from, int64_t n)
 {
   bool bytes = w.kind == 'u' && w.size == 1;
   if (bytes && to == GRADRT_U8) {
@@ -133,9 +134,12 @@ int gradrt_rows_alloc(const gradrt_ask *a, gradrt_rows *out, int field)
   out->rows[field] = fits ? gradrt_alloc(bytes) : NULL;
   if (out->rows[field])
     return GRADRT_OK;
-  double need = (double)out->n * (double)gradrt_field_elems(f) * (double)gradrt_dtype_size(f->dtype);
-  return gradrt_error(GRADRT_LIMIT, "%s: %" PRId64 " samples of field '%s' need %.3g GiB of memory, more than there is",
-                      a->source->place ? a->source->place : a->net->file, out->n, f->name, need / 1073741824.0);
+  double need =
+      (double)out->n * (double)gradrt_field_elems(f) * (double)gradrt_dtype_size(f->dtype);
+  return gradrt_error(
+      GRADRT_LIMIT,
+      "%s: %" PRId64 " samples of field '%s' need %.3g GiB of memory, more than there is",
+      a->source->place ? a->source->place : a->net->file, out->n, f->name, need / 1073741824.0);
 }
 
 void gradrt_rows_free(gradrt_rows *r)
@@ -149,15 +153,17 @@ void gradrt_rows_free(gradrt_rows *r)
 int gradrt_value_error(const gradrt_field *f, const char *path, int64_t at, double v)
 {
   int64_t elems = gradrt_field_elems(f);
-  int code = gradrt_error(GRADRT_DATA, "%s: sample %" PRId64 ", element %" PRId64 " is %.9g, which field '%s' (%s) %s", path,
-                          at / elems, at % elems, v, f->name, gradrt_dtype_name(f->dtype),
-                          isfinite(v) ? "cannot hold" : "must not hold");
+  int code = gradrt_error(
+      GRADRT_DATA, "%s: sample %" PRId64 ", element %" PRId64 " is %.9g, which field '%s' (%s) %s",
+      path, at / elems, at % elems, v, f->name, gradrt_dtype_name(f->dtype),
+      isfinite(v) ? "cannot hold" : "must not hold");
   if (f->place)
     gradrt_note("the field is declared at %s", f->place);
   return code;
 }
 
-int gradrt_labels_check(const gradrt_field *f, const char *path, const char *unit, const void *rows, int64_t n)
+int gradrt_labels_check(const gradrt_field *f, const char *path, const char *unit, const void *rows,
+                        int64_t n)
 {
   int64_t bad = 0, which[3] = { 0 };
   double low = INFINITY, high = -INFINITY, first = 0;
@@ -174,13 +180,15 @@ int gradrt_labels_check(const gradrt_field *f, const char *path, const char *uni
   }
   if (bad == 0)
     return GRADRT_OK;
-  int code = gradrt_error(GRADRT_DATA, "%s: label %.9g of %s %" PRId64 " is outside 0..%" PRId64, path, first, unit,
-                          which[0], f->classes - 1);
-  gradrt_note("field '%s'%s%s has %" PRId64 " classes, so labels must be 0, 1, .. %" PRId64, f->name,
-              f->place ? " of " : "", f->place ? f->place : "", f->classes, f->classes - 1);
+  int code = gradrt_error(GRADRT_DATA, "%s: label %.9g of %s %" PRId64 " is outside 0..%" PRId64,
+                          path, first, unit, which[0], f->classes - 1);
+  gradrt_note("field '%s'%s%s has %" PRId64 " classes, so labels must be 0, 1, .. %" PRId64,
+              f->name, f->place ? " of " : "", f->place ? f->place : "", f->classes,
+              f->classes - 1);
   if (bad > 1)
-    gradrt_note("%" PRId64 " of %" PRId64 " labels are (%ss %" PRId64 ", %" PRId64 "%s); labels found: %g..%g", bad, n, unit,
-                which[0], which[1], bad > 2 ? ", .." : "", low, high);
+    gradrt_note("%" PRId64 " of %" PRId64 " labels are (%ss %" PRId64 ", %" PRId64
+                "%s); labels found: %g..%g",
+                bad, n, unit, which[0], which[1], bad > 2 ? ", .." : "", low, high);
   return code;
 }
 
@@ -221,6 +229,8 @@ int gradrt_fields_pair(const gradrt_ask *a, int *samples, int *labels)
   int extra = 0;
   while (extra == *samples || extra == *labels)
     extra++;
-  return gradrt_error(GRADRT_DATA, "%s: '%s' gives two fields, the samples and their labels; nothing feeds field '%s'",
-                      a->source->place ? a->source->place : net->file, a->source->kind, net->field[extra].name);
+  return gradrt_error(
+      GRADRT_DATA,
+      "%s: '%s' gives two fields, the samples and their labels; nothing feeds field '%s'",
+      a->source->place ? a->source->place : net->file, a->source->kind, net->field[extra].name);
 }

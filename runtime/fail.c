@@ -1,5 +1,6 @@
-/* Messages on standard error. Text from specs and data files passes through here, so bytes that could
- * steer a terminal or reorder a line (control characters, bidirectional overrides, broken UTF-8) become '?'. */
+/* Messages on standard error. Text from specs and data files passes through here, so bytes that
+ * could steer a terminal or reorder a line (control characters, bidirectional overrides, broken
+ * UTF-8) become '?'. */
 #include "internal.h"
 
 #include <stdarg.h>
@@ -14,14 +15,18 @@ static int fail_printable(const unsigned char *s)
 {
   if (s[0] < 0x80)
     return s[0] >= 0x20 && s[0] != 0x7F;
-  int n = s[0] >= 0xC2 && s[0] < 0xE0 ? 2 : (s[0] & 0xF0) == 0xE0 ? 3 : s[0] >= 0xF0 && s[0] < 0xF5 ? 4 : 0;
+  int n = s[0] >= 0xC2 && s[0] < 0xE0   ? 2
+          : (s[0] & 0xF0) == 0xE0       ? 3
+          : s[0] >= 0xF0 && s[0] < 0xF5 ? 4
+                                        : 0;
   uint32_t c = n == 2 ? s[0] & 0x1Fu : n == 3 ? s[0] & 0x0Fu : s[0] & 0x07u;
   for (int i = 1; i < n; i++) {
     if ((s[i] & 0xC0) != 0x80)
       return 0;
     c = c << 6 | (s[i] & 0x3Fu);
   }
-  bool wrong = (n == 3 && c < 0x800) || (n == 4 && (c < 0x10000 || c > 0x10FFFF)) || (c >= 0xD800 && c < 0xE000);
+  bool wrong = (n == 3 && c < 0x800) || (n == 4 && (c < 0x10000 || c > 0x10FFFF)) ||
+               (c >= 0xD800 && c < 0xE000);
   bool steers = c < 0xA0 || (c >= 0x200B && c <= 0x200F) || (c >= 0x2028 && c <= 0x202E) ||
                 (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF;
   return wrong || steers ? 0 : n;

@@ -130,7 +130,7 @@ static int main_info(const gradrt_net *net, const gradrt_options *o)
   return GRADRT_OK;
 }
 
-int gradrt_main(const gradrt_net *net, int argc, char **argv)
+static int main_command(const gradrt_net *net, int argc, char **argv)
 {
   gradrt_options o;
   if (net->abi != GRADRT_ABI) {
@@ -163,4 +163,14 @@ int gradrt_main(const gradrt_net *net, int argc, char **argv)
     return GRADRT_OK;
   }
   return GRADRT_INTERNAL;
+}
+
+/* Results that could not be written (a full disk) are no success. */
+int gradrt_main(const gradrt_net *net, int argc, char **argv)
+{
+  int code = main_command(net, argc, argv);
+  if ((fflush(stdout) != 0 || ferror(stdout)) && code == GRADRT_OK) {
+    return gradrt_error(GRADRT_IO, "cannot write the results to standard output");
+  }
+  return code;
 }

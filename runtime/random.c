@@ -1,11 +1,12 @@
-/* Random numbers: Philox4x32-10 (counter based, the same on every machine and for every number of threads)
- * and PyTorch's mt19937 for runs that are compared with it one to one. */
+/* Random numbers: Philox4x32-10 (counter based, the same on every machine and for every number of
+ * threads) and PyTorch's mt19937 for runs that are compared with it one to one. */
 #include "internal.h"
 
 #include <math.h>
 #include <string.h>
 
-/* ---- Philox: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011 ---- */
+/* ---- Philox: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011 ----
+ */
 
 void gradrt_philox(const uint32_t ctr[4], const uint32_t key[2], uint32_t out[4])
 {
@@ -33,7 +34,8 @@ uint32_t gradrt_hash_name(const char *s)
   return h;
 }
 
-/* The key of dropout in generated code has the same form: {seed low ^ name, seed high ^ purpose}. */
+/* The key of dropout in generated code has the same form: {seed low ^ name, seed high ^ purpose}.
+ */
 void gradrt_stream_start(gradrt_stream *s, uint64_t seed, uint32_t purpose, uint32_t name)
 {
   *s = (gradrt_stream){ .key = { (uint32_t)seed ^ name, (uint32_t)(seed >> 32) ^ purpose } };
@@ -55,7 +57,8 @@ double gradrt_stream_uniform(gradrt_stream *s)
   return (double)(gradrt_stream_u32(s) >> 8) * 0x1p-24;
 }
 
-/* Box and Muller's cosine branch; the radius uses 32 bits, so values reach 6.66 standard deviations. */
+/* Box and Muller's cosine branch; the radius uses 32 bits, so values reach 6.66 standard
+ * deviations. */
 double gradrt_stream_normal(gradrt_stream *s)
 {
   double u = ((double)gradrt_stream_u32(s) + 1) * 0x1p-32;
@@ -74,9 +77,9 @@ static uint32_t random_mix(uint32_t x)
   return x ^ x >> 16;
 }
 
-/* A balanced Feistel network on 2 h bits is a bijection whatever its round function is. Positions it moves
- * outside 0..n-1 are moved again until they return, which keeps it one; that takes less than 4 moves on
- * average, as 2^(2 h) < 4 n. */
+/* A balanced Feistel network on 2 h bits is a bijection whatever its round function is. Positions
+ * it moves outside 0..n-1 are moved again until they return, which keeps it one; that takes less
+ * than 4 moves on average, as 2^(2 h) < 4 n. */
 uint64_t gradrt_permute(uint64_t i, uint64_t n, uint64_t seed, uint32_t purpose, uint32_t epoch)
 {
   if (n < 2)
@@ -100,7 +103,8 @@ uint64_t gradrt_permute(uint64_t i, uint64_t n, uint64_t seed, uint32_t purpose,
   return i;
 }
 
-/* ---- PyTorch's CPU generator: mt19937 (Matsumoto, Nishimura 1998) and the draws PyTorch makes of it ---- */
+/* ---- PyTorch's CPU generator: mt19937 (Matsumoto, Nishimura 1998) and the draws PyTorch makes of
+ * it ---- */
 
 void gradrt_torch_seed(gradrt_torch *t, uint64_t seed)
 {

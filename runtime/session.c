@@ -139,7 +139,9 @@ int gradrt_session_open(gradrt_session *s, const gradrt_net *net, const gradrt_o
   if (code != GRADRT_OK) {
     return code;
   }
-  int threads = !isnan(o->threads) ? (int)o->threads : net->threads > 0 ? net->threads : gradrt_default_threads();
+  int threads = !isnan(o->threads) ? (int)o->threads
+                : net->threads > 0 ? net->threads
+                                   : gradrt_default_threads();
   s->pool = gradrt_pool_start(threads < 256 ? threads : 256);
   if (!s->pool) {
     return gradrt_error(GRADRT_LIMIT, "cannot start %d threads", threads);

@@ -141,25 +141,6 @@ static void with_last(Matmul *m, LExpr *tile, TileBody body, int nv)
   l_end(b);
 }
 
-/* Tiles over run-time many vector units (groups or samples): whole tiles, else one unit at a time. */
-static void with_units(Matmul *m, LExpr *first, LExpr *count, LExpr *tile, TileBody body)
-{
-  Build *b = m->l->b;
-  if (m->nv == 1) {
-    m->v0 = first;
-    with_last(m, tile, body, 1);
-    return;
-  }
-  l_if(b, l_op(b, SC_le, l_addi(b, first, m->nv), count, NULL));
-  m->v0 = first;
-  with_last(m, tile, body, m->nv);
-  l_else(b);
-  m->v0 = l_var(b, l_loop(b, "g", first, count, 1, FOR_PLAIN));
-  with_last(m, tile, body, 1);
-  l_end(b);
-  l_end(b);
-}
-
 /* ---- batch in lanes ---- */
 
 static void x_lanes(void *ctx, Coord *c, int i)
@@ -211,12 +192,14 @@ static void input_grad_lanes(Matmul *m, int nv, int ns)
   finish_lanes(m, nv, ns);
 }
 
+/* The tile divides the groups of a full batch, so a last tile may compute groups behind a shorter batch: they
+ * exist in every buffer and nothing reads them. */
 static void emit_lanes(Matmul *m, TileBody body, int max_s)
 {
   Lower *l = m->l;
   Build *b = l->b;
   int64_t groups = ceil_div(l->program->batch, l->block);
-  Tile t = tile_choose(l, groups, m->s_extent, 4, max_s);
+  Tile t = tile_choose(l, groups, m->s_extent, -4, max_s);
   m->nv = t.nv;
   m->ns = t.ns;
   m->v_extent = groups;
@@ -228,11 +211,8 @@ static void emit_lanes(Matmul *m, TileBody body, int max_s)
   const char *names[] = { "gt", "tile" };
   LExpr *digit[2];
   items_begin(l, names, (int64_t[]){ 0, tiles }, 2, digit);
-  LExpr *first = m->nv == 1 ? digit[0] : l_let(b, "g0", l_muli(b, digit[0], m->nv));
-  LExpr *count = lower_groups(l, l->n);
-  if (m->nv > 1)
-    count = l_let(b, "g1", l_min(b, l_addi(b, first, m->nv), count));
-  with_units(m, first, count, digit[1], body);
+  m->v0 = m->nv == 1 ? digit[0] : l_let(b, "g", l_muli(b, digit[0], m->nv));
+  with_last(m, digit[1], body, m->nv);
   l_end(b);
   LExpr *gt = lower_groups(l, lower_host_n(l));
   if (m->nv > 1)
@@ -388,14 +368,14 @@ static void forward_block(Blocks *k, Value x, int nv, int ns)
   finish_block(m, nv, ns);
 }
 
-/* Work items: (output block tile, sample tile). */
+/* Work items: (sample tile, output block tile). Tiles of samples divide a full batch; see emit_lanes. */
 static void emit_forward_block(Blocks *k, Value x)
 {
   Matmul *m = &k->m;
   Lower *l = m->l;
   Build *b = l->b;
   m->v_extent = ceil_div(m->n->type[0].dim[0], l->block);
-  Tile t = tile_choose(l, m->v_extent, l->program->batch, 4, 0);
+  Tile t = tile_choose(l, m->v_extent, l->program->batch, 4, -32);
   m->nv = t.nv;
   m->ns = t.ns;
   int64_t vt = ceil_div(m->v_extent, m->nv);
@@ -414,17 +394,7 @@ static void emit_forward_block(Blocks *k, Value x)
     if (vrest && vt > 1)
       part ? l_else(b) : l_if(b, l_op(b, SC_lt, digit[1], l_int(b, vt - 1), NULL));
     m->s0 = first;
-    if (m->ns == 1)
-      forward_block(k, x, nv, 1);
-    else {
-      l_if(b, l_op(b, SC_le, l_addi(b, first, m->ns), l->n, NULL));
-      forward_block(k, x, nv, m->ns);
-      l_else(b);
-      m->s0 = l_var(b, l_loop(b, "i", first, l->n, 1, FOR_PLAIN));
-      forward_block(k, x, nv, 1);
-      l_end(b);
-      l_end(b);
-    }
+    forward_block(k, x, nv, m->ns);
   }
   if (vrest && vt > 1)
     l_end(b);

@@ -1,5 +1,6 @@
 /* Register tiles: choice, multiplication, work items. */
 #include "kernel/tile.h"
+#include <stdlib.h>
 
 LExpr *reg_get(Lower *l, Buffer *acc, int i) { return l_load(l->b, acc, l_int(l->b, i), acc->lanes); }
 
@@ -45,10 +46,12 @@ Tile tile_choose(const Lower *l, int64_t nvec, int64_t nscal, int max_v, int max
     registers = 8;
   Tile best = { 1, 1 };
   double best_cost = -1;
-  for (int nv = 1; nv <= nvec && (!max_v || nv <= max_v); nv++)
-    for (int ns = 1; ns <= nscal && (!max_s || ns <= max_s); ns++) {
+  for (int nv = 1; nv <= nvec && (!max_v || nv <= abs(max_v)); nv++)
+    for (int ns = 1; ns <= nscal && (!max_s || ns <= abs(max_s)); ns++) {
       if (nv * ns + nv + 2 > registers)
         break;
+      if ((max_v < 0 && nvec % nv) || (max_s < 0 && nscal % ns))
+        continue;
       int64_t rv = nvec % nv, rs = nscal % ns, fv = nvec / nv, fs = nscal / ns;
       double cost = (double)(fv * fs) * step_cycles(nv, ns);
       if (rv)
@@ -57,6 +60,7 @@ Tile tile_choose(const Lower *l, int64_t nvec, int64_t nscal, int max_v, int max
         cost += (double)fv * step_cycles(nv, rs);
       if (rv && rs)
         cost += step_cycles(rv, rs);
+      cost *= rv || rs ? 1.06 : 1;
       if (best_cost < 0 || cost < best_cost - 1e-9) {
         best_cost = cost;
         best = (Tile){ nv, ns };

@@ -14,7 +14,8 @@ typedef bool (*TileLive)(void *ctx, int v, int s);
 void tile_multiply(Lower *l, Buffer *acc, Tile t, TileLoad vector, TileLoad scalar, TileLive live, void *ctx);
 
 /* The cheapest tile for nvec vectors by nscal scalars on l's target: cycles of a whole reduction step on the
- * reference core (2 FMA, 2 loads a cycle, latency 4). max_v, max_s: limits, 0 = none. */
+ * reference core (2 FMA, 2 loads a cycle, latency 4), a little more where a shorter last tile needs code of
+ * its own. max_v, max_s: limits, 0 = none; a negative limit -k also wants an exact division. */
 Tile tile_choose(const Lower *l, int64_t nvec, int64_t nscal, int max_v, int max_s);
 
 LExpr *reg_get(Lower *l, Buffer *acc, int i);

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The guides tell the truth: the commands of README run, every spec in LANGUAGE.md is accepted.
-. "$SOURCE/tests/e2e/lib.sh"
+. "$(dirname "$0")/lib.sh"
 cp -r "$SOURCE/examples" examples
 
 # Blocks that open with the fence given, one a file: prefix.1, prefix.2, ..

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The examples on generated data reach what their first lines promise; the others are checked.
-. "$SOURCE/tests/e2e/lib.sh"
+. "$(dirname "$0")/lib.sh"
 cp -r "$SOURCE/examples" examples
 for spec in examples/*.nn; do
   begin "$spec has no mistakes and says how to run it"

@@ -1,8 +1,10 @@
-# Read by the end-to-end tests. Wants GRADC (the compiler) and SOURCE (the checkout); works in a folder of its own.
+# Read by the end-to-end tests. GRADC names the compiler (build/gradc by default); works in a folder of its own.
 # A script runs cases: begin NAME, then checks; a case without a failed check passed. finish prints the counting lines that
 # tests/run.sh adds up (those of cmocka), and exits: 0, 1 when a case failed, 77 when all were skipped.
 set -u
-: "${GRADC:?path of the compiler}" "${SOURCE:?path of the checkout}"
+SOURCE=${SOURCE:-$(cd "$(dirname "$0")/../.." && pwd)}
+GRADC=${GRADC:-$SOURCE/build/gradc}
+[ -x "$GRADC" ] || { echo "there is no compiler at $GRADC"; exit 1; }
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Accuracy on real data: MNIST and California housing from the folder in GRADC_TEST_DATA.
-. "$SOURCE/tests/e2e/lib.sh"
+. "$(dirname "$0")/lib.sh"
 data=${GRADC_TEST_DATA:-}
 gate() {                        # gate FOLDER NAME GATE [OPTION..]
   folder=$1 name=$2 want=$3

@@ -1,6 +1,6 @@
 #!/bin/sh
 # A run that is killed at any moment and resumed ends with the bytes of one that was left alone.
-. "$SOURCE/tests/e2e/lib.sh"
+. "$(dirname "$0")/lib.sh"
 small_spec > small.nn
 run 0 gradc build small.nn -o small.c -q
 compile small || exit 1

@@ -1,6 +1,6 @@
 #!/bin/sh
 # One spec through every command, and the files that a run leaves behind.
-. "$SOURCE/tests/e2e/lib.sh"
+. "$(dirname "$0")/lib.sh"
 small_spec > small.nn
 
 begin 'check finds no mistakes'
@@ -55,7 +55,8 @@ run 2 gradc train small.nn --batch 10
 says 'cannot change in a built program'
 
 begin 'a gradient check passes'
-run 0 gradc gradcheck small.nn
+sed 's/relu/tanh/; s/maxpool/avgpool/' small.nn > smooth.nn
+run 0 gradc gradcheck smooth.nn
 
 begin 'the emitted C is the same text every time'
 run 0 gradc build small.nn -o one.c

@@ -1,4 +1,4 @@
-/* A folder of its own for tests that write files, with standard error caught in a file there. */
+/* A folder of its own for tests that write files, with standard error caught. */
 #ifndef GRADRT_TEST_FILES_H
 #define GRADRT_TEST_FILES_H
 
@@ -13,11 +13,17 @@ enum { FILES_MAX = 1 << 20 };
 
 static char files_home[] = "/tmp/gradrt-test-XXXXXX";
 static unsigned char files_text[FILES_MAX];
+static int files_err = -1;      /* an unnamed file */
+static char files_said[1 << 16];
 
 static int files_enter(void **state)
 {
   (void)state;
-  return !mkdtemp(files_home) || chdir(files_home) != 0;
+  char name[] = "/tmp/gradrt-said-XXXXXX";
+  files_err = mkstemp(name);
+  unlink(name);
+  return files_err < 0 || fcntl(files_err, F_SETFL, O_APPEND) != 0 || !mkdtemp(files_home) ||
+         chdir(files_home) != 0;
 }
 
 static int files_leave(void **state)
@@ -25,6 +31,7 @@ static int files_leave(void **state)
   char line[64];
   (void)state;
   snprintf(line, sizeof line, "rm -rf %s", files_home);
+  close(files_err);
   return chdir("/") != 0 || system(line) != 0;
 }
 
@@ -35,21 +42,26 @@ static int files_clean(void **state)
   return system("rm -rf ./* ./.[a-z]*");
 }
 
-/* Sends standard error to the file "err" from now on; returns what files_loud needs. */
+/* Catches standard error from now on; returns what files_loud needs. */
 static int files_quiet(void)
 {
   fflush(stderr);
-  int kept = dup(STDERR_FILENO), fd = open("err", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0666);
-  dup2(fd, STDERR_FILENO);
-  close(fd);
+  if (ftruncate(files_err, 0) != 0) {
+    abort();
+  }
+  int kept = dup(STDERR_FILENO);
+  dup2(files_err, STDERR_FILENO);
   return kept;
 }
 
+/* Ends files_quiet; what was caught is in files_said. */
 static void files_loud(int kept)
 {
   fflush(stderr);
   dup2(kept, STDERR_FILENO);
   close(kept);
+  ssize_t n = pread(files_err, files_said, sizeof files_said - 1, 0);
+  files_said[n > 0 ? n : 0] = 0;
 }
 
 /* Whole file; NUL after it. */

@@ -1,5 +1,5 @@
-/* Nets without a program around them, files in a folder of their own, and the messages that reading them
- * prints. For the tests of the data readers. */
+/* Nets without a program around them, files in a folder of their own, and the messages that reading
+ * them prints. For the tests of the data readers. */
 #ifndef GRADC_TESTS_RUNTIME_FIXTURE_H
 #define GRADC_TESTS_RUNTIME_FIXTURE_H
 
@@ -37,8 +37,14 @@ static inline void fixture_start(Fixture *f, const char *kind)
   assert_non_null(mkdtemp(f->dir));
   f->source[0] = (gradrt_source){ .kind = kind, .prop = f->prop[0], .place = "a.nn:2" };
   f->split[0] = (gradrt_split){ "all", 0, GRADRT_SPLIT_ALL, 0 };
-  f->net = (gradrt_net){ .abi = GRADRT_ABI, .name = "a", .file = "a.nn", .nsource = 1, .source = f->source, .nsplit = 1,
-                         .split = f->split, .field = f->field };
+  f->net = (gradrt_net){ .abi = GRADRT_ABI,
+                         .name = "a",
+                         .file = "a.nn",
+                         .nsource = 1,
+                         .source = f->source,
+                         .nsplit = 1,
+                         .split = f->split,
+                         .field = f->field };
 }
 
 static inline void fixture_text(Fixture *f, int source, const char *name, const char *text)
@@ -52,11 +58,15 @@ static inline void fixture_number(Fixture *f, int source, const char *name, doub
 }
 
 /* classes 0: no label. dims end with 0. */
-static inline gradrt_field *fixture_field(Fixture *f, const char *name, gradrt_dtype dtype, int64_t classes,
-                                          const char *columns, const int64_t *dims)
+static inline gradrt_field *fixture_field(Fixture *f, const char *name, gradrt_dtype dtype,
+                                          int64_t classes, const char *columns, const int64_t *dims)
 {
   gradrt_field *x = &f->field[f->net.nfield++];
-  *x = (gradrt_field){ .name = name, .dtype = dtype, .columns = columns, .is_label = classes > 0, .classes = classes,
+  *x = (gradrt_field){ .name = name,
+                       .dtype = dtype,
+                       .columns = columns,
+                       .is_label = classes > 0,
+                       .classes = classes,
                        .place = "a.nn:3" };
   while (dims && dims[x->rank])
     x->rank++;

@@ -58,7 +58,8 @@ static void test_cifar_refuses(void **state)
   cifar_file(&f, "b.bin", 1, 3, 8);
   fixture_refused(&f, GRADRT_DATA, "b.bin: label 10 of record 2 is outside 0..9");
   cifar_file(&f, "b.bin", 2, 1, 0);
-  fixture_refused(&f, GRADRT_DATA, "b.bin: 3074 bytes are not a whole number of CIFAR-10 records of 3073 bytes");
+  fixture_refused(&f, GRADRT_DATA,
+                  "b.bin: 3074 bytes are not a whole number of CIFAR-10 records of 3073 bytes");
   assert_non_null(strstr(f.said, "write classes=100"));
   char path[128];
   snprintf(path, sizeof path, "%s/b.bin", f.dir);
@@ -79,7 +80,8 @@ static void test_cifar_refuses(void **state)
 static void test_raw_samples_hold_their_fields_in_turn(void **state)
 {
   (void)state;
-  static const unsigned char bytes[] = { 1, 2, 0x00, 0x00, 0xC0, 0x3F, 2, 0, 0, 0, 3, 4, 0x00, 0x00, 0x00, 0xBF, 0, 0, 0, 0 };
+  static const unsigned char bytes[] = { 1, 2, 0x00, 0x00, 0xC0, 0x3F, 2, 0, 0, 0,
+                                         3, 4, 0x00, 0x00, 0x00, 0xBF, 0, 0, 0, 0 };
   Fixture f;
   fixture_start(&f, "raw");
   fixture_text(&f, 0, "path", "r");
@@ -89,10 +91,13 @@ static void test_raw_samples_hold_their_fields_in_turn(void **state)
   fixture_file(&f, "r", bytes, sizeof bytes);
   fixture_loads(&f);
   assert_int_equal(gradrt_data_set(f.data, 0)->n, 2);
-  assert_true(fixture_at(&f, 0, 0, 3) == 4 && fixture_at(&f, 0, 1, 0) == 1.5 && fixture_at(&f, 0, 1, 1) == -0.5);
+  assert_true(fixture_at(&f, 0, 0, 3) == 4 && fixture_at(&f, 0, 1, 0) == 1.5 &&
+              fixture_at(&f, 0, 1, 1) == -0.5);
   assert_true(fixture_at(&f, 0, 2, 0) == 2 && fixture_at(&f, 0, 2, 1) == 0);
   fixture_file(&f, "r", bytes, sizeof bytes - 1);
-  fixture_refused(&f, GRADRT_DATA, "19 bytes are not a whole number of samples of 10 bytes (a: 2 x u8, b: 1 x f32, y: 1 x i32)");
+  fixture_refused(
+      &f, GRADRT_DATA,
+      "19 bytes are not a whole number of samples of 10 bytes (a: 2 x u8, b: 1 x f32, y: 1 x i32)");
   fixture_file(&f, "r", bytes, 0);
   fixture_refused(&f, GRADRT_DATA, "0 bytes are not a whole number");
   fixture_text(&f, 0, "real", "f64");
@@ -126,8 +131,10 @@ static void npy_start(Fixture *f)
   fixture_text(f, 0, "labels", "y.npy");
   fixture_field(f, "x", GRADRT_F32, 0, NULL, SHAPE(3));
   fixture_field(f, "y", GRADRT_I32, 2, NULL, NULL);
-  npy(f, "x.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n", images, sizeof images);
-  npy(f, "y.npy", "{'descr': '<i8', 'fortran_order': False, 'shape': (2,), }\n", labels, sizeof labels);
+  npy(f, "x.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n", images,
+      sizeof images);
+  npy(f, "y.npy", "{'descr': '<i8', 'fortran_order': False, 'shape': (2,), }\n", labels,
+      sizeof labels);
 }
 
 static void test_npy_arrays(void **state)
@@ -136,8 +143,10 @@ static void test_npy_arrays(void **state)
   Fixture f;
   npy_start(&f);
   fixture_loads(&f);
-  assert_true(fixture_at(&f, 0, 0, 5) == 6 && fixture_at(&f, 0, 1, 0) == 1 && fixture_at(&f, 0, 1, 1) == 0);
-  npy(&f, "x.npy", "{\"shape\":(2,1,3),\"descr\":\">u2\",\"fortran_order\":False}", "\1\0\0\2\0\3\0\4\0\5\0\6", 12);
+  assert_true(fixture_at(&f, 0, 0, 5) == 6 && fixture_at(&f, 0, 1, 0) == 1 &&
+              fixture_at(&f, 0, 1, 1) == 0);
+  npy(&f, "x.npy", "{\"shape\":(2,1,3),\"descr\":\">u2\",\"fortran_order\":False}",
+      "\1\0\0\2\0\3\0\4\0\5\0\6", 12);
   fixture_loads(&f);
   assert_true(fixture_at(&f, 0, 0, 0) == 256 && fixture_at(&f, 0, 0, 5) == 6);
   npy(&f, "x.npy", "{'descr': '|b1', 'fortran_order': False, 'shape': (2, 3)}", "\1\0\1\0\1\0", 6);
@@ -149,8 +158,10 @@ static void test_npy_arrays(void **state)
 static void test_npy_refuses(void **state)
 {
   (void)state;
-  static const struct { const char *dict; int n; const char *said; } cases[] = {
-    { "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)}", 23, "23 bytes follow the header, which promises [2, 3]" },
+  static const struct { const char *dict; int n; const char *said;
+  } cases[] = {
+    { "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)}", 23,
+      "23 bytes follow the header, which promises [2, 3]" },
     { "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)}", 25, "25 bytes follow" },
     { "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3)}", 24, "stored by columns" },
     { "{'descr': '<c8', 'fortran_order': False, 'shape': (2, 3)}", 48, "elements of type '<c8'" },
@@ -159,10 +170,13 @@ static void test_npy_refuses(void **state)
     { "{'descr': '<f4', 'fortran_order': False, 'shape': ()}", 4, "its shape is not a list" },
     { "{'descr': '<f4', 'fortran_order': False, 'shape': (-2, 3)}", 24, "its shape is not a list" },
     { "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3", 24, "its shape is not a list" },
-    { "{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 3)}", 24, "24 bytes follow" },
+    { "{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 3)}", 24,
+      "24 bytes follow" },
     { "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 3)}", 0, "holds no samples" },
-    { "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2)}", 24, "a sample is [2], but field 'x' is [3]" },
-    { "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3)}", 12, "x.npy has 1 samples, but " },
+    { "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2)}", 24,
+      "a sample is [2], but field 'x' is [3]" },
+    { "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3)}", 12,
+      "x.npy has 1 samples, but " },
   };
   char zeros[64] = { 0 };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -174,8 +188,10 @@ static void test_npy_refuses(void **state)
   }
   Fixture f;
   npy_start(&f);
-  npy(&f, "x.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)}", "\0\0\xC0\x7F\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24);
-  fixture_refused(&f, GRADRT_DATA, "sample 0, element 0 is nan, which field 'x' (f32) must not hold");
+  npy(&f, "x.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)}",
+      "\0\0\xC0\x7F\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24);
+  fixture_refused(&f, GRADRT_DATA,
+                  "sample 0, element 0 is nan, which field 'x' (f32) must not hold");
   fixture_file(&f, "x.npy", "\x93NUMPY\1\0\xFF\xFF{'descr'", 18);
   fixture_refused(&f, GRADRT_DATA, "its header is longer than the file");
   fixture_write(&f, "x.npy", "PK\3\4 an archive");
@@ -323,7 +339,8 @@ static void test_tables_for_predict(void **state)
 static void test_damaged_inputs_never_crash(void **state)
 {
   (void)state;
-  static const char *const seeds[] = { "P2 3 2 255 1 2 3 4 5 6\n", "1,2,3,4,5,6\n", "P5 3 2 255\nabcdef" };
+  static const char *const seeds[] = { "P2 3 2 255 1 2 3 4 5 6\n", "1,2,3,4,5,6\n",
+                                       "P5 3 2 255\nabcdef" };
   gradrt_stream s;
   Fixture f;
   gradrt_stream_start(&s, 3, 99, 0);
@@ -333,7 +350,9 @@ static void test_damaged_inputs_never_crash(void **state)
     size_t n = strlen(seeds[i % 3]);
     memcpy(bytes, seeds[i % 3], n);
     for (int k = 0; k < 3; k++)
-      bytes[gradrt_stream_u32(&s) % n] = (char)(gradrt_stream_u32(&s) % 2 ? gradrt_stream_u32(&s) : '0' + gradrt_stream_u32(&s) % 10);
+      bytes[gradrt_stream_u32(&s) % n] =
+          (char)(gradrt_stream_u32(&s) % 2 ? gradrt_stream_u32(&s)
+                                           : '0' + gradrt_stream_u32(&s) % 10);
     fixture_file(&f, "in", bytes, n - gradrt_stream_u32(&s) % 4);
     int64_t rows_read;
     void *rows[GRADRT_FIELDS_MAX];

@@ -1,4 +1,5 @@
-/* Tables of text: what cells mean, which columns feed a field, and what is said about cells that cannot be used. */
+/* Tables of text: what cells mean, which columns feed a field, and what is said about cells that
+ * cannot be used. */
 #include "fixture.h"
 
 #include <math.h>
@@ -30,15 +31,24 @@ static void test_spellings_of_a_table(void **state)
     { "CR LF", "a,b\r\n1,2\r\n3,4\r\n", { 1, 2, 3, 4 }, 2 },
     { "CR at the end", "a,b\n1,2\n3,4\r", { 1, 2, 3, 4 }, 2 },
     { "quotes and CR at the end", "a,b\n1,2\n3,\"4\"\r", { 1, 2, 3, 4 }, 2 },
-    { "byte order mark", "\xEF\xBB\xBF" "a,b\n1,2\n", { 1, 2 }, 1 },
+    { "byte order mark",
+      "\xEF\xBB\xBF"
+      "a,b\n1,2\n",
+      { 1, 2 },
+      1 },
     { "empty lines", "\n\na,b\n\n1,2\r\n\n3,4\n\n\n", { 1, 2, 3, 4 }, 2 },
     { "quotes", "\"a\",\"b\"\n\"1\",\"2\"\n3,\"4\"\n", { 1, 2, 3, 4 }, 2 },
     { "quoted header over lines", "\"a\n\"\"x\"\"\",b\n1,2\n", { 1, 2 }, 1 },
     { "blanks", " a , b \n 1 ,\t2 \n\"3\" , \"4\"\n", { 1, 2, 3, 4 }, 2 },
     { "signs and powers", "a,b\n-1.5e3,+.25\n1e-3,5.\n", { -1500, 0.25, 0.001, 5 }, 2 },
-    { "long numbers", "a,b\n0.1000000000000000055511151231257827,123456789012345678901234567890\n1e22,1e-22\n",
-      { 0.1, 123456789012345678901234567890.0, 1e22, 1e-22 }, 2 },
-    { "hard rounding", "a,b\n2.2250738585072011e-308,9007199254740993\n", { 2.2250738585072011e-308, 9007199254740992.0 }, 1 },
+    { "long numbers",
+      "a,b\n0.1000000000000000055511151231257827,123456789012345678901234567890\n1e22,1e-22\n",
+      { 0.1, 123456789012345678901234567890.0, 1e22, 1e-22 },
+      2 },
+    { "hard rounding",
+      "a,b\n2.2250738585072011e-308,9007199254740993\n",
+      { 2.2250738585072011e-308, 9007199254740992.0 },
+      1 },
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     Fixture f;
@@ -67,9 +77,12 @@ static void test_cells_are_data_not_formulas(void **state)
 static void test_other_separators(void **state)
 {
   (void)state;
-  static const struct { const char *separator, *text; } cases[] = {
-    { ";", "a;b\n1;2\n" }, { "tab", "a\tb\n1\t2\n" }, { "\\t", "a\tb\n1\t2\n" }, { "|", "a|b\n1|2\n" }, { " ", "a b\n1 2\n" }
-  };
+  static const struct { const char *separator, *text;
+  } cases[] = { { ";", "a;b\n1;2\n" },
+                { "tab", "a\tb\n1\t2\n" },
+                { "\\t", "a\tb\n1\t2\n" },
+                { "|", "a|b\n1|2\n" },
+                { " ", "a b\n1 2\n" } };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     Fixture f;
     start_numbers(&f, cases[i].text, 2);
@@ -91,8 +104,9 @@ static void test_columns_by_name_number_and_range(void **state)
 {
   (void)state;
   static const Choice cases[] = {
-    { "b", 1, { 2 } },          { "3", 1, { 4 } },         { "a..c", 3, { 1, 2, 3 } }, { "1..2", 2, { 2, 3 } },
-    { "d, a", 2, { 4, 1 } },    { "a .. b , d", 3, { 1, 2, 4 } }, { NULL, 4, { 1, 2, 3, 4 } },
+    { "b", 1, { 2 } },           { "3", 1, { 4 } },       { "a..c", 3, { 1, 2, 3 } },
+    { "1..2", 2, { 2, 3 } },     { "d, a", 2, { 4, 1 } }, { "a .. b , d", 3, { 1, 2, 4 } },
+    { NULL, 4, { 1, 2, 3, 4 } },
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     Fixture f;
@@ -133,7 +147,8 @@ static void test_words_become_ones(void **state)
   for (int k = 0; k < 2; k++) {
     Fixture f;
     start(&f, table);
-    fixture_field(&f, "x", GRADRT_F32, 0, k ? "w:onehot(red|green|a, b), n" : "w:onehot,n", SHAPE(4));
+    fixture_field(&f, "x", GRADRT_F32, 0, k ? "w:onehot(red|green|a, b), n" : "w:onehot,n",
+                  SHAPE(4));
     fixture_loads(&f);
     for (int i = 0; i < 16; i++)
       assert_true(fixture_at(&f, 0, 0, i) == (k ? given : sorted)[i]);
@@ -146,7 +161,12 @@ static void test_labels_by_number_word_and_name(void **state)
   (void)state;
   static const char *const names[] = { "no", "yes", "maybe" };
   static const char *const digits[] = { "1", "2", "3" };
-  static const struct { const char *text; int64_t classes; const char *const *names; int want[3]; } cases[] = {
+  static const struct {
+    const char *text;
+    int64_t classes;
+    const char *const *names;
+    int want[3];
+  } cases[] = {
     { "y\n2\n0\n1.0\n", 3, NULL, { 2, 0, 1 } },
     { "y\nyes\nmaybe\nno\n", 3, NULL, { 2, 0, 1 } },
     { "y\nyes\nmaybe\nno\n", 3, names, { 1, 2, 0 } },
@@ -177,7 +197,8 @@ static void test_missing_cells(void **state)
   fixture_text(&f, 0, "missing", "mean");
   fixture_loads(&f);
   assert_int_equal(gradrt_data_set(f.data, 0)->n, 5);
-  assert_true(fixture_at(&f, 0, 0, 2) == 5 && fixture_at(&f, 0, 0, 5) == 4 && fixture_at(&f, 0, 0, 7) == 4);
+  assert_true(fixture_at(&f, 0, 0, 2) == 5 && fixture_at(&f, 0, 0, 5) == 4 &&
+              fixture_at(&f, 0, 0, 7) == 4);
   f.prop[0][1].text = "skip";
   fixture_loads(&f);
   assert_int_equal(gradrt_data_set(f.data, 0)->n, 2);
@@ -185,7 +206,8 @@ static void test_missing_cells(void **state)
   f.prop[0][1].text = "guess";
   fixture_refused(&f, GRADRT_DATA, "missing is error, mean or skip");
   fixture_end(&f);
-  start_numbers(&f, "a\n1\n\n3\n\n\n", 1);      /* in one column an empty line is an empty cell, but not at the end */
+  start_numbers(&f, "a\n1\n\n3\n\n\n",
+                1); /* in one column an empty line is an empty cell, but not at the end */
   fixture_text(&f, 0, "missing", "mean");
   fixture_loads(&f);
   assert_int_equal(gradrt_data_set(f.data, 0)->n, 3);
@@ -199,10 +221,13 @@ static void test_bad_tables_are_explained(void **state)
 {
   (void)state;
   static const Bad cases[] = {
-    { "ragged", "a,b\n1,2\n3,4,5\n6,7\n8\n", "t.csv:3:1: record 2 has 3 cells, but the header has 2", "lines 3 and 5" },
-    { "open quote", "a,b\n1,2\n3,\"4\n5,6\n", "t.csv:3:3: the quote that opens here is never closed", "" },
+    { "ragged", "a,b\n1,2\n3,4,5\n6,7\n8\n",
+      "t.csv:3:1: record 2 has 3 cells, but the header has 2", "lines 3 and 5" },
+    { "open quote", "a,b\n1,2\n3,\"4\n5,6\n",
+      "t.csv:3:3: the quote that opens here is never closed", "" },
     { "text after quote", "a,b\n\"1\"2,3\n", "t.csv:2:4: text follows a closing quote", "" },
-    { "word", "a,b\n1,2\n3,four\n", "t.csv:3:3: \"four\" is not a number: column \"b\", record 2", ":onehot" },
+    { "word", "a,b\n1,2\n3,four\n", "t.csv:3:3: \"four\" is not a number: column \"b\", record 2",
+      ":onehot" },
     { "decimal comma", "a,b\n1,\"2,5\"\n", "t.csv:2:3: \"2,5\" is not a number", "1.5, not 1,5" },
     { "hexadecimal", "a,b\n1,0x10\n", "\"0x10\" is not a number", "" },
     { "infinity", "a,b\n1,inf\n", "\"inf\" is not a number", "" },
@@ -227,7 +252,8 @@ static void test_bad_tables_are_explained(void **state)
 static void test_bad_columns_are_explained(void **state)
 {
   (void)state;
-  static const struct { const char *text, *columns, *said, *note; } cases[] = {
+  static const struct { const char *text, *columns, *said, *note;
+  } cases[] = {
     { "age,height\n1,2\n", "age, heigth", "a.nn:3: field 'x': ", "did you mean \"height\"?" },
     { "age,height\n1,2\n", "age, 7", "has no column \"7\"", "its columns are: age, height" },
     { "age;height\n1;2\n", "age, height", "has no column \"age\"", "write separator=\";\"" },
@@ -236,8 +262,10 @@ static void test_bad_columns_are_explained(void **state)
     { "a,b\n1,2\n", "b..a", "the range ends before it begins", "" },
     { "a,b\n1,2\n", "a,,b", "a name is missing", "" },
     { "a,b\n1,2\n", "a", "field 'x' has 2 numbers, but its columns give 1", "" },
-    { "a,b\nu,2\nv,3\nw,4\n", "a:onehot", "field 'x' has 2 numbers, but its columns give 3", "gives 3: u, v, w" },
-    { "a,b\nu,2\nv,3\nw,4\n", "a:onehot(u|v)", "t.csv:4:1: \"w\" is none of the known categories", "the categories are: u, v" },
+    { "a,b\nu,2\nv,3\nw,4\n", "a:onehot", "field 'x' has 2 numbers, but its columns give 3",
+      "gives 3: u, v, w" },
+    { "a,b\nu,2\nv,3\nw,4\n", "a:onehot(u|v)", "t.csv:4:1: \"w\" is none of the known categories",
+      "the categories are: u, v" },
     { "a,b\nu,2\n", "a:onehot(", "after a column stands :onehot", "" },
     { "a\n1\n", NULL, "needs 2 columns from number 0 on", "" },
   };
@@ -256,20 +284,28 @@ static void test_bad_labels_are_explained(void **state)
 {
   (void)state;
   static const char *const names[] = { "no", "yes" };
-  static const struct { const char *text; int64_t classes; const char *const *names; const char *said, *note; } cases[] = {
-    { "id,quality\n0,1\n1,10\n2,-1\n3,9\n", 10, NULL, "t.csv:3:3: label 10 is outside 0..9: column \"quality\", record 2",
+  static const struct {
+    const char *text;
+    int64_t classes;
+    const char *const *names;
+    const char *said, *note;
+  } cases[] = {
+    { "id,quality\n0,1\n1,10\n2,-1\n3,9\n", 10, NULL,
+      "t.csv:3:3: label 10 is outside 0..9: column \"quality\", record 2",
       "2 records have this problem: lines 3 and 4" },
     { "id,quality\n0,1.5\n", 10, NULL, "has 10 classes, but column \"quality\"", "they are: 1.5" },
-    { "id,quality\n0,yes\n0,perhaps\n", 2, names, "t.csv:3:3: \"perhaps\" is none of the known categories",
-      "the categories are: no, yes" },
-    { "id,quality\n0,a\n0,b\n0,c\n", 2, NULL, "has 2 classes, but column \"quality\" of", "they are: a, b, c" },
+    { "id,quality\n0,yes\n0,perhaps\n", 2, names,
+      "t.csv:3:3: \"perhaps\" is none of the known categories", "the categories are: no, yes" },
+    { "id,quality\n0,a\n0,b\n0,c\n", 2, NULL, "has 2 classes, but column \"quality\" of",
+      "they are: a, b, c" },
     { "id,quality\n0,a\n0,b\n", 3, NULL, "has 2 different values", "names=\"a,b,c\" of label" },
     { "id,quality\n0,\n", 3, NULL, "a missing value", "" },
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     Fixture f;
     start(&f, cases[i].text);
-    fixture_field(&f, "y", GRADRT_I32, cases[i].classes, "quality", NULL)->class_name = cases[i].names;
+    fixture_field(&f, "y", GRADRT_I32, cases[i].classes, "quality", NULL)->class_name =
+        cases[i].names;
     fixture_refused(&f, GRADRT_DATA, cases[i].said);
     if (!strstr(f.said, cases[i].note))
       fail_msg("no \"%s\" in:\n%s", cases[i].note, f.said);
@@ -358,7 +394,8 @@ static void test_damaged_tables_never_crash(void **state)
     char damaged[sizeof table];
     memcpy(damaged, table, sizeof table);
     for (uint32_t k = gradrt_stream_u32(&s) % 4; k < 4; k++)
-      damaged[gradrt_stream_u32(&s) % (sizeof table - 1)] = bytes[gradrt_stream_u32(&s) % (sizeof bytes - 1)];
+      damaged[gradrt_stream_u32(&s) % (sizeof table - 1)] =
+          bytes[gradrt_stream_u32(&s) % (sizeof bytes - 1)];
     fixture_file(&f, "t.csv", damaged, sizeof table - 1 - gradrt_stream_u32(&s) % 3);
     int code = fixture_load(&f);
     if (code != GRADRT_OK && (code != GRADRT_DATA || !strstr(f.said, "error: ")))
@@ -378,9 +415,12 @@ static void test_housing(void **state)
   Fixture f;
   fixture_start(&f, "csv");
   fixture_text(&f, 0, "path", path);
-  fixture_field(&f, "x", GRADRT_F32, 0, "longitude..median_income, ocean_proximity:onehot", SHAPE(13));
+  fixture_field(&f, "x", GRADRT_F32, 0, "longitude..median_income, ocean_proximity:onehot",
+                SHAPE(13));
   fixture_field(&f, "y", GRADRT_F32, 0, "median_house_value", SHAPE(1));
-  fixture_refused(&f, GRADRT_DATA, "housing.csv:292:27: a missing value (\"\") in column \"total_bedrooms\", record 291");
+  fixture_refused(
+      &f, GRADRT_DATA,
+      "housing.csv:292:27: a missing value (\"\") in column \"total_bedrooms\", record 291");
   assert_non_null(strstr(f.said, "207 records have this problem: lines 292, 343, 540, .."));
   fixture_text(&f, 0, "missing", "skip");
   fixture_loads(&f);

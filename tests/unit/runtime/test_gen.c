@@ -1,5 +1,5 @@
-/* Generated samples: reproducible, balanced, of the shapes they promise; splits that neither lose nor double a row;
- * statistics of standardisation. */
+/* Generated samples: reproducible, balanced, of the shapes they promise; splits that neither lose
+ * nor double a row; statistics of standardisation. */
 #include "fixture.h"
 
 #include <math.h>
@@ -22,10 +22,9 @@ static double y_at(const Fixture *f, int64_t i) { return fixture_at(f, 0, 1, i);
 static void test_formulas_without_noise(void **state)
 {
   (void)state;
-  static const struct { const char *kind; int64_t inputs, classes; } cases[] = {
-    { "line", 1, 0 }, { "sine", 1, 0 }, { "addition", 3, 0 }, { "xor", 2, 2 }, { "circles", 2, 2 }, { "moons", 2, 2 },
-    { "spirals", 2, 4 }
-  };
+  static const struct { const char *kind; int64_t inputs, classes;
+  } cases[] = { { "line", 1, 0 },    { "sine", 1, 0 },  { "addition", 3, 0 }, { "xor", 2, 2 },
+                { "circles", 2, 2 }, { "moons", 2, 2 }, { "spirals", 2, 4 } };
   for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
     Fixture f;
     start(&f, cases[k].kind, cases[k].inputs, cases[k].classes);
@@ -35,7 +34,8 @@ static void test_formulas_without_noise(void **state)
     fixture_loads(&f);
     assert_int_equal(gradrt_data_set(f.data, 0)->n, 400);
     for (int64_t i = 0; i < 400; i++) {
-      double a = x_at(&f, cases[k].inputs * i), b = cases[k].inputs > 1 ? x_at(&f, cases[k].inputs * i + 1) : 0, y = y_at(&f, i);
+      double a = x_at(&f, cases[k].inputs * i),
+             b = cases[k].inputs > 1 ? x_at(&f, cases[k].inputs * i + 1) : 0, y = y_at(&f, i);
       double r = sqrt(a * a + b * b), turn = atan2(b, a) / 6.283185307179586 - 0.75 * r / 2 - y / 4;
       switch (k) {
       case 0: assert_true(y == 2 * a - 1 && a >= -1 && a < 1); break;
@@ -43,7 +43,9 @@ static void test_formulas_without_noise(void **state)
       case 2: assert_true(y == a + b + x_at(&f, 3 * i + 2)); break;
       case 3: assert_true(y == (a != b) && (a == 0 || a == 1)); break;
       case 4: assert_true(fabs(r - (y > 0 ? 0.5 : 1)) < 1e-12); break;
-      case 5: assert_true(fabs((y > 0 ? (a - 1) * (a - 1) + (b - 0.5) * (b - 0.5) : r * r) - 1) < 1e-12); break;
+      case 5:
+        assert_true(fabs((y > 0 ? (a - 1) * (a - 1) + (b - 0.5) * (b - 0.5) : r * r) - 1) < 1e-12);
+        break;
       default: assert_true(fabs(turn - floor(turn + 0.5)) < 1e-9 && r >= 0.1 && r < 2); break;
       }
     }
@@ -69,12 +71,14 @@ static void test_blobs_have_their_centres(void **state)
   }
   for (int c = 0; c < 3; c++) {
     assert_int_equal(count[c], 1000);
-    assert_true(fabs(sum[c][0] - 2 * cos(c * 2.0943951)) < 0.06 && fabs(sum[c][1] - 2 * sin(c * 2.0943951)) < 0.06);
+    assert_true(fabs(sum[c][0] - 2 * cos(c * 2.0943951)) < 0.06 &&
+                fabs(sum[c][1] - 2 * sin(c * 2.0943951)) < 0.06);
   }
   fixture_end(&f);
 }
 
-/* Same options, same numbers; a longer set begins with the shorter; another seed or source differs. */
+/* Same options, same numbers; a longer set begins with the shorter; another seed or source differs.
+ */
 static void test_samples_depend_on_seed_source_and_number(void **state)
 {
   (void)state;
@@ -131,12 +135,20 @@ static void test_targets_may_be_numbers_or_ones(void **state)
 static void test_wrong_fields_are_explained(void **state)
 {
   (void)state;
-  static const struct { const char *kind; int64_t inputs, classes; gradrt_dtype dtype; int code; const char *said; } cases[] = {
-    { "moons", 3, 2, GRADRT_F32, GRADRT_DATA, "'moons' gives 2 numbers a sample, but field 'x' has 3" },
+  static const struct {
+    const char *kind;
+    int64_t inputs, classes;
+    gradrt_dtype dtype;
+    int code;
+    const char *said;
+  } cases[] = {
+    { "moons", 3, 2, GRADRT_F32, GRADRT_DATA,
+      "'moons' gives 2 numbers a sample, but field 'x' has 3" },
     { "line", 1, 2, GRADRT_F32, GRADRT_DATA, "'line' gives a number to predict, not a class" },
     { "blobs", 2, 2, GRADRT_F32, GRADRT_DATA, "'blobs' has 3 classes, but field 'y' has 2" },
     { "moons", 2, 2, GRADRT_U8, GRADRT_DATA, "numbers that its fields cannot hold" },
-    { "digits", 100, 10, GRADRT_U8, GRADRT_DATA, "28 x 28 pixels a sample, but field 'x' has 100 numbers" },
+    { "digits", 100, 10, GRADRT_U8, GRADRT_DATA,
+      "28 x 28 pixels a sample, but field 'x' has 100 numbers" },
     { "digits", 784, 9, GRADRT_U8, GRADRT_DATA, "'digits' has 10 classes, but field 'y' has 9" },
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -217,20 +229,44 @@ static void test_digits_are_neither_noise_nor_trivial(void **state)
   fixture_end(&f);
 }
 
-typedef struct { const char *name; gradrt_split split[4]; int nsplit; int64_t want[4]; const char *said; } Deal;
+typedef struct {
+  const char *name;
+  gradrt_split split[4];
+  int nsplit;
+  int64_t want[4];
+  const char *said;
+} Deal;
 
 static void test_splits_share_out_every_row_once(void **state)
 {
   (void)state;
   static const Deal cases[] = {
-    { "rest", { { "train", 0, GRADRT_SPLIT_ALL, 0 }, { "valid", 0, GRADRT_SPLIT_COUNT, 13 },
-                { "test", 0, GRADRT_SPLIT_FRACTION, 0.1 } }, 3, { 77, 13, 10 }, NULL },
-    { "rounded", { { "a", 0, GRADRT_SPLIT_FRACTION, 0.333 }, { "b", 0, GRADRT_SPLIT_FRACTION, 0.666 } }, 2, { 33, 67 }, NULL },
-    { "too many", { { "a", 0, GRADRT_SPLIT_COUNT, 60 }, { "b", 0, GRADRT_SPLIT_COUNT, 41 } }, 2, { 0 },
+    { "rest",
+      { { "train", 0, GRADRT_SPLIT_ALL, 0 },
+        { "valid", 0, GRADRT_SPLIT_COUNT, 13 },
+        { "test", 0, GRADRT_SPLIT_FRACTION, 0.1 } },
+      3,
+      { 77, 13, 10 },
+      NULL },
+    { "rounded",
+      { { "a", 0, GRADRT_SPLIT_FRACTION, 0.333 }, { "b", 0, GRADRT_SPLIT_FRACTION, 0.666 } },
+      2,
+      { 33, 67 },
+      NULL },
+    { "too many",
+      { { "a", 0, GRADRT_SPLIT_COUNT, 60 }, { "b", 0, GRADRT_SPLIT_COUNT, 41 } },
+      2,
+      { 0 },
       "split 'b' needs 41 rows, but only 40 of 100 are left" },
-    { "no rest", { { "a", 0, GRADRT_SPLIT_ALL, 0 }, { "b", 0, GRADRT_SPLIT_COUNT, 100 } }, 2, { 0 },
+    { "no rest",
+      { { "a", 0, GRADRT_SPLIT_ALL, 0 }, { "b", 0, GRADRT_SPLIT_COUNT, 100 } },
+      2,
+      { 0 },
       "split 'a' gets none of the 100 rows" },
-    { "rounds to none", { { "a", 0, GRADRT_SPLIT_ALL, 0 }, { "b", 0, GRADRT_SPLIT_FRACTION, 0.004 } }, 2, { 0 },
+    { "rounds to none",
+      { { "a", 0, GRADRT_SPLIT_ALL, 0 }, { "b", 0, GRADRT_SPLIT_FRACTION, 0.004 } },
+      2,
+      { 0 },
       "split 'b' gets none of the 100 rows" },
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -266,7 +302,8 @@ static void test_only_wanted_sources_are_loaded(void **state)
   static const char *const only[] = { "test" };
   Fixture f;
   start(&f, "moons", 2, 2);
-  f.source[0] = (gradrt_source){ .kind = "idx", .place = "a.nn:2" };    /* cannot be read: it has no files */
+  f.source[0] =
+      (gradrt_source){ .kind = "idx", .place = "a.nn:2" }; /* cannot be read: it has no files */
   f.source[1] = (gradrt_source){ .kind = "moons", .place = "a.nn:3" };
   f.split[1] = (gradrt_split){ "test", 1, GRADRT_SPLIT_ALL, 0 };
   f.net.nsource = f.net.nsplit = 2;
@@ -317,7 +354,8 @@ static void test_fit_is_mean_and_population_deviation(void **state)
     fixture_number(&f, 0, "header", 0);
     fixture_write(&f, "t.csv", "1,3,7,7\n5,7,7,7\n");
     fixture_field(&f, "x", types[k], 0, NULL, SHAPE(2, 2));
-    gradrt_tensor tensor[2] = { { .name = "mean", .rank = 2, .dim = { 2, 1 } }, { .name = "std", .rank = 2, .dim = { 2, 1 } } };
+    gradrt_tensor tensor[2] = { { .name = "mean", .rank = 2, .dim = { 2, 1 } },
+                                { .name = "std", .rank = 2, .dim = { 2, 1 } } };
     gradrt_fit fit = { 0, 0, 1, -0.5, 1 };
     f.net.ntensor = 2;
     f.net.tensor = tensor;

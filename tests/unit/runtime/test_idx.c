@@ -36,9 +36,13 @@ static Bytes *counting(Bytes *b, size_t n)
 #define DIMS(...) (const int64_t[]){ __VA_ARGS__, -1 }
 #define SHAPE(...) (const int64_t[]){ __VA_ARGS__, 0 }
 
-static void save(const Fixture *f, const char *name, const Bytes *b) { fixture_file(f, name, b->at, b->n); }
+static void save(const Fixture *f, const char *name, const Bytes *b)
+{
+  fixture_file(f, name, b->at, b->n);
+}
 
-static void save_gz(const Fixture *f, const char *name, const unsigned char *bytes, size_t n, const char *mode)
+static void save_gz(const Fixture *f, const char *name, const unsigned char *bytes, size_t n,
+                    const char *mode)
 {
   char path[128];
   snprintf(path, sizeof path, "%s/%s", f->dir, name);
@@ -137,12 +141,32 @@ static void test_lies_about_size_are_refused_before_allocating(void **state)
   static const Lie lies[] = {
     { "cut short", 8, { 3, 2, 2, -1 }, 11, GRADRT_DATA, "makes 28 (the file is cut short)" },
     { "too long", 8, { 3, 2, 2, -1 }, 13, GRADRT_DATA, "makes 28 (the file is too long)" },
-    { "65536 x 65536", 8, { 65536, 65536, -1 }, 0, GRADRT_DATA, "promises [65536, 65536] elements of 1 byte" },
+    { "65536 x 65536",
+      8,
+      { 65536, 65536, -1 },
+      0,
+      GRADRT_DATA,
+      "promises [65536, 65536] elements of 1 byte" },
     { "count of 2^32-1", 8, { 4294967295, 2, 2, -1 }, 4, GRADRT_DATA, "the file is cut short" },
-    { "product of 2^64", 8, { 4294967295, 4294967295, 4294967295, -1 }, 0, GRADRT_DATA, "more than any file holds" },
-    { "zero and huge", 8, { 1, 0, 4294967295, 4294967295, 4294967295, -1 }, 0, GRADRT_DATA, "a sample has 0 elements" },
+    { "product of 2^64",
+      8,
+      { 4294967295, 4294967295, 4294967295, -1 },
+      0,
+      GRADRT_DATA,
+      "more than any file holds" },
+    { "zero and huge",
+      8,
+      { 1, 0, 4294967295, 4294967295, 4294967295, -1 },
+      0,
+      GRADRT_DATA,
+      "a sample has 0 elements" },
     { "no samples", 8, { 0, 2, 2, -1 }, 0, GRADRT_DATA, "holds no samples" },
-    { "shape", 8, { 3, 4, 4, -1 }, 48, GRADRT_DATA, "a sample has 16 elements [4, 4], but field 'x' has 4 [2, 2]" },
+    { "shape",
+      8,
+      { 3, 4, 4, -1 },
+      48,
+      GRADRT_DATA,
+      "a sample has 16 elements [4, 4], but field 'x' has 4 [2, 2]" },
     { "type", 7, { 3, 2, 2, -1 }, 12, GRADRT_DATA, "not an IDX file: it begins with 00 00 07 03" },
     { "rank 0", 8, { -1 }, 1, GRADRT_DATA, "not an IDX file" },
     { "count", 8, { 2, 2, 2, -1 }, 8, GRADRT_DATA, "images has 2 samples, but" },
@@ -205,7 +229,8 @@ static void test_numbers_must_fit_the_field(void **state)
     put32(&b, i == 7 ? 0x7F800000u : 0);        /* infinity */
   save(&f, "images", &b);
   f.field[0].dtype = GRADRT_F32;
-  fixture_refused(&f, GRADRT_DATA, "sample 1, element 3 is inf, which field 'x' (f32) must not hold");
+  fixture_refused(&f, GRADRT_DATA,
+                  "sample 1, element 3 is inf, which field 'x' (f32) must not hold");
   b.at[b.n - 4 * 5] = 0x3F;                     /* 1.5 into bytes */
   b.at[b.n - 4 * 5 + 1] = 0xC0;
   save(&f, "images", &b);
@@ -310,8 +335,8 @@ static void test_mutations_never_crash(void **state)
 static void test_mnist(void **state)
 {
   (void)state;
-  static const char *const names[4] = { "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz",
-                                        "t10k-labels-idx1-ubyte.gz" };
+  static const char *const names[4] = { "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz",
+                                        "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz" };
   const char *real = getenv("GRADC_TEST_DATA");
   if (!real)
     skip();
@@ -336,7 +361,8 @@ static void test_mnist(void **state)
   static const int first[10] = { 5, 0, 4, 1, 9, 2, 1, 3, 1, 4 };
   for (int i = 0; i < 10; i++)
     assert_int_equal((int)fixture_at(&f, 0, 1, i), first[i]);
-  gradrt_tensor tensor[2] = { { .name = "mean", .rank = 1, .dim = { 1 } }, { .name = "std", .rank = 1, .dim = { 1 } } };
+  gradrt_tensor tensor[2] = { { .name = "mean", .rank = 1, .dim = { 1 } },
+                              { .name = "std", .rank = 1, .dim = { 1 } } };
   gradrt_fit fit = { 0, 0, 1, 1.0 / 255, 0 };
   f.net.ntensor = 2;
   f.net.tensor = tensor;

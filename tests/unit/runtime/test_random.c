@@ -1,5 +1,5 @@
-/* Philox against the known answers of Random123, PyTorch's generator against numbers PyTorch printed, and the
- * permutation's being one. */
+/* Philox against the known answers of Random123, PyTorch's generator against numbers PyTorch
+ * printed, and the permutation's being one. */
 #include "fixture.h"
 
 #include <math.h>
@@ -47,7 +47,8 @@ static void test_streams_are_uniform_normal_and_apart(void **state)
     sum += v;
     squares += v * v;
   }
-  assert_true(fabs(sum / n) < 0.015 && fabs(squares / n - 1) < 0.02 && fabs(uniform / n - 0.5) < 0.005);
+  assert_true(fabs(sum / n) < 0.015 && fabs(squares / n - 1) < 0.02 &&
+              fabs(uniform / n - 0.5) < 0.005);
   gradrt_stream_start(&a, 7, GRADRT_PURPOSE_INIT, 1);
   gradrt_stream_start(&b, 7, GRADRT_PURPOSE_DATA, 1);
   for (int i = 0; i < 1000; i++)
@@ -58,7 +59,8 @@ static void test_streams_are_uniform_normal_and_apart(void **state)
 static void test_permutation_is_a_bijection(void **state)
 {
   (void)state;
-  static const uint64_t sizes[] = { 1, 2, 3, 4, 5, 16, 17, 63, 64, 65, 255, 256, 257, 1000, 4096, 4097, 60000 };
+  static const uint64_t sizes[] = { 1,  2,   3,   4,   5,    16,   17,   63,   64,
+                                    65, 255, 256, 257, 1000, 4096, 4097, 60000 };
   for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
     uint64_t n = sizes[k], fixed = 0;
     unsigned char *seen = calloc(n, 1);
@@ -85,7 +87,8 @@ static void test_permutation_depends_on_every_part_of_its_key(void **state)
   }
   for (int k = 0; k < 3; k++)
     assert_true(same[k] < 10);
-  assert_true(gradrt_permute(5, UINT64_C(1) << 40, 1, GRADRT_PURPOSE_SHUFFLE, 0) < UINT64_C(1) << 40);
+  assert_true(gradrt_permute(5, UINT64_C(1) << 40, 1, GRADRT_PURPOSE_SHUFFLE, 0) < UINT64_C(1)
+                                                                                       << 40);
 }
 
 /* Where position 0 goes over many epochs: every place about equally often. */
@@ -185,7 +188,8 @@ static void test_torch_randperm(void **state)
 static void test_torch_loader_order(void **state)
 {
   (void)state;
-  static const uint32_t want[2][10] = { { 4, 3, 2, 6, 7, 9, 8, 5, 1, 0 }, { 3, 2, 7, 1, 8, 4, 0, 6, 5, 9 } };
+  static const uint32_t want[2][10] = { { 4, 3, 2, 6, 7, 9, 8, 5, 1, 0 },
+                                        { 3, 2, 7, 1, 8, 4, 0, 6, 5, 9 } };
   gradrt_torch t, sampler;
   gradrt_torch_seed(&t, 11);
   for (int epoch = 0; epoch < 2; epoch++) {
@@ -224,7 +228,9 @@ static void test_messages_cannot_steer_a_terminal(void **state)
   Fixture f;
   fixture_start(&f, "csv");
   int kept = fixture_listen(&f);
-  assert_int_equal(gradrt_error(GRADRT_DATA, "%s", "a\x1b[31m\nb\xff \xe2\x80\xae \xc3\xa9 \xed\xa0\x80 \xc2\x9b"), GRADRT_DATA);
+  assert_int_equal(gradrt_error(GRADRT_DATA, "%s",
+                                "a\x1b[31m\nb\xff \xe2\x80\xae \xc3\xa9 \xed\xa0\x80 \xc2\x9b"),
+                   GRADRT_DATA);
   gradrt_note("%s", "ok\r");
   fixture_hear(&f, kept);
   assert_non_null(strstr(f.said, "error: a?[31m?b? ??? \xc3\xa9 ??? ??\n  note: ok?\n"));

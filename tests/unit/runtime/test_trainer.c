@@ -229,8 +229,8 @@ static void test_signals_save_and_resume(void **state)
   }
 }
 
-/* Trains into b in a child that is killed at a step or an evaluated batch; then resumes to the end, or
- * starts again when nothing was saved yet. */
+/* Trains into b in a child that is killed at a step or an evaluated batch; then resumes to the
+ * end, or starts again when nothing was saved yet. */
 static void train_through_a_kill(const gradrt_net *net, long step, long eval)
 {
   clean(NULL);
