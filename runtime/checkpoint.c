@@ -1,6 +1,7 @@
-/* Writing checkpoints: one safetensors file with parameters, statistics and optimizer slots under their
- * names, row-major, and in its metadata the position of the run and two CRC-32C: of the data, and of the
- * header with the field of that CRC itself as zeros. Two complete files are kept: path and path.prev. */
+/* Writing checkpoints: one safetensors file with parameters, statistics and optimizer slots under
+ * their names, row-major, and in its metadata the position of the run and two CRC-32C: of the data,
+ * and of the header with the field of that CRC itself as zeros. Two complete files are kept: path
+ * and path.prev. */
 #include "checkpoint.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -57,7 +58,8 @@ static void checkpoint_put(checkpoint_text *t, const char *fmt, ...)
   }
 }
 
-/* Text as a JSON string; names and fingerprints hold nothing exotic, but nothing may break the file. */
+/* Text as a JSON string; names and fingerprints hold nothing exotic, but nothing may break the
+ * file. */
 static void checkpoint_string(checkpoint_text *t, const char *s)
 {
   checkpoint_put(t, "\"");
@@ -152,7 +154,8 @@ static const char *checkpoint_dtype(const gradrt_net *net, const gradrt_tensor *
   return gradrt_checkpoint_is_counter(t) ? "I64" : net->real == GRADRT_F64 ? "F64" : "F32";
 }
 
-/* The order on disk: elements of 8 bytes, then those of 4, so that all are aligned; else the net's. */
+/* The order on disk: elements of 8 bytes, then those of 4, so that all are aligned; else the net's.
+ */
 static const gradrt_tensor *checkpoint_nth(const gradrt_net *net, int n)
 {
   for (size_t size = 8; size >= 4; size /= 2)
@@ -187,13 +190,14 @@ static void checkpoint_length(unsigned char out[8], uint64_t n)
     out[i] = (unsigned char)(n >> (8 * i));
 }
 
-/* Puts the header's CRC into its place. In a string of the file a quote has a backslash before it, so the
- * text that is looked for exists once. */
+/* Puts the header's CRC into its place. In a string of the file a quote has a backslash before it,
+ * so the text that is looked for exists once. */
 static void checkpoint_seal(checkpoint_text *t, const unsigned char length[8])
 {
   char field[64], digits[CHECKPOINT_DIGITS + 1];
   uint32_t crc = gradrt_crc32c(gradrt_crc32c(0, length, 8), t->at, t->n);
-  snprintf(field, sizeof field, ",\"%s\":\"00000000\"}", gradrt_checkpoint_key(CHECKPOINT_HEADER_CRC));
+  snprintf(field, sizeof field, ",\"%s\":\"00000000\"}",
+           gradrt_checkpoint_key(CHECKPOINT_HEADER_CRC));
   snprintf(digits, sizeof digits, "%08" PRIx32, crc);
   char *place = strstr(t->at, field);
   if (place)
@@ -202,7 +206,10 @@ static void checkpoint_seal(checkpoint_text *t, const unsigned char length[8])
 
 /* ---- the data ---- */
 
-typedef struct { double wide[CHECKPOINT_CHUNK]; unsigned char bytes[CHECKPOINT_CHUNK * 8]; } checkpoint_chunk;
+typedef struct {
+  double wide[CHECKPOINT_CHUNK];
+  unsigned char bytes[CHECKPOINT_CHUNK * 8];
+} checkpoint_chunk;
 
 static void checkpoint_word(unsigned char *out, uint64_t v, size_t bytes)
 {
@@ -211,8 +218,8 @@ static void checkpoint_word(unsigned char *out, uint64_t v, size_t bytes)
 }
 
 /* Elements first..first + n - 1 as they stand in the file: little endian. */
-static void checkpoint_values(const gradrt_net *net, const gradrt_tensor *t, const void *state, int64_t first,
-                              int64_t n, checkpoint_chunk *c)
+static void checkpoint_values(const gradrt_net *net, const gradrt_tensor *t, const void *state,
+                              int64_t first, int64_t n, checkpoint_chunk *c)
 {
   size_t size = checkpoint_size(net, t);
   bool counter = gradrt_checkpoint_is_counter(t);
@@ -234,7 +241,8 @@ static void checkpoint_values(const gradrt_net *net, const gradrt_tensor *t, con
 }
 
 /* All data, in pieces: to w when there is one; returns their CRC. */
-static uint32_t checkpoint_data(const gradrt_net *net, const void *state, checkpoint_chunk *c, gradrt_writer *w)
+static uint32_t checkpoint_data(const gradrt_net *net, const void *state, checkpoint_chunk *c,
+                                gradrt_writer *w)
 {
   uint32_t crc = 0;
   for (int i = 0; i < net->ntensor; i++) {
@@ -266,9 +274,9 @@ static char *checkpoint_beside(const char *path, const char *suffix)
   return s;
 }
 
-/* Before the new file, complete on disk, takes the place of path: the old one becomes path.prev. With a hard
- * link path never disappears; a file system without them gets a rename, and path.prev is complete while path
- * is away; that is what true means. */
+/* Before the new file, complete on disk, takes the place of path: the old one becomes path.prev.
+ * With a hard link path never disappears; a file system without them gets a rename, and path.prev
+ * is complete while path is away; that is what true means. */
 static bool checkpoint_keep_previous(const char *path)
 {
   char suffix[64];
@@ -299,8 +307,8 @@ static void checkpoint_bring_back(const char *path)
   free(prev);
 }
 
-static int checkpoint_file(const gradrt_net *net, const char *path, const void *state, const checkpoint_text *t,
-                           checkpoint_chunk *c)
+static int checkpoint_file(const gradrt_net *net, const char *path, const void *state,
+                           const checkpoint_text *t, checkpoint_chunk *c)
 {
   unsigned char length[8];
   gradrt_writer *w = gradrt_writer_open(path);
@@ -317,7 +325,8 @@ static int checkpoint_file(const gradrt_net *net, const char *path, const void *
   return code;
 }
 
-int gradrt_checkpoint_write(const gradrt_net *net, const char *path, const void *state, const gradrt_position *p)
+int gradrt_checkpoint_write(const gradrt_net *net, const char *path, const void *state,
+                            const gradrt_position *p)
 {
   checkpoint_text t = { 0 };
   checkpoint_chunk *c = malloc(sizeof *c);

@@ -1,5 +1,5 @@
-/* The position of a run as the text of a checkpoint's metadata, and back. Each value has exactly one
- * spelling, the same on every machine and in every locale; any other one is refused. */
+/* The position of a run as the text of a checkpoint's metadata, and back. Each value has exactly
+ * one spelling, the same on every machine and in every locale; any other one is refused. */
 #include "checkpoint.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -49,8 +49,8 @@ const char *gradrt_checkpoint_real_text(char text[CHECKPOINT_REAL_TEXT], double 
   snprintf(tail, sizeof tail, "%013" PRIx64, digits);
   while (width > 0 && tail[width - 1] == '0')
     width--;
-  snprintf(text, CHECKPOINT_REAL_TEXT, "%s0x%d%s%.*sp%+d", minus, power ? 1 : 0, width ? "." : "", width, tail,
-           shown);
+  snprintf(text, CHECKPOINT_REAL_TEXT, "%s0x%d%s%.*sp%+d", minus, power ? 1 : 0, width ? "." : "",
+           width, tail, shown);
   return text;
 }
 
@@ -75,7 +75,8 @@ static bool ckpos_unsigned(const char *text, uint64_t *out)
   return errno == 0 && strcmp(again, text) == 0;
 }
 
-/* Bits of a number's text, without the locale's help; what is accepted is decided by writing it again. */
+/* Bits of a number's text, without the locale's help; what is accepted is decided by writing it
+ * again. */
 static double ckpos_hex_real(const char *p)
 {
   bool minus = *p == '-';
@@ -137,9 +138,9 @@ static bool ckpos_torch(const char *text, gradrt_torch *t)
     if (!gradrt_checkpoint_digits(digits, &t->mt[i]))
       return false;
   }
-  if (*text++ != ' ' || !ckpos_integer(ckpos_next_word(&text, word), 0, &at) || at > CHECKPOINT_TORCH_WORDS ||
-      !ckpos_integer(ckpos_next_word(&text, word), 0, &has) || has > 1 ||
-      !ckpos_real(ckpos_next_word(&text, word), &t->next_normal))
+  if (*text++ != ' ' || !ckpos_integer(ckpos_next_word(&text, word), 0, &at) ||
+      at > CHECKPOINT_TORCH_WORDS || !ckpos_integer(ckpos_next_word(&text, word), 0, &has) ||
+      has > 1 || !ckpos_real(ckpos_next_word(&text, word), &t->next_normal))
     return false;
   t->at = (int)at;
   t->has_normal = has == 1;

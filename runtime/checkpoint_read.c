@@ -1,10 +1,10 @@
-/* Reading checkpoints and weights: nothing in the file is trusted, nothing of the program changes before the
- * whole file has proved itself.
+/* Reading checkpoints and weights: nothing in the file is trusted, nothing of the program changes
+ * before the whole file has proved itself.
  *
- * Order: a regular file of a possible size, its header (safetensors.c), both checksums' presence and the
- * header's checksum, the spec, names with shapes and types, the position; only then the data, into a copy of
- * the state, with their checksum; last that every value is finite. Memory: the header and one copy of the
- * state, whatever the file claims. */
+ * Order: a regular file of a possible size, its header (safetensors.c), both checksums' presence
+ * and the header's checksum, the spec, names with shapes and types, the position; only then the
+ * data, into a copy of the state, with their checksum; last that every value is finite. Memory: the
+ * header and one copy of the state, whatever the file claims. */
 #include "checkpoint.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -61,9 +61,11 @@ static bool ckread_bytes(ckread *c, int64_t at, void *out, int64_t n)
     if (got < 0 && errno == EINTR)
       continue;
     if (got < 0)
-      return gradrt_refuse(&c->why, GRADRT_IO, "reading failed at byte %" PRId64 ": %s", at, strerror(errno));
+      return gradrt_refuse(&c->why, GRADRT_IO, "reading failed at byte %" PRId64 ": %s", at,
+                           strerror(errno));
     if (got == 0)
-      return gradrt_refuse(&c->why, GRADRT_IO, "it became shorter while it was read (byte %" PRId64 ")", at);
+      return gradrt_refuse(&c->why, GRADRT_IO,
+                           "it became shorter while it was read (byte %" PRId64 ")", at);
     to += got;
     at += got;
     n -= got;
@@ -85,16 +87,19 @@ static uint64_t ckread_word(const unsigned char *p, int bytes)
 static bool ckread_foreign_format(ckread *c, const unsigned char first[8])
 {
   if (memcmp(first, "PK\3\4", 4) == 0 || (first[0] == 0x80 && first[1] >= 2 && first[1] <= 5))
-    return gradrt_refuse(&c->why, GRADRT_CHECKPOINT,
-                         "it looks like a PyTorch pickle (.pt, .pth), which is not opened because it can run "
-                         "code; save the weights with safetensors.torch.save_file");
-  return gradrt_refuse(&c->why, GRADRT_CHECKPOINT,
-                       "it is not a safetensors file, or its first 8 bytes are damaged (header length %" PRIu64
-                       ", file of %" PRId64 " bytes)", ckread_word(first, 8), c->size);
+    return gradrt_refuse(
+        &c->why, GRADRT_CHECKPOINT,
+        "it looks like a PyTorch pickle (.pt, .pth), which is not opened because it can run "
+        "code; save the weights with safetensors.torch.save_file");
+  return gradrt_refuse(
+      &c->why, GRADRT_CHECKPOINT,
+      "it is not a safetensors file, or its first 8 bytes are damaged (header length %" PRIu64
+      ", file of %" PRId64 " bytes)",
+      ckread_word(first, 8), c->size);
 }
 
-/* Computes the header's CRC with its own eight digits as zeros. Where they stand is found by the key's text;
- * that it is the member which the parser reads is verified later. */
+/* Computes the header's CRC with its own eight digits as zeros. Where they stand is found by the
+ * key's text; that it is the member which the parser reads is verified later. */
 static void ckread_header_crc(ckread *c, const unsigned char length[8])
 {
   char key[64];
@@ -157,12 +162,15 @@ static bool ckread_integrity(ckread *c)
   const char *format = c->value[CHECKPOINT_FORMAT], *crc = c->value[CHECKPOINT_HEADER_CRC];
   uint32_t said;
   if (format && strcmp(format, CHECKPOINT_FORMAT_TEXT) != 0)
-    return gradrt_refuse(&c->why, GRADRT_CHECKPOINT,
-                         "its header is damaged or of another version: gradc.format is '%.20s', this program "
-                         "reads " CHECKPOINT_FORMAT_TEXT, format);
+    return gradrt_refuse(
+        &c->why, GRADRT_CHECKPOINT,
+        "its header is damaged or of another version: gradc.format is '%.20s', this program "
+        "reads " CHECKPOINT_FORMAT_TEXT,
+        format);
   if (lacks)
     return gradrt_refuse(&c->why, GRADRT_CHECKPOINT, "its header is damaged: it lacks '%s'", lacks);
-  if (!gradrt_checkpoint_digits(crc, &said) || crc - c->head.bytes != c->header_digits || said != c->header_crc)
+  if (!gradrt_checkpoint_digits(crc, &said) || crc - c->head.bytes != c->header_digits ||
+      said != c->header_crc)
     return gradrt_refuse(&c->why, GRADRT_CHECKPOINT, "its header is damaged: the checksum differs");
   if (!gradrt_checkpoint_digits(c->value[CHECKPOINT_DATA_CRC], &c->data_crc))
     return gradrt_refuse(&c->why, GRADRT_CHECKPOINT, "its header is damaged: gradc.data_crc");
@@ -176,17 +184,19 @@ static bool ckread_spec(ckread *c)
 {
   const char *want = c->net->fingerprint;
   if (!c->ours)
-    return gradrt_refuse(&c->why, GRADRT_CHECKPOINT,
-                         "it is a safetensors file without a run's position; its weights can start a new run "
-                         "with --weights");
+    return gradrt_refuse(
+        &c->why, GRADRT_CHECKPOINT,
+        "it is a safetensors file without a run's position; its weights can start a new run "
+        "with --weights");
   const char *theirs = c->value[CHECKPOINT_FINGERPRINT];
   if (!want || !*want || strcmp(want, theirs) == 0)
     return true;
-  return gradrt_refuse(&c->why, GRADRT_CHECKPOINT,
-                       "it was made from another spec (net '%.64s', gradc %.20s, fingerprint %.12s.., here '%s', "
-                       "%.12s..); continue with the program that wrote it, or start a new run from its weights "
-                       "with --weights",
-                       c->value[CHECKPOINT_NET], c->value[CHECKPOINT_VERSION], theirs, c->net->name, want);
+  return gradrt_refuse(
+      &c->why, GRADRT_CHECKPOINT,
+      "it was made from another spec (net '%.64s', gradc %.20s, fingerprint %.12s.., here '%s', "
+      "%.12s..); continue with the program that wrote it, or start a new run from its weights "
+      "with --weights",
+      c->value[CHECKPOINT_NET], c->value[CHECKPOINT_VERSION], theirs, c->net->name, want);
 }
 
 /* Collects what does not fit, for one message. */
@@ -218,15 +228,16 @@ static gradrt_safetensor *ckread_find(ckread *c, const char *name)
   return NULL;
 }
 
-/* Types that are read for a tensor: exactly what is written when a run goes on, else any real; and whole
- * numbers for scalars. */
+/* Types that are read for a tensor: exactly what is written when a run goes on, else any real; and
+ * whole numbers for scalars. */
 static bool ckread_type_fits(const ckread *c, const gradrt_tensor *t, gradrt_safetensors_dtype d)
 {
   bool counter = gradrt_checkpoint_is_counter(t);
   gradrt_safetensors_dtype real = c->net->real == GRADRT_F64 ? SAFETENSORS_F64 : SAFETENSORS_F32;
   if (c->purpose == CKREAD_RUN)
     return d == (counter ? SAFETENSORS_I64 : real);
-  bool reals = d == SAFETENSORS_F64 || d == SAFETENSORS_F32 || d == SAFETENSORS_F16 || d == SAFETENSORS_BF16;
+  bool reals =
+      d == SAFETENSORS_F64 || d == SAFETENSORS_F32 || d == SAFETENSORS_F16 || d == SAFETENSORS_BF16;
   return reals || (d == SAFETENSORS_I64 && t->rank == 0);
 }
 
@@ -239,7 +250,8 @@ static void ckread_compare(ckread *c, int i, ckread_list *wrong)
     /* PyTorch before 0.4.1 kept no counter of batches. */
     if (c->purpose == CKREAD_WEIGHTS && !c->ours && gradrt_checkpoint_is_counter(t))
       return;
-    snprintf(line, sizeof line, "no '%.256s' of shape %s", t->name, ckread_shape(want, t->dim, t->rank));
+    snprintf(line, sizeof line, "no '%.256s' of shape %s", t->name,
+             ckread_shape(want, t->dim, t->rank));
     ckread_listed(wrong, line);
     return;
   }
@@ -249,11 +261,13 @@ static void ckread_compare(ckread *c, int i, ckread_list *wrong)
     same = x->dim[k] == t->dim[k];
   if (!same) {
     bool turned = x->rank == 2 && t->rank == 2 && x->dim[0] == t->dim[1] && x->dim[1] == t->dim[0];
-    snprintf(line, sizeof line, "'%.256s' is %s, here %s%s", t->name, ckread_shape(have, x->dim, x->rank),
-             ckread_shape(want, t->dim, t->rank), turned ? " (transposed: PyTorch's order is [out,in])" : "");
+    snprintf(line, sizeof line, "'%.256s' is %s, here %s%s", t->name,
+             ckread_shape(have, x->dim, x->rank), ckread_shape(want, t->dim, t->rank),
+             turned ? " (transposed: PyTorch's order is [out,in])" : "");
     ckread_listed(wrong, line);
   } else if (!ckread_type_fits(c, t, x->dtype)) {
-    snprintf(line, sizeof line, "'%.256s' has type %s", t->name, gradrt_safetensors_dtype_name(x->dtype));
+    snprintf(line, sizeof line, "'%.256s' has type %s", t->name,
+             gradrt_safetensors_dtype_name(x->dtype));
     ckread_listed(wrong, line);
   }
 }
@@ -291,8 +305,12 @@ static bool ckread_match(ckread *c)
   char more[64] = "";
   if (wrong.count > CKREAD_LISTED)
     snprintf(more, sizeof more, "; and %" PRId64 " more", wrong.count - CKREAD_LISTED);
-  return gradrt_refuse(&c->why, GRADRT_CHECKPOINT, "it does not fit this net: %.1100s%s%s%.500s", wrong.text, more,
-                       unused.count == 0 ? "" : wrong.count ? "; not used: " : "not used: ", unused.text);
+  return gradrt_refuse(&c->why, GRADRT_CHECKPOINT, "it does not fit this net: %.1100s%s%s%.500s",
+                       wrong.text, more,
+                       unused.count == 0 ? ""
+                       : wrong.count     ? "; not used: "
+                                         : "not used: ",
+                       unused.text);
 }
 
 /* ---- the data ---- */
@@ -309,8 +327,9 @@ typedef struct {
 static double ckread_half(uint32_t h)
 {
   uint32_t power = h >> 10 & 31, digits = h & 1023;
-  double v = power == 31 ? (digits ? NAN : HUGE_VAL)
-                         : ldexp((double)(power ? digits | 1024 : digits), (int)(power ? power : 1) - 25);
+  double v = power == 31
+                 ? (digits ? NAN : HUGE_VAL)
+                 : ldexp((double)(power ? digits | 1024 : digits), (int)(power ? power : 1) - 25);
   return h >> 15 ? -v : v;
 }
 
@@ -354,8 +373,8 @@ static bool ckread_finite(const gradrt_net *net, double v)
 }
 
 /* Elements at..at + n - 1 of x lie in p->bytes. state NULL: they are only looked at. */
-static void ckread_take(const ckread *c, ckread_pass *p, const gradrt_safetensor *x, int64_t at, int64_t n,
-                        void *state)
+static void ckread_take(const ckread *c, ckread_pass *p, const gradrt_safetensor *x, int64_t at,
+                        int64_t n, void *state)
 {
   ckread_widen(x->dtype, p->bytes, n, p->wide);
   for (int64_t i = 0; !p->bad && i < n; i++)
@@ -398,9 +417,12 @@ static bool ckread_nonfinite(ckread *c, const ckread_pass *p)
     index[a] = rest % p->bad->dim[a];
     rest /= p->bad->dim[a];
   }
-  return gradrt_refuse(&c->why, GRADRT_CHECKPOINT, "tensor '%s' holds %g at %s (byte %" PRId64 "), which is not a "
-                       "finite %s", p->bad->name, p->bad_value, ckread_shape(where, index, p->bad->rank),
-                       c->data_at + p->bad->begin + p->bad_at * gradrt_safetensors_dtype_size(p->bad->dtype),
+  return gradrt_refuse(&c->why, GRADRT_CHECKPOINT,
+                       "tensor '%s' holds %g at %s (byte %" PRId64 "), which is not a "
+                       "finite %s",
+                       p->bad->name, p->bad_value, ckread_shape(where, index, p->bad->rank),
+                       c->data_at + p->bad->begin +
+                           p->bad_at * gradrt_safetensors_dtype_size(p->bad->dtype),
                        c->net->real == GRADRT_F64 ? "f64" : "f32");
 }
 
@@ -417,8 +439,9 @@ static bool ckread_data(ckread *c, void *state)
     good = ckread_tensor(c, p, &c->head.tensor[i], state);
   if (good && c->ours && p->crc != c->data_crc)
     good = gradrt_refuse(&c->why, GRADRT_CHECKPOINT,
-                         "its data are damaged: the checksum of bytes %" PRId64 " to %" PRId64 " is %08" PRIx32
-                         ", expected %08" PRIx32, c->data_at, c->size, p->crc, c->data_crc);
+                         "its data are damaged: the checksum of bytes %" PRId64 " to %" PRId64
+                         " is %08" PRIx32 ", expected %08" PRIx32,
+                         c->data_at, c->size, p->crc, c->data_crc);
   else if (good && p->bad)
     good = ckread_nonfinite(c, p);
   free(p);
@@ -473,8 +496,8 @@ static void ckread_note_previous(const gradrt_net *net, const char *path)
     memcpy(prev, path, n);
     memcpy(prev + n, suffix, sizeof suffix);
     if (ckread_verify(&c, p) && ckread_data(&c, NULL))
-      gradrt_note("the checkpoint before it is intact: '%s' (epoch %" PRId64 ", step %" PRId64 ")", prev, p->epoch,
-                  p->step);
+      gradrt_note("the checkpoint before it is intact: '%s' (epoch %" PRId64 ", step %" PRId64 ")",
+                  prev, p->epoch, p->step);
     else if (c.fd < 0)
       gradrt_note("there is no intact checkpoint '%s' beside it", prev);
     else
@@ -510,7 +533,8 @@ static void ckread_note_foreign(ckread *c)
 {
   ckread_list unused = { .n = 0 };
   int64_t converted = 0;
-  gradrt_safetensors_dtype from = SAFETENSORS_F32, real = c->net->real == GRADRT_F64 ? SAFETENSORS_F64 : SAFETENSORS_F32;
+  gradrt_safetensors_dtype from = SAFETENSORS_F32,
+                           real = c->net->real == GRADRT_F64 ? SAFETENSORS_F64 : SAFETENSORS_F32;
   for (int64_t i = 0; i < c->head.ntensor; i++) {
     const gradrt_safetensor *x = &c->head.tensor[i];
     if (x->use >= 0 && x->dtype != real && x->dtype != SAFETENSORS_I64) {
@@ -522,7 +546,8 @@ static void ckread_note_foreign(ckread *c)
     ckread_unused(c, &unused);
   char left[1800] = "", changed[100] = "";
   if (unused.count)
-    snprintf(left, sizeof left, "; not used: %s%s", unused.text, unused.count > CKREAD_LISTED ? "; .." : "");
+    snprintf(left, sizeof left, "; not used: %s%s", unused.text,
+             unused.count > CKREAD_LISTED ? "; .." : "");
   if (converted)
     snprintf(changed, sizeof changed, "; %" PRId64 " tensors of %s converted to %s", converted,
              gradrt_safetensors_dtype_name(from), gradrt_safetensors_dtype_name(real));

@@ -131,11 +131,10 @@ static void csv_report_help(const csv_job *j)
   const gradrt_field *field = f ? &j->ask->net->field[f->field] : NULL;
   char list[1024];
   if (p->kind == CSV_EMPTY && j->missing == CSV_MISSING_ERROR)
-    gradrt_note(
-        "missing=\"mean\" fills such cells with the column's mean, missing=\"skip\" leaves "
-        "the rows out");
+    gradrt_note("missing=mean fills such cells with the column's mean, "
+                "missing=skip leaves the rows out");
   else if (p->kind == CSV_EMPTY)
-    gradrt_note("only numbers have a mean; missing=\"skip\" leaves such rows out");
+    gradrt_note("only numbers have a mean; missing=skip leaves such rows out");
   else if (p->kind == CSV_RAGGED && j->table.ncolumn == 1)
     gradrt_note("the separator is '%c'; write separator=\";\" or the like for another",
                 j->table.separator);
@@ -235,7 +234,7 @@ static int csv_survey(csv_job *j)
   if (code == GRADRT_OK && j->rows == 0)
     code =
         gradrt_error(GRADRT_DATA, "%s: %s", j->table.path,
-                     j->table.record ? "every row has missing cells; missing=\"skip\" leaves none"
+                     j->table.record ? "every row has missing cells; missing=skip leaves none"
                                      : "there are no rows");
   return code;
 }

@@ -176,10 +176,11 @@ static void csv_column_notes(const gradrt_table *t, const char *text)
   if (names.n)
     gradrt_note("its columns are: %s", gradrt_words_list(&names, list, sizeof list));
   else
-    gradrt_note("it has columns 0 to %d, without names (header=0)", t->ncolumn - 1);
+    gradrt_note("it has columns 0 to %d, without names (header=false)", t->ncolumn - 1);
   if (names.n && numbers)
     gradrt_note(
-        "its first line holds numbers: without a header, write header=0 and count columns from 0");
+        "its first line holds numbers: without a header, write header=false and count columns "
+        "from 0");
   for (const char *s = ";\t|"; names.n == 1 && *s; s++)
     if (*s != t->separator && strchr(names.word[0], *s))
       gradrt_note("the separator may be \"%s\": write separator=\"%s\"",

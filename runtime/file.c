@@ -1,7 +1,8 @@
 /* Files written whole or not at all, and checksums.
  *
- * A writer fills a temporary file beside its target; commit syncs it, renames it over the target and syncs
- * the folder, so that at every instant the target is either the old file or the new one. */
+ * A writer fills a temporary file beside its target; commit syncs it, renames it over the target
+ * and syncs the folder, so that at every instant the target is either the old file or the new one.
+ */
 #include "internal.h"
 #include <dirent.h>
 #include <errno.h>
@@ -228,8 +229,10 @@ int gradrt_writer_commit(gradrt_writer *w)
   } else if (w->temp) {
     int unsure = file_sync_folder(w->path);
     if (unsure)
-      code = gradrt_error(GRADRT_IO, "'%s' is written, but a power cut may undo that: its folder cannot be "
-                          "synced: %s", w->path, strerror(unsure));
+      code = gradrt_error(GRADRT_IO,
+                          "'%s' is written, but a power cut may undo that: its folder cannot be "
+                          "synced: %s",
+                          w->path, strerror(unsure));
   }
   file_free(w);
   return code;
@@ -271,7 +274,8 @@ static uint32_t file_crc_long(uint32_t crc, const unsigned char *at, size_t n)
   for (; n > 0; n -= 8, at += 8) {
     crc ^= (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
     crc = table[7][crc & 255] ^ table[6][crc >> 8 & 255] ^ table[5][crc >> 16 & 255] ^
-          table[4][crc >> 24] ^ table[3][at[4]] ^ table[2][at[5]] ^ table[1][at[6]] ^ table[0][at[7]];
+          table[4][crc >> 24] ^ table[3][at[4]] ^ table[2][at[5]] ^ table[1][at[6]] ^
+          table[0][at[7]];
   }
   return crc;
 }
@@ -313,7 +317,8 @@ static void file_sha_block(uint32_t h[8], const unsigned char *p)
   };
   uint32_t w[64], s[8];
   for (int i = 0; i < 16; i++)
-    w[i] = (uint32_t)p[4 * i] << 24 | (uint32_t)p[4 * i + 1] << 16 | (uint32_t)p[4 * i + 2] << 8 | p[4 * i + 3];
+    w[i] = (uint32_t)p[4 * i] << 24 | (uint32_t)p[4 * i + 1] << 16 | (uint32_t)p[4 * i + 2] << 8 |
+           p[4 * i + 3];
   for (int i = 16; i < 64; i++) {
     uint32_t a = w[i - 15], b = w[i - 2];
     w[i] = w[i - 16] + (file_rotate(a, 7) ^ file_rotate(a, 18) ^ a >> 3) + w[i - 7] +
@@ -335,7 +340,8 @@ static void file_sha_block(uint32_t h[8], const unsigned char *p)
 
 void gradrt_sha256(const void *bytes, size_t n, unsigned char out[32])
 {
-  uint32_t h[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
+  uint32_t h[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                    0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
   const unsigned char *p = bytes;
   size_t whole = n / 64 * 64, rest = n - whole;
   for (size_t i = 0; i < whole; i += 64)

@@ -74,10 +74,10 @@ int64_t gradrt_tensor_elems(const gradrt_tensor *t);
 void gradrt_tensor_store(const gradrt_net *net, const gradrt_tensor *t, void *state, const double *canonical);
 void gradrt_tensor_load(const gradrt_net *net, const gradrt_tensor *t, const void *state, double *canonical);
 /* The same for elements first .. first + n - 1 of the row-major order; pads are left as they are. */
-void gradrt_tensor_put(const gradrt_net *net, const gradrt_tensor *t, void *state, int64_t first, int64_t n,
-                       const double *canonical);
-void gradrt_tensor_get(const gradrt_net *net, const gradrt_tensor *t, const void *state, int64_t first, int64_t n,
-                       double *canonical);
+void gradrt_tensor_put(const gradrt_net *net, const gradrt_tensor *t, void *state, int64_t first,
+                       int64_t n, const double *canonical);
+void gradrt_tensor_get(const gradrt_net *net, const gradrt_tensor *t, const void *state,
+                       int64_t first, int64_t n, double *canonical);
 /* Initial values of all tensors; torch: one mt19937 stream in tensor order, else Philox keyed by name. */
 int gradrt_state_init(const gradrt_net *net, void *state, uint64_t seed, bool torch_rng, gradrt_torch *torch);
 const char *gradrt_state_sha256(const gradrt_net *net, const void *state, char hex[65]);       /* parameters, canonical order */
@@ -90,7 +90,7 @@ typedef struct {
   int64_t best_epoch, stalled;  /* epochs since the best */
   uint64_t seed;
   double loss_sum, seen;        /* running sums of the current epoch */
-  const char *data_fingerprint; /* after reading: data_text of this record, so do not copy the record by value */
+  const char *data_fingerprint; /* after reading: data_text here; so do not copy the record */
   char data_text[65];
   gradrt_torch torch;           /* rng: torch */
   double counters[64];          /* metric accumulators of the current epoch */

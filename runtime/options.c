@@ -48,6 +48,8 @@ static const options_row options_table[] = {
     "default: the CPUs this process may use" },
   { "data", OPTIONS_T | OPTIONS_E | OPTIONS_P, OPTIONS_TEXT, OPTIONS_AT(data), 0, 0, "DIR",
     "where relative data paths start (default .)" },
+  { "called", OPTIONS_T | OPTIONS_E | OPTIONS_P, OPTIONS_TEXT, OPTIONS_AT(called), 0, 0, "FILE",
+    "the spec to name in messages (gradc gives it)" },
   { "out", OPTIONS_T | OPTIONS_E | OPTIONS_P, OPTIONS_TEXT, OPTIONS_AT(out), 0, 0, "DIR",
     "run directory (default runs/<net>); predict: a CSV file" },
   { "resume", OPTIONS_T, OPTIONS_TEXT_OR_NONE, OPTIONS_AT(resume), 0, 0, "[FILE|DIR]",
@@ -473,6 +475,17 @@ static void options_help_verb(const gradrt_net *net, const char *program, gradrt
   if (verb != GRADRT_VERB_HELP) {
     options_help_rows(net, verb, f);
   }
+}
+
+const char *gradrt_options_call(const gradrt_options *o, const char *verb, char *buf, size_t size)
+{
+  char name[GRADRT_PATH_MAX];
+  gradrt_text_plain(name, sizeof name, o->called ? o->called : o->program);
+  if (o->called)
+    snprintf(buf, size, "gradc %s %s", verb, name);
+  else
+    snprintf(buf, size, "%s %s", name, verb);
+  return buf;
 }
 
 void gradrt_options_help(const gradrt_net *net, const gradrt_options *o, FILE *f)

@@ -315,7 +315,8 @@ int gradrt_predict_main(const gradrt_net *net, const gradrt_options *o)
   }
   if (o->ninput == 0) {
     int code = gradrt_error(GRADRT_USAGE, "predict needs a file with inputs");
-    gradrt_note("for example: %s predict images.idx --top 3", o->program);
+    char predict[GRADRT_PATH_MAX + 64];
+    gradrt_note("for example: %s images.idx --top 3", gradrt_options_call(o, "predict", predict, sizeof predict));
     return code;
   }
   gradrt_session s;

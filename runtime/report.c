@@ -264,12 +264,11 @@ static void report_settings(gradrt_writer *w, const gradrt_report *r)
   const gradrt_training *t = r->training;
   const gradrt_net *net = t->s.net;
   const gradrt_options *o = t->s.options;
-  const char *slash = strrchr(o->program, '/');
-  char text[GRADRT_PATH_MAX], hex[65];
+  char text[3 * GRADRT_PATH_MAX], call[GRADRT_PATH_MAX + 64], hex[65];
   gradrt_writer_printf(w, "<h2>Settings to reproduce</h2>\n<table class=\"small\"><tbody>\n");
   snprintf(text, sizeof text,
-           "./%s train --epochs %" PRId64 " --lr %.9g --seed %" PRIu64 " --threads %d%s%s",
-           slash ? slash + 1 : o->program, t->epochs, t->lr, t->s.seed, gradrt_pool_size(t->s.pool),
+           "%s --epochs %" PRId64 " --lr %.9g --seed %" PRIu64 " --threads %d%s%s",
+           gradrt_options_call(o, "train", call, sizeof call), t->epochs, t->lr, t->s.seed, gradrt_pool_size(t->s.pool),
            o->data ? " --data " : "", o->data ? o->data : "");
   report_pair(w, "command", text);
   snprintf(text, sizeof text, "%" PRIu64, t->s.seed);

@@ -58,6 +58,7 @@ typedef struct {
   double seed, steps, save_every;       /* whole numbers; NAN: not given */
   double threads, top;
   const char *data, *out, *weights, *split, *log_steps; /* NULL: not given */
+  const char *called;           /* the spec that gradc ran this program for; NULL: run by itself */
   const char *resume;           /* "": the run directory; NULL: not given */
   bool quiet, silent, json, untrained, fast_dev_run, version;
   gradrt_show progress;
@@ -69,6 +70,8 @@ typedef struct {
 } gradrt_options;
 
 int gradrt_options_parse(const gradrt_net *net, int argc, char **argv, gradrt_options *o);
+/* How the user runs a verb of this program: "./lenet eval", or "gradc eval lenet.nn" when gradc ran it. */
+const char *gradrt_options_call(const gradrt_options *o, const char *verb, char *buf, size_t size);
 void gradrt_options_help(const gradrt_net *net, const gradrt_options *o, FILE *f);
 
 /* ---- session.c: one open net ---- */

@@ -1,8 +1,10 @@
-/* The header of a safetensors file: a strict parser of the JSON it may hold, on bytes nobody trusts.
+/* The header of a safetensors file: a strict parser of the JSON it may hold, on bytes nobody
+ * trusts.
  *
  * The format needs objects of known shape only, so there is no recursion: {name: {"dtype", "shape",
- * "data_offsets"}, .., "__metadata__": {text: text}}. Strings are decoded where they stand; what they
- * decode to is never longer than what is written, and a NUL takes the place of the closing quote. */
+ * "data_offsets"}, .., "__metadata__": {text: text}}. Strings are decoded where they stand; what
+ * they decode to is never longer than what is written, and a NUL takes the place of the closing
+ * quote. */
 #include "checkpoint.h"
 #include <inttypes.h>
 #include <stdarg.h>
@@ -79,7 +81,8 @@ static bool safetensors_expect(safetensors_scan *s, char c)
   return safetensors_accept(s, c) || safetensors_wrong(s, text);
 }
 
-/* After an element of a list: more is set when a comma follows, else the closing bracket is taken. */
+/* After an element of a list: more is set when a comma follows, else the closing bracket is taken.
+ */
 static bool safetensors_more(safetensors_scan *s, char close, bool *more)
 {
   *more = safetensors_accept(s, ',');
@@ -117,7 +120,8 @@ static int safetensors_encode(char *out, int64_t c)
   return n;
 }
 
-/* The escape after a backslash, into out (at most 4 bytes, fewer than it is written with); 0: wrong. */
+/* The escape after a backslash, into out (at most 4 bytes, fewer than it is written with); 0:
+ * wrong. */
 static int safetensors_escape(safetensors_scan *s, char *out)
 {
   static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
@@ -145,7 +149,10 @@ static int safetensors_utf8(const char *p, int64_t n)
   const unsigned char *u = (const unsigned char *)p;
   if (u[0] < 0x80)
     return 1;
-  int bytes = u[0] >= 0xC2 && u[0] < 0xE0 ? 2 : (u[0] & 0xF0) == 0xE0 ? 3 : u[0] >= 0xF0 && u[0] < 0xF5 ? 4 : 0;
+  int bytes = u[0] >= 0xC2 && u[0] < 0xE0   ? 2
+              : (u[0] & 0xF0) == 0xE0       ? 3
+              : u[0] >= 0xF0 && u[0] < 0xF5 ? 4
+                                            : 0;
   if (bytes == 0 || bytes > n)
     return 0;
   uint32_t c = bytes == 2 ? u[0] & 0x1Fu : bytes == 3 ? u[0] & 0x0Fu : u[0] & 0x07u;
@@ -168,7 +175,8 @@ static bool safetensors_string(safetensors_scan *s, const char **out)
     char c = s->text[s->at];
     int take = safetensors_utf8(s->text + s->at, s->n - s->at);
     if ((unsigned char)c < 0x20 || take == 0)
-      return safetensors_wrong(s, take ? "a control character in a string" : "a string that is not UTF-8");
+      return safetensors_wrong(s, take ? "a control character in a string"
+                                       : "a string that is not UTF-8");
     if (c != '\\') {
       memmove(end, s->text + s->at, (size_t)take);
       s->at += take;
@@ -281,13 +289,15 @@ static bool safetensors_dtype(safetensors_scan *s, gradrt_safetensor *t)
       t->dtype = (gradrt_safetensors_dtype)d;
       return true;
     }
-  return gradrt_refuse(s->why, GRADRT_CHECKPOINT, "tensor '%s' has the unknown type '%.40s'", t->name, word);
+  return gradrt_refuse(s->why, GRADRT_CHECKPOINT, "tensor '%s' has the unknown type '%.40s'",
+                       t->name, word);
 }
 
 static bool safetensors_offsets(safetensors_scan *s, gradrt_safetensor *t)
 {
-  return safetensors_expect(s, '[') && safetensors_integer(s, &t->begin) && safetensors_expect(s, ',') &&
-         safetensors_integer(s, &t->end) && safetensors_expect(s, ']');
+  return safetensors_expect(s, '[') && safetensors_integer(s, &t->begin) &&
+         safetensors_expect(s, ',') && safetensors_integer(s, &t->end) &&
+         safetensors_expect(s, ']');
 }
 
 /* The three members of a tensor, each once, in any order. */
@@ -306,7 +316,8 @@ static bool safetensors_tensor(safetensors_scan *s, gradrt_safetensor *t)
                  : strcmp(key, "shape") == 0 ? SHAPE
                  : strcmp(key, "data_offsets") == 0 ? OFFSETS : 0;
     if (member == 0 || seen & member)
-      return safetensors_wrong(s, member ? "a member given twice" : "an unknown member of a tensor");
+      return safetensors_wrong(s,
+                               member ? "a member given twice" : "an unknown member of a tensor");
     seen |= member;
     bool good = member == DTYPE ? safetensors_dtype(s, t)
                 : member == SHAPE ? safetensors_shape(s, t) : safetensors_offsets(s, t);
@@ -314,7 +325,8 @@ static bool safetensors_tensor(safetensors_scan *s, gradrt_safetensor *t)
       return false;
   } while (more);
   return seen == (DTYPE | SHAPE | OFFSETS) ||
-         gradrt_refuse(s->why, GRADRT_CHECKPOINT, "tensor '%s' lacks its type, shape or place", t->name);
+         gradrt_refuse(s->why, GRADRT_CHECKPOINT, "tensor '%s' lacks its type, shape or place",
+                       t->name);
 }
 
 static bool safetensors_object(safetensors_scan *s, gradrt_safetensors *h)
@@ -337,7 +349,8 @@ static bool safetensors_object(safetensors_scan *s, gradrt_safetensors *h)
         return false;
     } else {
       void *grown = h->tensor;
-      if (!safetensors_grow(&grown, h->ntensor, &h->tensor_cap, SAFETENSORS_TENSORS_MAX, sizeof *h->tensor))
+      if (!safetensors_grow(&grown, h->ntensor, &h->tensor_cap, SAFETENSORS_TENSORS_MAX,
+                            sizeof *h->tensor))
         return gradrt_refuse(s->why, GRADRT_LIMIT, "its header has too many tensors");
       h->tensor = grown;
       h->tensor[h->ntensor] = (gradrt_safetensor){ .name = name, .use = -1 };
@@ -370,10 +383,12 @@ static int safetensors_by_place(const void *a, const void *b)
 
 static int safetensors_by_key(const void *a, const void *b)
 {
-  return strcmp(((const gradrt_safetensors_pair *)a)->key, ((const gradrt_safetensors_pair *)b)->key);
+  return strcmp(((const gradrt_safetensors_pair *)a)->key,
+                ((const gradrt_safetensors_pair *)b)->key);
 }
 
-/* Bytes of a tensor, or -1 when they are more than a file can have. Zero first: no product before it. */
+/* Bytes of a tensor, or -1 when they are more than a file can have. Zero first: no product before
+ * it. */
 static int64_t safetensors_bytes(const gradrt_safetensor *t)
 {
   int64_t n = gradrt_safetensors_dtype_size(t->dtype);
@@ -394,12 +409,14 @@ static bool safetensors_unique(gradrt_safetensors *h, gradrt_refusal *why)
     qsort(h->tensor, (size_t)h->ntensor, sizeof *h->tensor, safetensors_by_name);
   for (int64_t i = 1; i < h->ntensor; i++)
     if (strcmp(h->tensor[i - 1].name, h->tensor[i].name) == 0)
-      return gradrt_refuse(why, GRADRT_CHECKPOINT, "tensor '%s' is listed twice", h->tensor[i].name);
+      return gradrt_refuse(why, GRADRT_CHECKPOINT, "tensor '%s' is listed twice",
+                           h->tensor[i].name);
   if (h->npair > 1)
     qsort(h->pair, (size_t)h->npair, sizeof *h->pair, safetensors_by_key);
   for (int64_t i = 1; i < h->npair; i++)
     if (strcmp(h->pair[i - 1].key, h->pair[i].key) == 0)
-      return gradrt_refuse(why, GRADRT_CHECKPOINT, "the metadata '%s' is listed twice", h->pair[i].key);
+      return gradrt_refuse(why, GRADRT_CHECKPOINT, "the metadata '%s' is listed twice",
+                           h->pair[i].key);
   return true;
 }
 
@@ -414,12 +431,14 @@ static bool safetensors_places(gradrt_safetensors *h, int64_t data_bytes, gradrt
     int64_t bytes = safetensors_bytes(t);
     if (t->begin != at || t->end < t->begin)
       return gradrt_refuse(why, GRADRT_CHECKPOINT,
-                           "tensor '%s' lies at bytes %" PRId64 " to %" PRId64 " of the data; expected it at %" PRId64,
+                           "tensor '%s' lies at bytes %" PRId64 " to %" PRId64
+                           " of the data; expected it at %" PRId64,
                            t->name, t->begin, t->end, at);
     if (t->end - t->begin != bytes)
       return gradrt_refuse(why, GRADRT_CHECKPOINT,
-                           "tensor '%s' has %" PRId64 " bytes, which its shape and type do not need", t->name,
-                           t->end - t->begin);
+                           "tensor '%s' has %" PRId64
+                           " bytes, which its shape and type do not need",
+                           t->name, t->end - t->begin);
     at = t->end;
   }
   if (at != data_bytes)

@@ -1,5 +1,5 @@
-/* The state block: between row-major tensors, as files and users see them, and the layouts that kernels
- * keep during training; and the initial values. */
+/* The state block: between row-major tensors, as files and users see them, and the layouts that
+ * kernels keep during training; and the initial values. */
 #include "internal.h"
 #include <math.h>
 #include <stdlib.h>
@@ -13,8 +13,9 @@ int64_t gradrt_tensor_elems(const gradrt_tensor *t)
   return n;
 }
 
-/* Walks the elements of a tensor in row-major order and knows their stored positions. A digit belongs to one
- * axis, so a position is a sum of one term for each axis; only the last axis changes from step to step. */
+/* Walks the elements of a tensor in row-major order and knows their stored positions. A digit
+ * belongs to one axis, so a position is a sum of one term for each axis; only the last axis changes
+ * from step to step. */
 enum { STATE_ROW = 1024 };
 
 typedef struct {
@@ -130,7 +131,8 @@ void gradrt_tensor_load(const gradrt_net *net, const gradrt_tensor *t, const voi
 
 /* ---- initial values ---- */
 
-static void state_draw(const gradrt_tensor *t, uint64_t seed, gradrt_torch *torch, double *v, int64_t n)
+static void state_draw(const gradrt_tensor *t, uint64_t seed, gradrt_torch *torch, double *v,
+                       int64_t n)
 {
   gradrt_stream s;
   gradrt_stream_start(&s, seed, GRADRT_PURPOSE_INIT, gradrt_hash_name(t->name));
@@ -158,7 +160,8 @@ static void state_draw(const gradrt_tensor *t, uint64_t seed, gradrt_torch *torc
   }
 }
 
-int gradrt_state_init(const gradrt_net *net, void *state, uint64_t seed, bool torch_rng, gradrt_torch *torch)
+int gradrt_state_init(const gradrt_net *net, void *state, uint64_t seed, bool torch_rng,
+                      gradrt_torch *torch)
 {
   if (torch_rng)
     gradrt_torch_seed(torch, seed);
@@ -175,7 +178,8 @@ int gradrt_state_init(const gradrt_net *net, void *state, uint64_t seed, bool to
   return GRADRT_OK;
 }
 
-/* The bytes that are hashed: each parameter's name, then its values row-major in the net's real type. */
+/* The bytes that are hashed: each parameter's name, then its values row-major in the net's real
+ * type. */
 const char *gradrt_state_sha256(const gradrt_net *net, const void *state, char hex[65])
 {
   size_t size = state_real(net), total = 0;

@@ -1,9 +1,10 @@
 /* Worker threads that run step functions SPMD.
  *
- * Workers live as long as the pool. A run is published by bumping a generation; every worker calls the step
- * function and meets the others at barriers inside it and once at its end. Waiting spins for about 20 us,
- * then blocks, so idle programs burn nothing; where workers outnumber CPUs it blocks at once. Denormals are flushed in every worker; the caller's own
- * floating-point control is restored after each run.
+ * Workers live as long as the pool. A run is published by bumping a generation; every worker calls
+ * the step function and meets the others at barriers inside it and once at its end. Waiting spins
+ * for about 20 us, then blocks, so idle programs burn nothing; where workers outnumber CPUs it
+ * blocks at once. Denormals are flushed in every worker; the caller's own floating-point control is
+ * restored after each run.
  *
  * This file asks for the allowed CPUs and pins threads, so it needs _GNU_SOURCE. */
 #ifndef _GNU_SOURCE
@@ -70,9 +71,10 @@ static int64_t threads_now(void)
 
 /* Returns once *counter >= turn. Everything written before the counter was raised is visible then.
  *
- * No wake-up is missed: the waker raises the counter and then reads `sleepers`, the sleeper raises `sleepers`
- * and then reads the counter, all sequentially consistent, so at least one of them sees the other; and a
- * waker that saw the sleeper gets the mutex only when the sleeper waits or is past its last look. */
+ * No wake-up is missed: the waker raises the counter and then reads `sleepers`, the sleeper raises
+ * `sleepers` and then reads the counter, all sequentially consistent, so at least one of them sees
+ * the other; and a waker that saw the sleeper gets the mutex only when the sleeper waits or is past
+ * its last look. */
 static void threads_await(threads_bed *b, atomic_uint_fast64_t *counter, uint_fast64_t turn)
 {
   int64_t end = 0;
@@ -109,7 +111,8 @@ static void threads_raise(threads_bed *b, atomic_uint_fast64_t *counter, uint_fa
 
 /* ---- barrier ---- */
 
-/* Each worker owns a line with the number of barriers it has reached; waiting looks at the others' lines. */
+/* Each worker owns a line with the number of barriers it has reached; waiting looks at the others'
+ * lines. */
 typedef struct {
   _Alignas(THREADS_LINE) atomic_uint_fast64_t reached;
   char pad[THREADS_LINE - sizeof(atomic_uint_fast64_t)];
@@ -142,7 +145,7 @@ struct gradrt_pool {
   cpu_set_t caller;             /* where the caller was allowed to run before it was pinned */
   gradrt_barrier barrier;
   threads_bed bed;              /* of workers between two runs */
-  atomic_uint_fast64_t generation;      /* runs started; the last one with stop set ends the workers */
+  atomic_uint_fast64_t generation; /* runs started; the last one with stop set ends the workers */
   /* Written by the caller before it raises generation, read by workers after they saw that. */
   bool stop;
   gradrt_step_fn fn;
@@ -171,7 +174,8 @@ static void *pool_worker(void *arg)
   }
 }
 
-/* The last barrier also keeps the caller from writing fn and step while a worker may still read them. */
+/* The last barrier also keeps the caller from writing fn and step while a worker may still read
+ * them. */
 void gradrt_pool_run(gradrt_pool *p, gradrt_step_fn fn, gradrt_step *s)
 {
   unsigned control = threads_fp_flush();
@@ -245,8 +249,8 @@ static bool pool_prepare(gradrt_pool *p, int nworkers, bool spins)
   return p->has_beds;
 }
 
-/* Threads that share all allowed CPUs evenly gain from staying where their caches are. Fewer threads are not
- * pinned: two programs would choose the same CPUs and leave the others idle. */
+/* Threads that share all allowed CPUs evenly gain from staying where their caches are. Fewer
+ * threads are not pinned: two programs would choose the same CPUs and leave the others idle. */
 static void pool_pin(gradrt_pool *p, const int *cpu)
 {
   for (int i = 1; i < p->n; i++)
@@ -344,7 +348,8 @@ static void threads_group(char *group, size_t size)
     fclose(f);
 }
 
-/* CPUs that the quotas of this process's group and those above it amount to, rounded up; 0: no limit. */
+/* CPUs that the quotas of this process's group and those above it amount to, rounded up; 0: no
+ * limit. */
 static int threads_quota(void)
 {
   char group[512], path[600];

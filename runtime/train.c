@@ -354,8 +354,10 @@ static void train_print_text(const gradrt_training *r, int64_t final_row)
     printf("wrote  %s/report.html  last.safetensors%s  metrics.csv\n",
            gradrt_text_plain(dir, sizeof dir, r->s.dir), best >= 0 ? "  best.safetensors" : "");
     const char *out = o->out ? " --weights " : "";
-    printf("next   %s eval%s%s      %s predict FILE%s%s\n", o->program, out, o->out ? dir : "",
-           o->program, out, o->out ? dir : "");
+    char eval[GRADRT_PATH_MAX + 64], predict[GRADRT_PATH_MAX + 64];
+    printf("next   %s%s%s      %s FILE%s%s\n", gradrt_options_call(o, "eval", eval, sizeof eval), out,
+           o->out ? dir : "", gradrt_options_call(o, "predict", predict, sizeof predict), out,
+           o->out ? dir : "");
   }
 }
 
@@ -392,7 +394,8 @@ static int train_interrupted(gradrt_training *r)
     gradrt_text_plain(dir, sizeof dir, r->s.dir);
     fprintf(stderr, "stopped by %s after step %" PRId64 "; saved %s/last.safetensors\n",
             code == GRADRT_SIGINT ? "SIGINT" : "SIGTERM", r->at.step, dir);
-    fprintf(stderr, "resume with: %s train --resume %s\n", o->program, dir);
+    char train[GRADRT_PATH_MAX + 64];
+    fprintf(stderr, "resume with: %s --resume %s\n", gradrt_options_call(o, "train", train, sizeof train), dir);
   }
   if (o->json) {
     train_print_json(r, r->history.nrow - 1, code);

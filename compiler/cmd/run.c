@@ -75,12 +75,14 @@ int cmd_run(const CmdOptions *o, const char *verb)
     compilation_free(&c);
     return code;
   }
-  char **argv = ARENA_ARRAY(c->arena, char *, o->nrest + 6);
+  char **argv = ARENA_ARRAY(c->arena, char *, o->nrest + 8);
   int n = 0;
   argv[n++] = arena_strdup(c->arena, exe);
   argv[n++] = arena_strdup(c->arena, verb);
   argv[n++] = arena_strdup(c->arena, "--data");
   argv[n++] = arena_strdup(c->arena, spec_dir(c->arena, o->driver.file));
+  argv[n++] = arena_strdup(c->arena, "--called");
+  argv[n++] = arena_strdup(c->arena, o->driver.file);
   for (int i = 0; i < o->nrest; i++)
     argv[n++] = o->rest[i];
   argv[n] = NULL;

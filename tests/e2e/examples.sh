@@ -20,4 +20,5 @@ gate spirals 'accuracy>=0.97'
 begin 'xor: given weights give 0, 1, 1, 0'
 printf '0,0\n0,1\n1,0\n1,1\n' > corners.csv
 run 0 gradc predict examples/xor.nn --untrained corners.csv
+[ "$(sed 's/.* out //' out | tr '\n' ' ')" = '0 1 1 0 ' ] || bad "got $(cat out)"
 finish

@@ -12,17 +12,50 @@
 enum { NET_BYTES = 1024, NET_TENSORS = 6, NET_COUNTER = 2 };
 
 static const gradrt_tensor net_tensors[NET_TENSORS] = {
-  { .name = "c1.weight", .role = GRADRT_PARAM, .trainable = true, .rank = 3, .dim = { 3, 2, 2 }, .ndigit = 4,
-    .digit = { { 0, 16, 1 }, { 1, 1, 2 }, { 2, 1, 2 }, { 0, 1, 16 } }, .offset = 0, .stored = 64 },
-  { .name = "c1.bias", .role = GRADRT_PARAM, .trainable = true, .rank = 1, .dim = { 3 }, .ndigit = 1,
-    .digit = { { 0, 1, 16 } }, .offset = 512, .stored = 16 },
+  { .name = "c1.weight",
+    .role = GRADRT_PARAM,
+    .trainable = true,
+    .rank = 3,
+    .dim = { 3, 2, 2 },
+    .ndigit = 4,
+    .digit = { { 0, 16, 1 }, { 1, 1, 2 }, { 2, 1, 2 }, { 0, 1, 16 } },
+    .offset = 0,
+    .stored = 64 },
+  { .name = "c1.bias",
+    .role = GRADRT_PARAM,
+    .trainable = true,
+    .rank = 1,
+    .dim = { 3 },
+    .ndigit = 1,
+    .digit = { { 0, 1, 16 } },
+    .offset = 512,
+    .stored = 16 },
   { .name = "bn.num_batches_tracked", .role = GRADRT_STAT, .rank = 0, .offset = 640, .stored = 8 },
-  { .name = "f.weight", .role = GRADRT_PARAM, .trainable = true, .rank = 2, .dim = { 2, 3 }, .ndigit = 2,
-    .digit = { { 1, 1, 3 }, { 0, 1, 2 } }, .offset = 704, .stored = 6 },
-  { .name = "bn.running_mean", .role = GRADRT_STAT, .rank = 1, .dim = { 3 }, .ndigit = 1,
-    .digit = { { 0, 1, 3 } }, .offset = 768, .stored = 3 },
-  { .name = "momentum.c1.bias", .role = GRADRT_SLOT, .rank = 1, .dim = { 3 }, .ndigit = 1,
-    .digit = { { 0, 1, 3 } }, .offset = 832, .stored = 3 },
+  { .name = "f.weight",
+    .role = GRADRT_PARAM,
+    .trainable = true,
+    .rank = 2,
+    .dim = { 2, 3 },
+    .ndigit = 2,
+    .digit = { { 1, 1, 3 }, { 0, 1, 2 } },
+    .offset = 704,
+    .stored = 6 },
+  { .name = "bn.running_mean",
+    .role = GRADRT_STAT,
+    .rank = 1,
+    .dim = { 3 },
+    .ndigit = 1,
+    .digit = { { 0, 1, 3 } },
+    .offset = 768,
+    .stored = 3 },
+  { .name = "momentum.c1.bias",
+    .role = GRADRT_SLOT,
+    .rank = 1,
+    .dim = { 3 },
+    .ndigit = 1,
+    .digit = { { 0, 1, 3 } },
+    .offset = 832,
+    .stored = 3 },
 };
 
 #define NET_FINGERPRINT "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
@@ -31,8 +64,14 @@ static const gradrt_tensor net_tensors[NET_TENSORS] = {
 static gradrt_net small_net(gradrt_dtype real, gradrt_tensor own[NET_TENSORS])
 {
   memcpy(own, net_tensors, sizeof net_tensors);
-  return (gradrt_net){ .abi = GRADRT_ABI, .name = "small \"net\"", .file = "small.nn", .version = "0.1.0",
-                       .fingerprint = NET_FINGERPRINT, .real = real, .ntensor = NET_TENSORS, .tensor = own,
+  return (gradrt_net){ .abi = GRADRT_ABI,
+                       .name = "small \"net\"",
+                       .file = "small.nn",
+                       .version = "0.1.0",
+                       .fingerprint = NET_FINGERPRINT,
+                       .real = real,
+                       .ntensor = NET_TENSORS,
+                       .tensor = own,
                        .state_bytes = NET_BYTES };
 }
 
@@ -79,7 +118,8 @@ static void forge(const char *path, const char *header, const void *data, size_t
   files_write(path, file, 8 + len + n);
 }
 
-/* Replaces text in a file's header by text of the same length and makes the header's checksum fit again. */
+/* Replaces text in a file's header by text of the same length and makes the header's checksum fit
+ * again. */
 static void reseal(const char *path, const char *from, const char *to)
 {
   size_t n, keep = strlen(from);

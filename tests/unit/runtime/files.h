@@ -11,7 +11,7 @@
 
 enum { FILES_MAX = 1 << 20 };
 
-static char files_home[] = "/tmp/gradrt-test-XXXXXX";
+static char files_home[] = "/tmp/gradrt-files-XXXXXX";
 static unsigned char files_text[FILES_MAX];
 static int files_err = -1;      /* an unnamed file */
 static char files_said[1 << 16];
@@ -19,7 +19,7 @@ static char files_said[1 << 16];
 static int files_enter(void **state)
 {
   (void)state;
-  char name[] = "/tmp/gradrt-said-XXXXXX";
+  char name[] = "/tmp/gradrt-files-XXXXXX";
   files_err = mkstemp(name);
   unlink(name);
   return files_err < 0 || fcntl(files_err, F_SETFL, O_APPEND) != 0 || !mkdtemp(files_home) ||

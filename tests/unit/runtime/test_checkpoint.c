@@ -1,5 +1,5 @@
-/* Checkpoints: what is written comes back bit for bit; what is damaged, forged or foreign is refused before
- * it changes anything. */
+/* Checkpoints: what is written comes back bit for bit; what is damaged, forged or foreign is
+ * refused before it changes anything. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,7 +21,8 @@ static _Alignas(64) unsigned char before[NET_BYTES], block[NET_BYTES];
 
 typedef enum { RUN, WEIGHTS } Purpose;
 
-/* Reads into a state of known bytes; verifies that a refusal changes none of them and prints one error. */
+/* Reads into a state of known bytes; verifies that a refusal changes none of them and prints one
+ * error. */
 static int load(const gradrt_net *net, const char *path, Purpose purpose)
 {
   gradrt_position p, untouched;
@@ -40,7 +41,8 @@ static int load(const gradrt_net *net, const char *path, Purpose purpose)
   return code;
 }
 
-static void expect(const gradrt_net *net, const char *path, Purpose purpose, int code, const char *message)
+static void expect(const gradrt_net *net, const char *path, Purpose purpose, int code,
+                   const char *message)
 {
   int got = load(net, path, purpose);
   const char *err = files_said;
@@ -140,8 +142,21 @@ static void test_best_may_be_unknown(void **state)
 static void test_reals_have_one_spelling(void **state)
 {
   (void)state;
-  static const double v[] = { 0, -0.0, 1, -1.5, 0.1, 1e308, 0x1p-1022, 0x1p-1074, -0x1.8p-1060, 3e-310,
-                              0x1.fffffffffffffp+1023, 123456789, INFINITY, -INFINITY, NAN };
+  static const double v[] = { 0,
+                              -0.0,
+                              1,
+                              -1.5,
+                              0.1,
+                              1e308,
+                              0x1p-1022,
+                              0x1p-1074,
+                              -0x1.8p-1060,
+                              3e-310,
+                              0x1.fffffffffffffp+1023,
+                              123456789,
+                              INFINITY,
+                              -INFINITY,
+                              NAN };
   for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
     char want[64], text[CHECKPOINT_REAL_TEXT];
     snprintf(want, sizeof want, "%a", v[i]);
@@ -158,7 +173,8 @@ static uint64_t header_length(const unsigned char *file)
   return n;
 }
 
-/* What PyTorch and others expect: aligned data, the counter an I64 scalar; equal states give equal files. */
+/* What PyTorch and others expect: aligned data, the counter an I64 scalar; equal states give equal
+ * files. */
 static void test_file_is_plain_safetensors(void **state)
 {
   (void)state;
@@ -172,8 +188,10 @@ static void test_file_is_plain_safetensors(void **state)
   uint64_t header = header_length(a);
   assert_int_equal(header % 8, 0);
   assert_int_equal(a[8], '{');
-  const char *counter = "\"bn.num_batches_tracked\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[0,8]}";
-  const char *weight = "\"c1.weight\":{\"dtype\":\"F32\",\"shape\":[3,2,2],\"data_offsets\":[8,56]}";
+  const char *counter =
+      "\"bn.num_batches_tracked\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[0,8]}";
+  const char *weight =
+      "\"c1.weight\":{\"dtype\":\"F32\",\"shape\":[3,2,2],\"data_offsets\":[8,56]}";
   assert_non_null(strstr((char *)a + 8, counter));
   assert_non_null(strstr((char *)a + 8, weight));
   int64_t batches;
@@ -247,16 +265,16 @@ static void test_every_truncation_and_extension_is_refused(void **state)
   gradrt_net net = small_net(GRADRT_F32, own);
   size_t n;
   save(&net, "a", 1);
-  unsigned char *good = copy_of("a", &n), *longer = calloc(2, n);
-  for (size_t i = 0; i < n; i++) {
-    files_write("b", good, i);
-    assert_int_equal(load(&net, "b", i % 2 ? RUN : WEIGHTS), GRADRT_CHECKPOINT);
+  unsigned char *good = copy_of("a", &n), *longer = malloc(2 * n);
+  for (size_t i = 1; i <= 64; i++) {
+    assert_int_equal(truncate("a", (off_t)(n + i)), 0);
+    assert_int_equal(load(&net, "a", RUN), GRADRT_CHECKPOINT);
+  }
+  for (size_t i = n; i-- > 0;) {
+    assert_int_equal(truncate("a", (off_t)i), 0);
+    assert_int_equal(load(&net, "a", i % 2 ? RUN : WEIGHTS), GRADRT_CHECKPOINT);
   }
   memcpy(longer, good, n);
-  for (size_t i = 1; i <= 64; i++) {
-    files_write("b", longer, n + i);
-    assert_int_equal(load(&net, "b", RUN), GRADRT_CHECKPOINT);
-  }
   memcpy(longer + n, good, n);
   files_write("b", longer, 2 * n);
   expect(&net, "b", RUN, GRADRT_CHECKPOINT, "its tensors need");
@@ -308,14 +326,17 @@ static void test_sectors_zeroed_swapped_or_old_are_refused(void **state)
 static void test_impossible_metadata(void **state)
 {
   (void)state;
-  static const struct { const char *from, *to, *message; } cases[] = {
+  static const struct { const char *from, *to, *message;
+  } cases[] = {
     { "gradc.epoch\":\"3\"", "gradc.epoch\":\"-\"", "'gradc.epoch' has the wrong form" },
     { "gradc.step\":\"1234567890123\"", "gradc.step\":\"-234567890123\"", "'gradc.step'" },
     { "gradc.step\":\"1234567890123\"", "gradc.step\":\"0034567890123\"", "'gradc.step'" },
     { "gradc.step\":\"1234567890123\"", "gradc.step\":\"1234567890.23\"", "'gradc.step'" },
     { "gradc.step\":\"1234567890123\"", "gradc.step\":\"        1e308\"", "'gradc.step'" },
-    { "gradc.seed\":\"18446744073709551610\"", "gradc.seed\":\"99446744073709551610\"", "'gradc.seed'" },
-    { "gradc.seed\":\"18446744073709551610\"", "gradc.seed\":\"-8446744073709551610\"", "'gradc.seed'" },
+    { "gradc.seed\":\"18446744073709551610\"", "gradc.seed\":\"99446744073709551610\"",
+      "'gradc.seed'" },
+    { "gradc.seed\":\"18446744073709551610\"", "gradc.seed\":\"-8446744073709551610\"",
+      "'gradc.seed'" },
     { "gradc.data\":\"89abcdef\"", "gradc.data\":\"89ABCDEF\"", "'gradc.data'" },
     { "gradc.seen\":\"0x1.1p+9\"", "gradc.seen\":\"-0x1.1p+\"", "'gradc.seen'" },
     { "gradc.seen\":\"0x1.1p+9\"", "gradc.seen\":\"0X1.1p+9\"", "'gradc.seen'" },
@@ -334,8 +355,10 @@ static void test_impossible_metadata(void **state)
     { "\"c1.weight\"", "\"c1.w\\\\ght\"", "no 'c1.weight'" },
     { "\"c1.weight\"", "\"c1.\\neght\"", "a control character in a name" },
     { "\"F32\",\"shape\":[3,2,2]", "\"I32\",\"shape\":[3,2,2]", "'c1.weight' has type I32" },
-    { "\"F32\",\"shape\":[3,2,2]", "\"F32\",\"shape\":[2,3,2]", "'c1.weight' is [2,3,2], here [3,2,2]" },
-    { "\"F32\",\"shape\":[3,2,2]", "\"F32\",\"shape\":[12   ]", "'c1.weight' is [12], here [3,2,2]" },
+    { "\"F32\",\"shape\":[3,2,2]", "\"F32\",\"shape\":[2,3,2]",
+      "'c1.weight' is [2,3,2], here [3,2,2]" },
+    { "\"F32\",\"shape\":[3,2,2]", "\"F32\",\"shape\":[12   ]",
+      "'c1.weight' is [12], here [3,2,2]" },
     { "\"F32\",\"shape\":[3,2,2]", "\"F32\",\"shape\":[3,2,3]", "48 bytes, which its shape" },
     { "\"F32\",\"shape\":[3,2,2]", "\"F3\\\\\",\"shape\":[3,2 ]", "unknown type" },
     { "\"shape\":[2,3]", "\"shape\":[3,2]", "'f.weight' is [3,2], here [2,3] (transposed" },
@@ -347,7 +370,8 @@ static void test_impossible_metadata(void **state)
     expect(&net, "a", RUN, GRADRT_CHECKPOINT, cases[i].message);
   }
   save(&net, "a", 1);
-  reseal("a", "gradc.seen\":\"0x1.1p+9\"", "gradc.seen\":\"0x1.1p+0\"");   /* the forger's seal is right */
+  reseal("a", "gradc.seen\":\"0x1.1p+9\"",
+         "gradc.seen\":\"0x1.1p+0\""); /* the forger's seal is right */
   expect(&net, "a", RUN, GRADRT_OK, "");
 }
 
@@ -359,14 +383,16 @@ static void test_another_net(void **state)
   other.fingerprint = "ffff";
   other.name = "other";
   save(&other, "a", 1);
-  expect(&net, "a", RUN, GRADRT_CHECKPOINT, "another spec (net 'other', gradc 0.1.0, fingerprint ffff..");
+  expect(&net, "a", RUN, GRADRT_CHECKPOINT,
+         "another spec (net 'other', gradc 0.1.0, fingerprint ffff..");
   assert_non_null(strstr(files_said, "--weights"));
   expect(&net, "a", WEIGHTS, GRADRT_OK, "");
   net.fingerprint = "";
   expect(&net, "a", RUN, GRADRT_OK, "");
   theirs[0].name = "c2.weight";
   save(&other, "a", 1);
-  expect(&net, "a", RUN, GRADRT_CHECKPOINT, "no 'c1.weight' of shape [3,2,2]; not used: 'c2.weight' [3,2,2]");
+  expect(&net, "a", RUN, GRADRT_CHECKPOINT,
+         "no 'c1.weight' of shape [3,2,2]; not used: 'c2.weight' [3,2,2]");
   theirs[0].name = "c1.weight";
   other.ntensor = 5;            /* no slot */
   save(&other, "a", 1);
@@ -425,10 +451,16 @@ static const ForeignCase foreign[] = {
   { "a line break behind", "{" C "," B "," F "," M "," N "}\n", 104, 4, "something after its end" },
   { "order of members", "{" N "," M "," F "," C "," B "}", 104, 0, "" },
   { "old PyTorch, no counter", "{" C "," B "," F "," M "}", 96, 0, "" },
-  { "metadata", "{\"__metadata__\":{\"format\":\"pt\",\"x\":\"\\u00e9\\ud83d\\ude00\\n\"}," C "," B "," F "," M "}", 96, 0, "" },
-  { "extra tensor", "{" C "," B "," F "," M ",\"head\":{\"dtype\":\"U8\",\"shape\":[2,1],\"data_offsets\":[96,98]}}", 98, 0,
-    "not used: 'head' [2,1]" },
-  { "missing", "{" C "}", 48, 4, "no 'c1.bias' of shape [3]; no 'f.weight' of shape [2,3]; no 'bn.running_mean' of shape [3]" },
+  { "metadata",
+    "{\"__metadata__\":{\"format\":\"pt\",\"x\":\"\\u00e9\\ud83d\\ude00\\n\"}," C "," B "," F "," M
+    "}",
+    96, 0, "" },
+  { "extra tensor",
+    "{" C "," B "," F "," M
+    ",\"head\":{\"dtype\":\"U8\",\"shape\":[2,1],\"data_offsets\":[96,98]}}",
+    98, 0, "not used: 'head' [2,1]" },
+  { "missing", "{" C "}", 48, 4,
+    "no 'c1.bias' of shape [3]; no 'f.weight' of shape [2,3]; no 'bn.running_mean' of shape [3]" },
   { "empty", "{}", 0, 4, "no 'c1.weight'" },
   { "no JSON", "", 0, 4, "expected '{'" },
   { "cut", "{" C "," B, 60, 4, "expected '}'" },
@@ -437,40 +469,72 @@ static const ForeignCase foreign[] = {
   { "two metadata", "{\"__metadata__\":{},\"__metadata__\":{}}", 0, 4, "__metadata__ given twice" },
   { "metadata not text", "{\"__metadata__\":{\"a\":1}}", 0, 4, "expected '\"'" },
   { "metadata a list", "{\"__metadata__\":[]}", 0, 4, "expected '{'" },
-  { "metadata twice the key", "{\"__metadata__\":{\"a\":\"\",\"a\":\"\"}}", 0, 4, "'a' is listed twice" },
+  { "metadata twice the key", "{\"__metadata__\":{\"a\":\"\",\"a\":\"\"}}", 0, 4,
+    "'a' is listed twice" },
   { "half a surrogate", "{\"__metadata__\":{\"a\":\"\\ud83d\"}}", 0, 4, "a wrong escape" },
   { "low surrogate", "{\"__metadata__\":{\"a\":\"\\ude00\"}}", 0, 4, "a wrong escape" },
   { "NUL", "{\"__metadata__\":{\"a\":\"\\u0000\"}}", 0, 4, "a wrong escape" },
   { "raw control character", "{\"__metadata__\":{\"a\":\"\t\"}}", 0, 4, "a control character" },
   { "not UTF-8", "{\"__metadata__\":{\"a\":\"\xC3(\"}}", 0, 4, "not UTF-8" },
   { "overlong UTF-8", "{\"__metadata__\":{\"a\":\"\xC0\xAF\"}}", 0, 4, "not UTF-8" },
-  { "some of our keys", "{\"__metadata__\":{\"gradc.format\":\"1\"}," C "}", 48, 4, "it lacks 'gradc.version'" },
+  { "some of our keys", "{\"__metadata__\":{\"gradc.format\":\"1\"}," C "}", 48, 4,
+    "it lacks 'gradc.version'" },
   { "trailing comma", "{" C ",}", 48, 4, "expected '\"'" },
-  { "unknown member", "{\"c1.bias\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12],\"x\":1}}", 12, 4, "an unknown member" },
-  { "member twice", "{\"c1.bias\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"data_offsets\":[0,12]}}", 12, 4, "a member given twice" },
-  { "member missing", "{\"c1.bias\":{\"dtype\":\"F32\",\"data_offsets\":[0,12]}}", 12, 4, "lacks its type, shape or place" },
-  { "negative", "{\"c1.bias\":{\"dtype\":\"F32\",\"shape\":[-3],\"data_offsets\":[0,12]}}", 12, 4, "expected a whole number" },
-  { "fraction", "{\"c1.bias\":{\"dtype\":\"F32\",\"shape\":[3.0],\"data_offsets\":[0,12]}}", 12, 4, "expected ']'" },
-  { "exponent", "{\"c1.bias\":{\"dtype\":\"F32\",\"shape\":[3e0],\"data_offsets\":[0,12]}}", 12, 4, "expected ']'" },
-  { "leading zero", "{\"c1.bias\":{\"dtype\":\"F32\",\"shape\":[03],\"data_offsets\":[0,12]}}", 12, 4, "expected a whole number" },
-  { "nested", "{\"c1.bias\":{\"dtype\":\"F32\",\"shape\":[[3]],\"data_offsets\":[0,12]}}", 12, 4, "expected a whole number" },
-  { "nine dimensions", "{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", 1, 4, "more than 8" },
-  { "hole", "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}}", 2, 4, "expected it at 0" },
-  { "overlap", "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]}}",
+  { "unknown member",
+    "{\"c1.bias\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12],\"x\":1}}", 12, 4,
+    "an unknown member" },
+  { "member twice", "{\"c1.bias\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"data_offsets\":[0,12]}}",
+    12, 4, "a member given twice" },
+  { "member missing", "{\"c1.bias\":{\"dtype\":\"F32\",\"data_offsets\":[0,12]}}", 12, 4,
+    "lacks its type, shape or place" },
+  { "negative", "{\"c1.bias\":{\"dtype\":\"F32\",\"shape\":[-3],\"data_offsets\":[0,12]}}", 12, 4,
+    "expected a whole number" },
+  { "fraction", "{\"c1.bias\":{\"dtype\":\"F32\",\"shape\":[3.0],\"data_offsets\":[0,12]}}", 12, 4,
+    "expected ']'" },
+  { "exponent", "{\"c1.bias\":{\"dtype\":\"F32\",\"shape\":[3e0],\"data_offsets\":[0,12]}}", 12, 4,
+    "expected ']'" },
+  { "leading zero", "{\"c1.bias\":{\"dtype\":\"F32\",\"shape\":[03],\"data_offsets\":[0,12]}}", 12,
+    4, "expected a whole number" },
+  { "nested", "{\"c1.bias\":{\"dtype\":\"F32\",\"shape\":[[3]],\"data_offsets\":[0,12]}}", 12, 4,
+    "expected a whole number" },
+  { "nine dimensions",
+    "{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", 1, 4,
+    "more than 8" },
+  { "hole", "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}}", 2, 4,
+    "expected it at 0" },
+  { "overlap",
+    "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]}}",
     3, 4, "expected it at 2" },
-  { "same place", "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}",
+  { "same place",
+    "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}",
     2, 4, "expected it at 2" },
-  { "reversed", "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[2,0]}}", 2, 4, "expected it at 0" },
-  { "data left over", "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}", 3, 4, "but it has 3" },
-  { "data missing", "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}", 1, 4, "but it has 1" },
-  { "empty tensor", "{\"e\":{\"dtype\":\"F32\",\"shape\":[0,7],\"data_offsets\":[0,0]}," C "," B "," F "," M "}", 96, 0, "'e' [0,7]" },
-  { "empty tensor at a wrong place", "{\"e\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[8,8]}," C "}", 48, 4, "'e' lies at" },
-  { "zero times huge", "{\"e\":{\"dtype\":\"F32\",\"shape\":[0," BIG "," BIG "],\"data_offsets\":[0,0]}," C "}", 48, 4, "no 'c1.bias'" },
-  { "2^53 + 1", "{\"e\":{\"dtype\":\"F32\",\"shape\":[9007199254740993],\"data_offsets\":[0,0]}}", 0, 4, "too large" },
-  { "2^63", "{\"e\":{\"dtype\":\"F32\",\"shape\":[9223372036854775808],\"data_offsets\":[0,0]}}", 0, 4, "too large" },
-  { "product of 2^64", "{\"e\":{\"dtype\":\"U8\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 0, 4, "0 bytes, which" },
-  { "product times size", "{\"e\":{\"dtype\":\"F64\",\"shape\":[2305843009213693],\"data_offsets\":[0,8]}}", 8, 4, "8 bytes, which" },
-  { "integers", "{\"c1.bias\":{\"dtype\":\"I64\",\"shape\":[3],\"data_offsets\":[0,24]}}", 24, 4, "'c1.bias' has type I64" },
+  { "reversed", "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[2,0]}}", 2, 4,
+    "expected it at 0" },
+  { "data left over", "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}", 3, 4,
+    "but it has 3" },
+  { "data missing", "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}", 1, 4,
+    "but it has 1" },
+  { "empty tensor",
+    "{\"e\":{\"dtype\":\"F32\",\"shape\":[0,7],\"data_offsets\":[0,0]}," C "," B "," F "," M "}",
+    96, 0, "'e' [0,7]" },
+  { "empty tensor at a wrong place",
+    "{\"e\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[8,8]}," C "}", 48, 4,
+    "'e' lies at" },
+  { "zero times huge",
+    "{\"e\":{\"dtype\":\"F32\",\"shape\":[0," BIG "," BIG "],\"data_offsets\":[0,0]}," C "}", 48, 4,
+    "no 'c1.bias'" },
+  { "2^53 + 1", "{\"e\":{\"dtype\":\"F32\",\"shape\":[9007199254740993],\"data_offsets\":[0,0]}}",
+    0, 4, "too large" },
+  { "2^63", "{\"e\":{\"dtype\":\"F32\",\"shape\":[9223372036854775808],\"data_offsets\":[0,0]}}", 0,
+    4, "too large" },
+  { "product of 2^64",
+    "{\"e\":{\"dtype\":\"U8\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 0, 4,
+    "0 bytes, which" },
+  { "product times size",
+    "{\"e\":{\"dtype\":\"F64\",\"shape\":[2305843009213693],\"data_offsets\":[0,8]}}", 8, 4,
+    "8 bytes, which" },
+  { "integers", "{\"c1.bias\":{\"dtype\":\"I64\",\"shape\":[3],\"data_offsets\":[0,24]}}", 24, 4,
+    "'c1.bias' has type I64" },
 };
 
 static void test_foreign_files(void **state)
@@ -492,9 +556,17 @@ static void test_foreign_files(void **state)
 static void test_types_are_converted(void **state)
 {
   (void)state;
-  static const struct { const char *dtype; int size; unsigned char bytes[24]; float want[3]; } cases[] = {
+  static const struct {
+    const char *dtype;
+    int size;
+    unsigned char bytes[24];
+    float want[3];
+  } cases[] = {
     { "F32", 4, { 0, 0, 128, 63, 0, 0, 0, 128, 1, 0, 0, 0 }, { 1, -0.0f, 0x1p-149f } },
-    { "F64", 8, { 0, 0, 0, 0, 0, 0, 248, 63, 0, 0, 0, 0, 0, 0, 0, 192, 1, 0, 0, 0, 0, 0, 240, 63 }, { 1.5f, -2, 1 } },
+    { "F64",
+      8,
+      { 0, 0, 0, 0, 0, 0, 248, 63, 0, 0, 0, 0, 0, 0, 0, 192, 1, 0, 0, 0, 0, 0, 240, 63 },
+      { 1.5f, -2, 1 } },
     { "F16", 2, { 0, 0x3C, 1, 0, 0xFF, 0xFB }, { 1, 0x1p-24f, -65504 } },
     { "BF16", 2, { 0x80, 0x3F, 0, 0xC0, 0x80, 0 }, { 1, -2, 0x1p-126f } },
   };
@@ -503,8 +575,9 @@ static void test_types_are_converted(void **state)
     char header[256];
     net.tensor = &own[1];
     net.ntensor = 1;
-    snprintf(header, sizeof header, "{\"c1.bias\":{\"dtype\":\"%s\",\"shape\":[3],\"data_offsets\":[0,%d]}}", cases[i].dtype,
-             3 * cases[i].size);
+    snprintf(header, sizeof header,
+             "{\"c1.bias\":{\"dtype\":\"%s\",\"shape\":[3],\"data_offsets\":[0,%d]}}",
+             cases[i].dtype, 3 * cases[i].size);
     forge("a", header, cases[i].bytes, 3 * (size_t)cases[i].size);
     expect(&net, "a", WEIGHTS, GRADRT_OK, i ? "converted to F32" : "");
     assert_memory_equal(block + own[1].offset, cases[i].want, sizeof cases[i].want);
@@ -525,7 +598,9 @@ static void test_types_are_converted(void **state)
 static void test_header_lengths_that_lie(void **state)
 {
   (void)state;
-  static const uint64_t lies[] = { UINT64_MAX, UINT64_C(1) << 63, INT64_MAX, 100000001, 100000000, 1000, 93 };
+  static const uint64_t lies[] = { UINT64_MAX, UINT64_C(1) << 63, INT64_MAX,
+                                   100000001,  100000000,         1000,
+                                   93 };
   gradrt_net net = small_net(GRADRT_F32, own);
   unsigned char file[100] = "........{}";
   for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
@@ -610,9 +685,11 @@ static void test_the_one_before_is_kept_and_named(void **state)
   assert_int_equal(n, m);
   assert_memory_equal(first, prev, n);
   assert_int_equal(truncate("a", 100), 0);
-  expect(&net, "a", RUN, GRADRT_CHECKPOINT, "the checkpoint before it is intact: 'a.prev' (epoch 3, step 1234567890123)");
+  expect(&net, "a", RUN, GRADRT_CHECKPOINT,
+         "the checkpoint before it is intact: 'a.prev' (epoch 3, step 1234567890123)");
   assert_int_equal(truncate("a.prev", 50), 0);
-  expect(&net, "a", RUN, GRADRT_CHECKPOINT, "the checkpoint before it, 'a.prev', cannot be used either: ");
+  expect(&net, "a", RUN, GRADRT_CHECKPOINT,
+         "the checkpoint before it, 'a.prev', cannot be used either: ");
   assert_int_equal(unlink("a.prev"), 0);
   expect(&net, "a", RUN, GRADRT_CHECKPOINT, "there is no intact checkpoint 'a.prev'");
   free(first);

@@ -265,7 +265,8 @@ static void test_orphans_of_dead_processes_go(void **state)
 {
   (void)state;
   char dead[64], dead_prev[64], alive[64];
-  static const char *const others[] = { "a.tmp.x", "a.tmp.", "a.tmp.12x", "b.tmp.1", "aa.tmp.1", "a.prev" };
+  static const char *const others[] = { "a.tmp.x", "a.tmp.",   "a.tmp.12x",
+                                        "b.tmp.1", "aa.tmp.1", "a.prev" };
   pid_t child = fork();
   if (child == 0) {
     _exit(0);
