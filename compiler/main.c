@@ -31,6 +31,7 @@ static const Verb verbs[] = {
     cmd_predict, true },
   { "gradcheck", "FILE.nn", "check every gradient of the generated code by differences",
     "gradc gradcheck examples/digits.nn", cmd_gradcheck, true },
+  { "fmt", "FILE.nn [--check]", "write the spec in its canonical form", "gradc fmt lenet.nn", cmd_fmt, false },
 };
 
 static const struct { const char *text, *doc; } options[] = {
@@ -120,6 +121,7 @@ static int read_option(Parsed *p, int argc, char **argv, int *i)
   if (!value) {
     bool *flag = str_eq(a, "-q") || str_eq(a, "--quiet") ? &o->quiet : str_eq(a, "-v") || str_eq(a, "--verbose") ? &o->verbose
                  : str_eq(a, "--thin") ? &o->thin : str_eq(a, "--json") ? &o->json
+                 : str_eq(a, "--check") ? &o->check
                  : str_eq(a, "--print-changed") ? &o->driver.pass.print_changed
                  : str_eq(a, "--time-passes") ? &o->driver.pass.time_passes : NULL;
     if (!flag)
@@ -194,7 +196,7 @@ static int run_verb(const Verb *v, int argc, char **argv)
     else if (argv[i][0] == '-') {
       static const char *const names[] = { "--output", "--emit", "--set", "--cpu", "--layout", "--skip", "--thin", "--print-after",
                                            "--print-changed", "--stop-after", "--time-passes",
-                                           "--quiet", "--verbose", "--help", "--json", "--param" };
+                                           "--quiet", "--verbose", "--help", "--json", "--check", "--param" };
       return unknown("option", argv[i], names, (int)ARRAY_LEN(names));
     } else {
       fprintf(stderr, "gradc: error: '%s' takes one file; what is '%s'?\n", v->name, argv[i]);

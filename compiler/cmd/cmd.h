@@ -10,6 +10,7 @@ typedef struct {
   const char *emit;             /* --emit; NULL: c */
   const char *backend;
   bool quiet, verbose, json, thin;
+  bool check;                   /* fmt: only compare */
   const char *format;           /* summary: text or json */
   char *const *rest;            /* arguments that are not gradc's own: for the trained program */
   int nrest;
@@ -21,6 +22,7 @@ int cmd_summary(const CmdOptions *o);
 int cmd_build(const CmdOptions *o);
 int cmd_run(const CmdOptions *o, const char *verb);     /* train, eval, predict: build into the cache and run */
 int cmd_gradcheck(const CmdOptions *o);
+int cmd_fmt(const CmdOptions *o);
 
 /* ---- shared by commands ---- */
 /* Writes text to path whole or not at all ("-": standard output). */

@@ -61,7 +61,7 @@ static const gradrt_tensor net_tensors[NET_TENSORS] = {
 #define NET_FINGERPRINT "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
 /* A description that a test may change: its tensors are in `own`. */
-static gradrt_net small_net(gradrt_dtype real, gradrt_tensor own[NET_TENSORS])
+static inline gradrt_net small_net(gradrt_dtype real, gradrt_tensor own[NET_TENSORS])
 {
   memcpy(own, net_tensors, sizeof net_tensors);
   return (gradrt_net){ .abi = GRADRT_ABI,
@@ -75,7 +75,7 @@ static gradrt_net small_net(gradrt_dtype real, gradrt_tensor own[NET_TENSORS])
                        .state_bytes = NET_BYTES };
 }
 
-static void fill_state(const gradrt_net *net, void *state, double base)
+static inline void fill_state(const gradrt_net *net, void *state, double base)
 {
   memset(state, 0, NET_BYTES);
   for (int i = 0; i < net->ntensor; i++) {
@@ -88,7 +88,7 @@ static void fill_state(const gradrt_net *net, void *state, double base)
   }
 }
 
-static gradrt_position some_position(void)
+static inline gradrt_position some_position(void)
 {
   gradrt_position p = { .epoch = 3, .step = 1234567890123, .batch_in_epoch = 17, .best = 0.1,
                         .best_epoch = 2, .stalled = 1, .seed = UINT64_MAX - 5, .loss_sum = 1.0 / 3,
@@ -106,7 +106,7 @@ static gradrt_position some_position(void)
 /* ---- forging ---- */
 
 /* A safetensors file from a header's text and n bytes of data. */
-static void forge(const char *path, const char *header, const void *data, size_t n)
+static inline void forge(const char *path, const char *header, const void *data, size_t n)
 {
   static unsigned char file[FILES_MAX];
   size_t len = strlen(header);
@@ -120,7 +120,7 @@ static void forge(const char *path, const char *header, const void *data, size_t
 
 /* Replaces text in a file's header by text of the same length and makes the header's checksum fit
  * again. */
-static void reseal(const char *path, const char *from, const char *to)
+static inline void reseal(const char *path, const char *from, const char *to)
 {
   size_t n, keep = strlen(from);
   unsigned char *file = files_text;
@@ -142,6 +142,72 @@ static void reseal(const char *path, const char *from, const char *to)
     memcpy(crc + 20, digits, 8);
   }
   files_write(path, file, n);
+}
+
+static inline uint64_t header_length(const unsigned char *file)
+{
+  uint64_t n = 0;
+  for (int i = 7; i >= 0; i--) {
+    n = n << 8 | file[i];
+  }
+  return n;
+}
+
+/* ---- reading and writing under watch ---- */
+
+static gradrt_tensor own[NET_TENSORS];
+static _Alignas(64) unsigned char before[NET_BYTES], block[NET_BYTES];
+
+typedef enum { RUN, WEIGHTS } Purpose;
+
+/* Reads into a state of known bytes; verifies that a refusal changes none of them and prints one
+ * error. */
+static inline int load(const gradrt_net *net, const char *path, Purpose purpose)
+{
+  gradrt_position p, untouched;
+  memset(&p, 0x3C, sizeof p);
+  untouched = p;
+  fill_state(net, before, 99);
+  memcpy(block, before, NET_BYTES);
+  int kept = files_quiet();
+  int code = purpose == RUN ? gradrt_checkpoint_read(net, path, block, &p)
+                            : gradrt_weights_read(net, path, block);
+  files_loud(kept);
+  if (code != GRADRT_OK) {
+    assert_memory_equal(block, before, NET_BYTES);
+    assert_memory_equal(&p, &untouched, sizeof p);
+  }
+  return code;
+}
+
+static inline void expect(const gradrt_net *net, const char *path, Purpose purpose, int code,
+                   const char *message)
+{
+  int got = load(net, path, purpose);
+  const char *err = files_said;
+  const char *error = strstr(err, "error: ");
+  if (got != code || !strstr(err, message)) {
+    fail_msg("%s gives %d, not %d with '%s':\n%s", path, got, code, message, err);
+  }
+  if (code != GRADRT_OK && (!error || strstr(error + 1, "error: ") || !strstr(error, path))) {
+    fail_msg("not one error that names %s:\n%s", path, err);
+  }
+}
+
+static inline void save(const gradrt_net *net, const char *path, double base)
+{
+  _Alignas(64) unsigned char state[NET_BYTES];
+  gradrt_position p = some_position();
+  fill_state(net, state, base);
+  assert_int_equal(gradrt_checkpoint_write(net, path, state, &p), GRADRT_OK);
+}
+
+static inline unsigned char *copy_of(const char *path, size_t *n)
+{
+  files_read(path, n);
+  unsigned char *bytes = malloc(*n + 1);
+  memcpy(bytes, files_text, *n + 1);
+  return bytes;
 }
 
 #endif

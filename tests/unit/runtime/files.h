@@ -16,7 +16,7 @@ static unsigned char files_text[FILES_MAX];
 static int files_err = -1;      /* an unnamed file */
 static char files_said[1 << 16];
 
-static int files_enter(void **state)
+static inline int files_enter(void **state)
 {
   (void)state;
   char name[] = "/tmp/gradrt-files-XXXXXX";
@@ -26,7 +26,7 @@ static int files_enter(void **state)
          chdir(files_home) != 0;
 }
 
-static int files_leave(void **state)
+static inline int files_leave(void **state)
 {
   char line[64];
   (void)state;
@@ -36,14 +36,14 @@ static int files_leave(void **state)
 }
 
 /* Removes what a test left. */
-static int files_clean(void **state)
+static inline int files_clean(void **state)
 {
   (void)state;
   return system("rm -rf ./* ./.[a-z]*");
 }
 
 /* Catches standard error from now on; returns what files_loud needs. */
-static int files_quiet(void)
+static inline int files_quiet(void)
 {
   fflush(stderr);
   if (ftruncate(files_err, 0) != 0) {
@@ -55,7 +55,7 @@ static int files_quiet(void)
 }
 
 /* Ends files_quiet; what was caught is in files_said. */
-static void files_loud(int kept)
+static inline void files_loud(int kept)
 {
   fflush(stderr);
   dup2(kept, STDERR_FILENO);
@@ -65,7 +65,7 @@ static void files_loud(int kept)
 }
 
 /* Whole file; NUL after it. */
-static const char *files_read(const char *path, size_t *n)
+static inline const char *files_read(const char *path, size_t *n)
 {
   FILE *f = fopen(path, "rb");
   *n = f ? fread(files_text, 1, FILES_MAX - 1, f) : 0;
@@ -76,7 +76,7 @@ static const char *files_read(const char *path, size_t *n)
   return f ? (const char *)files_text : NULL;
 }
 
-static void files_write(const char *path, const void *bytes, size_t n)
+static inline void files_write(const char *path, const void *bytes, size_t n)
 {
   FILE *f = fopen(path, "wb");
   bool good = f && fwrite(bytes, 1, n, f) == n;
@@ -85,6 +85,6 @@ static void files_write(const char *path, const void *bytes, size_t n)
   }
 }
 
-static bool files_exists(const char *path) { return access(path, F_OK) == 0; }
+static inline bool files_exists(const char *path) { return access(path, F_OK) == 0; }
 
 #endif
