@@ -43,7 +43,9 @@ void conv_plans(Plans *ps, const Node *n, const ConvShape *s, ConvPass pass, int
     return;
   if (ps->family == FAMILY_LANES) {
     p.algorithm = "batch in lanes";
-    p.cost = multiplies(s) * (double)ceil_div(batch, ps->block);
+    /* from 16 channels on both keep all lanes busy, but whole channel blocks touch less memory */
+    bool wide = s->ic >= ps->block && s->oc >= ps->block;
+    p.cost = multiplies(s) * (double)ceil_div(batch, ps->block) * (wide ? 1.25 : 1);
     p.in[main] = family_layout(FAMILY_LANES, value_type(n->in[main]), ps->block, batch);
     if (pass == CONV_WEIGHT_GRAD) {
       p.in[other] = family_layout(FAMILY_LANES, value_type(n->in[other]), ps->block, batch);

@@ -69,6 +69,7 @@ struct Lower {
   LExpr *n;                     /* samples in the batch, in kernel scope */
   LExpr *flat;                  /* not NULL: every operand is read at this element offset (same layout everywhere) */
   int64_t flat_limit;           /* elements of the flat result when its last block is not full; else 0 */
+  LExpr *sample;                /* not NULL: the sample at which operands without batch lanes are read */
   LExpr ***have;                /* by node id, result: values known at the current point; NULL outside a finish */
 };
 

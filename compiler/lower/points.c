@@ -184,6 +184,21 @@ static bool has_padding(Lower *l, const Node *n, const Layout *layout)
   return false;
 }
 
+/* False for an operand that lies sample by sample; rows of the network's input are padded by their numbers. */
+static bool has_whole_groups(Lower *l, Value v, const Node *user, const void *ctx)
+{
+  (void)user;
+  (void)ctx;
+  return !value_type(v)->batched || l->d->place[v.node->id] == PLACE_INLINE || lower_layout(l, v)->digit[0].div > 1;
+}
+
+/* True when the loops run over whole groups of samples and an operand ends with the batch. */
+static bool reads_past_batch(Lower *l, const Node *anchor, const Layout *layout)
+{
+  return layout->n > 1 && layout->digit[0].axis == AXIS_BATCH && layout->digit[0].div > 1 &&
+         !all_operands(l, anchor, has_whole_groups, NULL);
+}
+
 static void flat_kernel(Lower *l, const Node *anchor, const Layout *layout)
 {
   Build *b = l->b;
@@ -238,7 +253,10 @@ void lower_ewise(Lower *l, const Node *anchor)
   LExpr *inside = points_inside(l, &p, t, layout);
   if (inside)
     l_if(l->b, inside);
+  if (p.lanes == 1 && reads_past_batch(l, anchor, layout))
+    l->sample = l_let(l->b, "i", l_min(l->b, coord_index(l->b, &p.c, AXIS_BATCH), l_addi(l->b, l->n, -1)));
   finish_anchor(l, anchor, &p.c, p.lanes);
+  l->sample = NULL;
   if (inside) {
     l_else(l->b);
     lower_finish_zero(l, anchor, &p.c);

@@ -125,6 +125,18 @@ static LExpr *load_rows(Lower *l, const Node *n, const Coord *c)
   return l_load(b, rows, index, 1);
 }
 
+/* The index of v's element at c. Lanes past the batch have no place where samples are rows of their own: there
+ * the last sample is read again, as it is from padded row numbers. */
+static LExpr *operand_index(Lower *l, Value v, const Coord *c, Access *how)
+{
+  const Layout *layout = layout_of(l, v);
+  Coord inside = *c;
+  if (l->sample && value_type(v)->batched && layout->n > 0 && layout->digit[0].axis == AXIS_BATCH &&
+      layout->digit[0].div == 1)
+    coord_set(&inside, AXIS_BATCH, l->sample, l->program->batch);
+  return layout_index(l->b, layout, &inside, how);
+}
+
 static bool is_inline(Lower *l, const Node *n)
 {
   return l->d->place[n->id] == PLACE_INLINE && source_attr(n, "state") < 0;
@@ -141,7 +153,7 @@ LExpr *lower_load(Lower *l, Value v, const Coord *c, int lanes)
     if (l->flat && type_elems(value_type(v)) * (value_type(v)->batched ? 2 : 1) > 1)
       return l_load(b, buf, l->flat, lanes);
     Access how;
-    LExpr *index = layout_index(b, layout_of(l, v), c, &how);
+    LExpr *index = operand_index(l, v, c, &how);
     if (how == ACCESS_STRIDED)
       ice("strided vector load of '%s' (node %u)", v.node->op->name, v.node->id);
     return l_load(b, buf, index, how == ACCESS_VECTOR ? lanes : 1);
@@ -173,7 +185,7 @@ LExpr *lower_load_scalar(Lower *l, Value v, const Coord *c)
   Access how;
   if (is_inline(l, v.node))
     return lower_load(l, v, c, 1);
-  LExpr *index = layout_index(l->b, layout_of(l, v), c, &how);
+  LExpr *index = operand_index(l, v, c, &how);
   return l_load(l->b, lower_formal(l, buffer_of(l, v), false), index, 1);
 }
 

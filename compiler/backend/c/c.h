@@ -137,6 +137,7 @@ void c_constants(C *c);                                 /* CONST buffers */
 typedef struct { const char *name; const char *text; size_t length; } Embedded;
 extern const Embedded embedded[];                       /* generated: runtime headers and sources */
 extern const int embedded_count;
+void c_runtime_settings(C *c);           /* macros that the runtime's text looks at */
 void c_runtime_header(C *c);                            /* gradrt.h */
 void c_runtime(C *c);                                   /* the sources that the net needs */
 bool c_needs_zlib(const gradrt_net *net);

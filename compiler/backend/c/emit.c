@@ -127,8 +127,7 @@ static void put_includes(C *c)
     out_line(o, "#ifndef _GNU_SOURCE");
     out_line(o, "#define _GNU_SOURCE");
     out_line(o, "#endif");
-    if (c_needs_zlib(c->args->net))
-      out_line(o, "#define GRADRT_ZLIB 1");
+    c_runtime_settings(c);
   }
   out_line(o, "#include <math.h>");
   if (c->isa == ISA_X86)

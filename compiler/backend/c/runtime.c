@@ -10,7 +10,13 @@ typedef struct { const char *name, *needs, *libs; } RuntimeModule;
 static const RuntimeModule modules[] = {
 #define MODULE(file, needs, libs) { #file, needs, libs },
 #include "modules.def"
-#undef MODULE
+};
+
+typedef struct { const char *module, *macro, *kinds; } Reader;
+
+static const Reader readers[] = {
+#define READER(file, macro, kinds) { #file, #macro, kinds },
+#include "modules.def"
 };
 
 enum { MODULES = ARRAY_LEN(modules) };
@@ -81,6 +87,23 @@ static void put_file(C *c, const char *name, Seen *seen)
   c_blank(c);
 }
 
+static bool reads(const gradrt_net *net, const Reader *r)
+{
+  for (int i = 0; i < net->nsource; i++)
+    if (str_in_words(net->source[i].kind, r->kinds))
+      return true;
+  return false;
+}
+
+void c_runtime_settings(C *c)
+{
+  if (c_needs_zlib(c->args->net))
+    out_line(c->out, "#define GRADRT_ZLIB 1");
+  for (size_t i = 0; i < ARRAY_LEN(readers); i++)
+    if (!reads(c->args->net, &readers[i]))
+      out_line(c->out, "#define GRADRT_WITHOUT_%s 1", readers[i].macro);
+}
+
 void c_runtime_header(C *c)
 {
   Seen seen = { 0 };
@@ -95,6 +118,9 @@ void c_runtime(C *c)
   vec_push(c->arena, &seen, "gradrt.h");
   need("main", needed);
   need("threads", needed);
+  for (size_t i = 0; i < ARRAY_LEN(readers); i++)
+    if (reads(c->args->net, &readers[i]))
+      need(readers[i].module, needed);
   out_line(c->out, "#pragma GCC diagnostic ignored \"-Wunused-function\"");
   out_line(c->out, "#if defined(__clang__)");
   out_line(c->out, "#pragma clang attribute push(__attribute__((minsize)), apply_to = function)");
