@@ -1,4 +1,5 @@
-# Read by quickstart.sh and tests/run.sh: need_packages PACKAGE.. installs the Debian packages that are missing.
+# Read by quickstart.sh and tests/run.sh: need_packages PACKAGE.. installs the Debian packages that
+# are missing.
 need_packages() {
   command -v dpkg-query > /dev/null || {
     echo "this is not a Debian or Ubuntu: please install the likes of: $*"

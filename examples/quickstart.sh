@@ -1,6 +1,7 @@
 #!/bin/sh
-# From a fresh checkout to a trained network: sh examples/quickstart.sh, from any folder, as root or with sudo.
-# Installs what is missing, builds gradc into build/, trains LeNet-5 on digits that the program draws itself.
+# From a fresh checkout to a trained network: sh examples/quickstart.sh, from any folder, as root
+# or with sudo. Installs what is missing, builds gradc into build/, trains LeNet-5 on digits that
+# the program draws itself.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 jobs=$(nproc 2>/dev/null || echo 2)

@@ -532,27 +532,22 @@ int gradrt_checkpoint_read(const gradrt_net *net, const char *path, void *state,
 static void ckread_note_foreign(ckread *c)
 {
   ckread_list unused = { .n = 0 };
+  gradrt_safetensors_dtype real = c->net->real == GRADRT_F64 ? SAFETENSORS_F64 : SAFETENSORS_F32;
   int64_t converted = 0;
-  gradrt_safetensors_dtype from = SAFETENSORS_F32,
-                           real = c->net->real == GRADRT_F64 ? SAFETENSORS_F64 : SAFETENSORS_F32;
   for (int64_t i = 0; i < c->head.ntensor; i++) {
     const gradrt_safetensor *x = &c->head.tensor[i];
-    if (x->use >= 0 && x->dtype != real && x->dtype != SAFETENSORS_I64) {
-      from = x->dtype;
-      converted++;
-    }
+    converted += x->use >= 0 && x->dtype != real && x->dtype != SAFETENSORS_I64;
   }
   if (!c->ours)
     ckread_unused(c, &unused);
-  char left[1800] = "", changed[100] = "";
-  if (unused.count)
-    snprintf(left, sizeof left, "; not used: %s%s", unused.text,
-             unused.count > CKREAD_LISTED ? "; .." : "");
+  char changed[100] = "";
   if (converted)
-    snprintf(changed, sizeof changed, "; %" PRId64 " tensors of %s converted to %s", converted,
-             gradrt_safetensors_dtype_name(from), gradrt_safetensors_dtype_name(real));
+    snprintf(changed, sizeof changed, ": %" PRId64 " tensor%s converted to %s", converted,
+             converted == 1 ? "" : "s", gradrt_safetensors_dtype_name(real));
   if (unused.count || converted)
-    gradrt_note("weights from '%s'%s%s", c->path, changed, left);
+    gradrt_note("weights from '%s'%s%s%s%s", c->path, changed,
+                !unused.count ? "" : converted ? "; not used: " : ": not used: ", unused.text,
+                unused.count > CKREAD_LISTED ? "; .." : "");
 }
 
 int gradrt_weights_read(const gradrt_net *net, const char *path, void *state)

@@ -292,7 +292,9 @@ int gradrt_weights_find(const gradrt_session *s, const char *asked, char *out)
     }
     int code = gradrt_error(GRADRT_CHECKPOINT, "there are no weights at %s",
                             gradrt_text_plain(plain, sizeof plain, place));
-    gradrt_note("train first (%s train), or name a file with --weights", s->options->program);
+    char call[GRADRT_PATH_MAX + 64];
+    gradrt_note("train first (%s), or name a file with --weights",
+                gradrt_options_call(s->options, "train", call, sizeof call));
     return code;
   }
   bool stalled = gradrt_history_stalled(s->net, place);
@@ -307,7 +309,9 @@ int gradrt_weights_find(const gradrt_session *s, const char *asked, char *out)
   int code =
       gradrt_error(GRADRT_CHECKPOINT, "%s holds neither last.safetensors nor best.safetensors",
                    gradrt_text_plain(plain, sizeof plain, place));
-  gradrt_note("train first (%s train), or name a file with --weights", s->options->program);
+  char call[GRADRT_PATH_MAX + 64];
+    gradrt_note("train first (%s), or name a file with --weights",
+                gradrt_options_call(s->options, "train", call, sizeof call));
   return code;
 }
 

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Runs all tests: sh tests/run.sh [--nightly] [-j N] [-L LABEL], from any folder, as root or with sudo.
-# Installs what is missing, builds into build/test, runs ctest, prints how many passed, failed and were skipped; fails
-# when anything failed. Real data comes from the folder in GRADC_TEST_DATA; tests that need it are skipped without it.
+# Runs all tests: sh tests/run.sh [--nightly] [-j N] [-L LABEL], from any folder, as root or with
+# sudo. Installs what is missing, builds into build/test, runs ctest, prints how many passed,
+# failed and were skipped; fails when anything failed. Real data comes from the folder in
+# GRADC_TEST_DATA; tests that need it are skipped without it.
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd)
 build=$root/build/test
@@ -37,7 +38,8 @@ report=$build/ctest.log
 cd "$build" || exit 5
 ctest -j "$jobs" --timeout 900 ${label:+-L "$label"} --no-tests=error > "$report" 2>&1
 code=$?
-# What ran is in ctest's own log, whole; a cmocka program and the scripts end with the same counting lines.
+# What ran is in ctest's own log, whole; a cmocka program and the scripts end with the same
+# counting lines.
 last=Testing/Temporary/LastTest.log
 sed -n 's/^ *[0-9]*\/[0-9]* Test *#[0-9]*: *\([^ ]*\) .*\**\(Failed\|Timeout\|Not Run\|Exception: [A-Za-z]*\|Skipped\).*/\1: \2/p' \
   "$report" | sort > "$build/notable.txt"

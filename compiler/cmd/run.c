@@ -75,7 +75,7 @@ int cmd_run(const CmdOptions *o, const char *verb)
     compilation_free(&c);
     return code;
   }
-  char **argv = ARENA_ARRAY(c->arena, char *, o->nrest + 8);
+  char **argv = ARENA_ARRAY(c->arena, char *, o->nrest + 10);
   int n = 0;
   argv[n++] = arena_strdup(c->arena, exe);
   argv[n++] = arena_strdup(c->arena, verb);
@@ -83,6 +83,10 @@ int cmd_run(const CmdOptions *o, const char *verb)
   argv[n++] = arena_strdup(c->arena, spec_dir(c->arena, o->driver.file));
   argv[n++] = arena_strdup(c->arena, "--called");
   argv[n++] = arena_strdup(c->arena, o->driver.file);
+  if (o->quiet)
+    argv[n++] = arena_strdup(c->arena, "--quiet");
+  if (o->json)
+    argv[n++] = arena_strdup(c->arena, "--json");
   for (int i = 0; i < o->nrest; i++)
     argv[n++] = o->rest[i];
   argv[n] = NULL;

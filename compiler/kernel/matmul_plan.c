@@ -36,6 +36,13 @@ static Layout input_layout(const Layout *w, int64_t batch)
   return l;
 }
 
+/* True for what block_weights makes. */
+static bool has_output_lanes(const Layout *w, int block)
+{
+  const Digit *last = &w->digit[w->n - 1];
+  return w->n > 1 && last->axis == 0 && last->div == 1 && last->extent == block;
+}
+
 static void plan_lanes(Plans *ps, const Node *n, DensePass pass, int main, int other, int64_t o, int64_t k)
 {
   int64_t batch = ps->program->batch;
@@ -74,8 +81,14 @@ void dense_plans(Plans *ps, const Node *n, DensePass pass, int main, int other)
     p.in[main] = blocked_layout(t_main, ps->block, batch);
     if (pass == DENSE_WEIGHT_GRAD)
       ok = block_weights(o, x, ps->block, &p.out[0]);
-    else
+    else {
+      Layout plain = family_layout(FAMILY_CHANNELS, &n->type[0], ps->block, batch);
+      if (!has_output_lanes(x, ps->block)) {    /* no forward pass has laid the weights out */
+        ok = block_weights(o, &plain, ps->block, &p.in[other]);
+        x = &p.in[other];
+      }
       p.out[0] = input_layout(x, batch);
+    }
   }
   if (ok)
     plans_offer(ps, &p);

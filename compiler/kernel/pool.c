@@ -28,7 +28,8 @@ static LExpr *axis_of(Pool *k, int axis) { return coord_index(k->l->b, &k->p.c, 
 static void pool_begin(Pool *k, const Type *t, const Layout *lay, const char *template_name)
 {
   lower_kernel(k->l, k->n, "", template_name, "one point of the result at a time, lanes as the layout has them");
-  points_begin(k->l, &k->p, t, lay, false);
+  const Digit *last = &lay->digit[lay->n - 1];  /* a row of 16 pixels is no block: windows cut across it */
+  points_begin(k->l, &k->p, t, lay, last->axis != AXIS_BATCH && last->axis != 0);
   k->reg = l_registers(k->l->b, "best", (int)k->l->program->real, k->p.lanes, 2);
 }
 

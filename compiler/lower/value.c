@@ -189,12 +189,26 @@ LExpr *lower_load_scalar(Lower *l, Value v, const Coord *c)
   return l_load(l->b, lower_formal(l, buffer_of(l, v), false), index, 1);
 }
 
+/* False when the last block of the lanes' axis is cut short in the buffer, so that its lanes hold what follows.
+ * The end of the buffer is padded. */
+static bool has_whole_blocks(Lower *l, Value v, const Coord *c)
+{
+  const Layout *layout = layout_of(l, v);
+  int axis = coord_lane_axis(c);
+  int64_t room = 1;
+  if (axis < 0 || axis == RANK_MAX || value_type(v)->dim[axis] % l->block == 0)
+    return true;
+  for (int i = 0; i < layout->n; i++)
+    room *= layout->digit[i].axis == axis ? layout->digit[i].extent : 1;
+  return room >= align_up(value_type(v)->dim[axis], l->block) || layout_extent(layout) == room;
+}
+
 Access lower_access(Lower *l, Value v, const Coord *c)
 {
   Access how;
   if (!is_inline(l, v.node)) {
     layout_index(l->b, layout_of(l, v), c, &how);
-    return how;
+    return how == ACCESS_VECTOR && !has_whole_blocks(l, v, c) ? ACCESS_STRIDED : how;
   }
   const Node *n = v.node;
   if (source_attr(n, "field") >= 0)
@@ -220,10 +234,11 @@ void lower_store(Lower *l, Value v, const Coord *c, LExpr *value)
 {
   Buffer *buf = lower_formal(l, l->buffer[v.node->id][v.result], true);
   LExpr *index = l->flat;
-  if (!index) {
-    Access how;
+  Access how = ACCESS_VECTOR;
+  if (!index)
     index = layout_index(l->b, lower_layout(l, v), c, &how);
-  }
+  if (how == ACCESS_VECTOR)     /* a value that is the same in every lane */
+    value = l_splat(l->b, value, l->block);
   if (value->dtype != (int)buf->dtype)
     value = l_cast(l->b, value, buf->dtype);
   l_store(l->b, buf, index, value);

@@ -119,7 +119,7 @@ static void bce_lower(Lower *l, const Node *n, const Plan *p)
 }
 
 const OpDef op_bce_logits = {
-  .name = "bce_logits",
+  .name = "bce_logits", .link = "sigmoid",
   .doc = "binary cross-entropy of sigmoid(x) with targets between 0 and 1, from the logits",
   .aliases = "BCEWithLogitsLoss binary_cross_entropy_with_logits BinaryCrossentropy "
              "binary_crossentropy bce BCELoss",

@@ -90,7 +90,7 @@ static void softmax_xent_lower(Lower *l, const Node *n, const Plan *p)
 }
 
 const OpDef op_softmax_xent = {
-  .name = "softmax_xent",
+  .name = "softmax_xent", .link = "softmax",
   .doc = "cross-entropy of softmax(logits) with class numbers or probabilities, per sample",
   .aliases = "CrossEntropyLoss cross_entropy sparse_categorical_crossentropy "
              "categorical_crossentropy softmax_cross_entropy crossentropy",

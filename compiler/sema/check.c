@@ -146,12 +146,20 @@ static void check_evals(Sema *s, const Ast *file, const Items *items)
       sema_eval(s, item, &m->eval[m->neval++]);
 }
 
+/* Without an infer block: the model's results, those that the loss takes as logits as probabilities. */
 static void default_infer(Sema *s)
 {
   Model *m = s->model;
   m->infer = ARENA_ARRAY(s->arena, NamedValue, m->nmodel_output + 1);
   for (m->ninfer = 0; m->ninfer < m->nmodel_output; m->ninfer++)
     m->infer[m->ninfer] = s->outputs.at[m->ninfer];
+  const Node *loss = m->train ? m->train->loss.node : NULL;
+  const OpDef *link = loss && loss->op->link ? op_find(s->ops, loss->op->link) : NULL;
+  for (int i = 0; link && i < m->ninfer; i++)
+    if (value_equal(m->infer[i].value, loss->in[0])) {
+      m->infer[i] = (NamedValue){ "prob", sema_node(s, link, NULL, &loss->in[0], 1, "prob", loss->at) };
+      return;
+    }
 }
 
 static void warn_unused_params(Sema *s)

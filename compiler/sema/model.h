@@ -150,7 +150,7 @@ typedef struct {
   NamedValue *output;           /* the model's declared outputs first, then infer outputs, loss and metric operands */
   int noutput;
   int nmodel_output;            /* how many of them the model's signature declares */
-  NamedValue *infer;            /* `infer { output: softmax(logits) as prob; }`; default: the model's outputs */
+  NamedValue *infer;            /* `infer { output: softmax(logits) as prob; }`; default: the results, logits as probabilities */
   int ninfer;
   Data *data;                   /* NULL: none */
   Train *train;                 /* NULL: none */

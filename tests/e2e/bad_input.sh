@@ -1,5 +1,6 @@
 #!/bin/sh
-# What is wrong with files, data and disks is said in one message with the right exit code; nothing crashes.
+# What is wrong with files, data and disks is said in one message with the right exit code; nothing
+# crashes.
 . "$(dirname "$0")/lib.sh"
 small_spec > small.nn
 

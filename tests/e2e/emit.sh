@@ -1,5 +1,6 @@
 #!/bin/sh
-# The C that every example becomes: the same bytes twice, no warnings from gcc and clang, every --cpu and both layouts.
+# The C that every example becomes: the same bytes twice, no warnings from gcc and clang, every
+# --cpu and both layouts.
 . "$(dirname "$0")/lib.sh"
 for spec in "$SOURCE"/examples/*.nn; do
   name=$(basename "$spec" .nn)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The same bits for any number of threads and from gcc and clang, with the compile command of README; batches that fill
-# vectors and batches that do not, each with a partial last batch.
+# The same bits for any number of threads and from gcc and clang, with the compile command of
+# README; batches that fill vectors and batches that do not, each with a partial last batch.
 . "$(dirname "$0")/lib.sh"
 small_spec > small.nn
 compilers=

@@ -1,6 +1,7 @@
-# Read by the end-to-end tests. GRADC names the compiler (build/gradc by default); works in a folder of its own.
-# A script runs cases: begin NAME, then checks; a case without a failed check passed. finish prints the counting lines that
-# tests/run.sh adds up (those of cmocka), and exits: 0, 1 when a case failed, 77 when all were skipped.
+# Read by the end-to-end tests. GRADC names the compiler (build/gradc by default); works in a
+# folder of its own. A script runs cases: begin NAME, then checks; a case without a failed check
+# passed. finish prints the counting lines that tests/run.sh adds up (those of cmocka), and exits:
+# 0, 1 when a case failed, 77 when all were skipped.
 set -u
 SOURCE=${SOURCE:-$(cd "$(dirname "$0")/../.." && pwd)}
 GRADC=${GRADC:-$SOURCE/build/gradc}
@@ -88,7 +89,8 @@ finish() {
   exit 0
 }
 
-# The smallest net that has it all: convolution, pooling, dropout, dense layers, Adam; batches that do not divide 310.
+# The smallest net that has it all: convolution, pooling, dropout, dense layers, Adam; batches that
+# do not divide 310.
 small_spec() {
   cat << 'SPEC'
 net 1;

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Style check: sh tests/style/check.sh [ROOT [BUILD]]. Looks at ROOT (default: this checkout) and, when BUILD is given,
-# at the static libraries in it. Prints one line per offence, "rule: place: what"; exit 1 when there is any.
-# Lines have at most 100 columns. Files that have wider ones stand in wide.txt with their number, which may only
-# shrink: sh tests/style/check.sh --ratchet writes wide.txt anew.
+# Style check: sh tests/style/check.sh [ROOT [BUILD]]. Looks at ROOT (default: this checkout) and,
+# when BUILD is given, at the static libraries in it. Prints one line per offence, "rule: place:
+# what"; exit 1 when there is any. Lines have at most 100 columns. Files that have wider ones stand
+# in wide.txt with their number, which may only shrink: sh tests/style/check.sh --ratchet writes
+# wide.txt anew.
 LC_ALL=C
 export LC_ALL
 here=$(cd "$(dirname "$0")" && pwd)

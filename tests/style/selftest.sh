@@ -1,5 +1,6 @@
 #!/bin/sh
-# Proves that check.sh can fail: seeds one offence of each kind into a small tree and expects exactly its rule.
+# Proves that check.sh can fail: seeds one offence of each kind into a small tree and expects
+# exactly its rule.
 here=$(cd "$(dirname "$0")" && pwd)
 tree=$(mktemp -d) || exit 2
 trap 'rm -rf "$tree"' EXIT
@@ -42,28 +43,40 @@ fresh; expect '' 'a clean tree'
 fresh; echo "int a;$tab" > "$tree/compiler/ops/x.c"; expect tab 'a tab'
 fresh; echo 'int a; ' > "$tree/compiler/ops/x.c"; expect trailing 'a blank at the end'
 fresh; echo "/* $long */" > "$tree/runtime/x.c"; expect columns 'a long line'
-fresh; echo "/* $long */" > "$tree/runtime/x.c"; echo 'runtime/x.c 1' > "$tree/tests/style/wide.txt"; expect '' 'a long line in wide.txt'
-fresh; echo "/* $long */" > "$tree/runtime/x.c"; echo 'runtime/y.c 1' > "$tree/tests/style/wide.txt"; expect columns 'a new long line'
+fresh; echo "/* $long */" > "$tree/runtime/x.c"; echo 'runtime/x.c 1' > "$tree/tests/style/wide.txt"
+expect '' 'a long line in wide.txt'
+fresh; echo "/* $long */" > "$tree/runtime/x.c"; echo 'runtime/y.c 1' > "$tree/tests/style/wide.txt"
+expect columns 'a new long line'
 fresh; yes 'int a;' | head -901 > "$tree/compiler/ops/x.c"; expect length 'a long file'
 fresh; yes 'int a;' | head -900 > "$tree/compiler/ops/x.c"; expect '' 'a file of 900 lines'
 fresh; echo '#include "ops/ops.def"' > "$tree/compiler/base/x.c"; expect arrow 'base includes ops'
 fresh; echo '#include "ops/ops.def"' > "$tree/compiler/sema/x.c"; expect arrow 'sema includes ops'
-fresh; echo '#include "ops/conv.h"' > "$tree/compiler/pass/x.c"; expect arrow 'pass includes a family of ops'
-fresh; echo '#include "ops/build.h"' > "$tree/compiler/pass/x.c"; expect '' 'pass includes ops/build.h'
-fresh; echo '#include "ir/graph.h"' > "$tree/compiler/backend/c/x.c"; expect arrow 'a back end sees the graph'
-fresh; echo '#include "compiler/base/arena.h"' > "$tree/runtime/x.c"; expect arrow 'the runtime includes the compiler'
-fresh; mkdir "$tree/compiler/extra"; echo '#include "base/arena.h"' > "$tree/compiler/extra/x.c"; expect arrow 'an unknown folder'
-fresh; echo '#include "ops/ops.def"' > "$tree/compiler/cmd/x.c"; expect '' 'commands include everything'
-fresh; echo 'const char *a = "conv";' > "$tree/compiler/sema/x.c"; expect operation 'the name of an operation in sema'
-fresh; echo 'void *a = &op_relu;' > "$tree/compiler/sema/x.c"; expect operation 'a descriptor in sema'
+fresh; echo '#include "ops/conv.h"' > "$tree/compiler/pass/x.c"
+expect arrow 'pass includes a family of ops'
+fresh; echo '#include "ops/build.h"' > "$tree/compiler/pass/x.c"
+expect '' 'pass includes ops/build.h'
+fresh; echo '#include "ir/graph.h"' > "$tree/compiler/backend/c/x.c"
+expect arrow 'a back end sees the graph'
+fresh; echo '#include "compiler/base/arena.h"' > "$tree/runtime/x.c"
+expect arrow 'the runtime includes the compiler'
+fresh; mkdir "$tree/compiler/extra"; echo '#include "base/arena.h"' > "$tree/compiler/extra/x.c"
+expect arrow 'an unknown folder'
+fresh; echo '#include "ops/ops.def"' > "$tree/compiler/cmd/x.c"
+expect '' 'commands include everything'
+fresh; echo 'const char *a = "conv";' > "$tree/compiler/sema/x.c"
+expect operation 'the name of an operation in sema'
+fresh; echo 'void *a = &op_relu;' > "$tree/compiler/sema/x.c"
+expect operation 'a descriptor in sema'
 fresh; echo 'void *a = &op_relu;' > "$tree/compiler/pass/x.c"; expect '' 'a descriptor in pass'
-fresh; echo 'void *a = "relu";' > "$tree/compiler/pass/x.c"; expect operation 'the name of an operation in pass'
+fresh; echo 'void *a = "relu";' > "$tree/compiler/pass/x.c"
+expect operation 'the name of an operation in pass'
 fresh; echo 'void *a = malloc(3);' > "$tree/compiler/sema/x.c"; expect memory 'malloc in sema'
 fresh; echo 'void *a = malloc(3);' > "$tree/compiler/base/x.c"; expect '' 'malloc in base'
 fresh; echo 'int arena;' > "$tree/compiler/base/arena.h"; expect guard 'no header guard'
 fresh; echo 'int counter = 3;' >> "$tree/compiler/base/two.c"; expect globals 'a mutable global'
 fresh; echo 'static int n; int count(void); int count(void) { return ++n; }' >> "$tree/compiler/base/two.c"
 expect globals 'a static counter'
-fresh; echo 'int helper(void) { return 3; }' >> "$tree/runtime/one.c"; expect prefix 'an exported name without prefix'
+fresh; echo 'int helper(void) { return 3; }' >> "$tree/runtime/one.c"
+expect prefix 'an exported name without prefix'
 [ $failed -eq 0 ] || { echo "style selftest: $failed of $cases cases failed"; exit 1; }
 echo "style selftest: $cases cases passed"

@@ -123,7 +123,7 @@ typedef struct {
   int64_t batch;
   DType real;
   Dress dress;
-  Value in[OPERANDS], bare[OPERANDS];
+  Value in[OPERANDS];
   char name[OPERANDS][24];
   uint32_t nin;
   bool refused;
@@ -175,7 +175,7 @@ static void add_operand(Trial *t, const char *name, Type type)
   snprintf(t->name[k], sizeof t->name[k], "%.23s", name);
   double *v = ARENA_ARRAY(t->b.arena, double, bench_count(&t->b, &type) + 1);
   fill(t, k, &type, v);
-  t->in[k] = t->bare[k] = bench_value(&t->b, &type, v);
+  t->in[k] = bench_value(&t->b, &type, v);
 }
 
 /* Weights that the layer owns become operands. */
@@ -193,14 +193,14 @@ static void add_params(Trial *t, const void *attrs)
   GBuild at = bench_at(&t->b);
   for (uint32_t i = 0; i < p.made.n; i++) {
     uint32_t k = t->nin++, id = p.made.at[i];
-    t->in[k] = t->bare[k] = (Value){ NULL, 0 };
+    t->in[k] = (Value){ NULL, 0 };
     if (id == UINT32_MAX)
       continue;
     Type type = t->b.program->state.at[id].type;
     snprintf(t->name[k], sizeof t->name[k], "%.23s", op_operand_name(t->op, t->b.arena, k));
     t->b.state[id] = ARENA_ARRAY(t->b.arena, double, type_elems(&type) + 1);
     fill(t, k, &type, t->b.state[id]);
-    t->in[k] = t->bare[k] = g_read(&at, id);
+    t->in[k] = g_read(&at, id);
   }
 }
 
@@ -220,6 +220,15 @@ static Value plus_one(Trial *t, Value x)
   return bench_call(&t->b, "affine", "scale=1, offset=1", &x, 1);
 }
 
+/* A gradient as every gradient is: it starts from one number for all samples, and is zero behind the batch. */
+static Value as_gradient(Trial *t, Value dy)
+{
+  GBuild at = bench_at(&t->b);
+  Type samples = type_scalar(t->real, true);
+  Value one = g_spread(&at, g_const(&at, 1), &samples);
+  return g_mul(&at, dy, one);
+}
+
 static void build(Trial *t)
 {
   Type types[OPERANDS];
@@ -237,6 +246,9 @@ static void build(Trial *t)
   for (uint32_t k = 0; k < t->nin && t->dress != BARE; k++)
     if (t->in[k].node && dtype_is_real(value_type(t->in[k])->dtype))
       t->in[k] = plus_one(t, t->in[k]);
+  for (uint32_t k = 0; k < t->nin; k++)
+    if (str_eq(t->name[k], "dy") && value_type(t->in[k])->batched)
+      t->in[k] = as_gradient(t, t->in[k]);
   GBuild at = bench_at(&t->b);
   Node *n = g_node(&at, t->op, attrs, t->in, t->nin);
   for (uint32_t r = 0; r < n->nout && t->dress != DRESSED_INNER; r++)

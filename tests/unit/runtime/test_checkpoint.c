@@ -344,7 +344,7 @@ static void test_another_net(void **state)
   save(&f64, "a", 1);
   net = small_net(GRADRT_F32, own);
   expect(&net, "a", RUN, GRADRT_CHECKPOINT, "'c1.weight' has type F64");
-  expect(&net, "a", WEIGHTS, GRADRT_OK, "4 tensors of F64 converted to F32");
+  expect(&net, "a", WEIGHTS, GRADRT_OK, "4 tensors converted to F32");
 }
 
 static void test_values_must_be_finite(void **state)
