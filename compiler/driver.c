@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "internal.h"
 #include "ir/text.h"
+#include "loop/narrow.h"
 #include "loop/verify.h"
 #include "lower/lower.h"
 #include "ops/ops.h"
@@ -230,6 +231,7 @@ int compile_module(Compilation *c, const DriverOptions *o)
   c->module = lower_program(&args);
   if (!c->module)
     return finish(c);
+  c->module = narrow(c->module, c->target->vector_bytes);
   const char *fault = loop_verify(c->module, c->arena);
   if (fault)
     ice("lowering made invalid loop IR: %s", fault);

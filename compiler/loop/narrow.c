@@ -8,6 +8,7 @@
 #include "loop/narrow.h"
 #include "base/str.h"
 #include "loop/expr.h"
+#include <string.h>
 
 typedef enum { FUNC_KEPT, FUNC_LANEWISE, FUNC_INLINED } FuncHow;
 
@@ -33,6 +34,9 @@ typedef struct {
 } Touch;
 
 typedef LExpr *Parts[LANES_MAX];
+typedef VEC(const LStmt *) Run;
+typedef VEC(Touch) Touches;
+typedef VEC(Shared) SharedList;
 
 typedef struct {
   const Module *m;
@@ -42,12 +46,10 @@ typedef struct {
   Parts *var;                   /* by id of m's variables: their values now */
   Buffer **buf;                 /* by id of m's buffers: formals and registers now */
   VEC(Func) funcs;
-  VEC(Shared) shared;           /* of the current run */
+  bool *uniform;                /* by id: all parts of the variable are the same */
+  SharedList shared;            /* of the current run */
   const LStmt *now;             /* statement being split */
 } Narrow;
-
-typedef VEC(const LStmt *) Run;
-typedef VEC(Touch) Touches;
 
 static void body(Narrow *n, const LStmt *first);
 
@@ -122,10 +124,7 @@ static bool uniform(const Narrow *n, const LExpr *e)
   if (!wide(n, e->lanes))
     return true;
   switch (e->kind) {
-  case LE_VAR:
-    for (int p = 1; p < parts(n, e->lanes); p++)
-      all &= n->var[e->var->id][p] == n->var[e->var->id][0];
-    return all;
+  case LE_VAR: return n->uniform[e->var->id];
   case LE_OP:
     for (int i = 0; i < scalar_defs[e->op.op].arity; i++)
       all = all && uniform(n, e->op.arg[i]);
@@ -177,13 +176,6 @@ static Shared *find_shared(Narrow *n, const LExpr *e)
   return NULL;
 }
 
-static LExpr **share(Narrow *n, const LExpr *e, int count)
-{
-  Shared made = { e, n->now, ARENA_ARRAY(n->arena, LExpr *, count) };
-  vec_push(n->arena, &n->shared, made);
-  return made.to;
-}
-
 /* A value that is the same in every part, computed once. */
 static LExpr *once(Narrow *n, LExpr *e)
 {
@@ -195,9 +187,10 @@ static LExpr *once(Narrow *n, LExpr *e)
   LExpr *value = e->kind == LE_SPLAT
                      ? l_splat(n->b, part(n, e->from, 0), part_lanes(n, e->lanes))
                      : part(n, e, 0);
-  LExpr *local = l_let(n->b, e->dtype == DT_I64 && e->lanes == 1 ? "at" : "s", value);
-  share(n, e, 1)[0] = local;
-  return local;
+  Shared made = { e, n->now, ARENA_ARRAY(n->arena, LExpr *, 1) };
+  made.to[0] = l_let(n->b, e->dtype == DT_I64 && e->lanes == 1 ? "at" : "s", value);
+  vec_push(n->arena, &n->shared, made);
+  return made.to[0];
 }
 
 static LExpr *splat(Narrow *n, LExpr *e)
@@ -218,7 +211,8 @@ static LExpr *place(Narrow *n, const Buffer *buf, LExpr *index, int lanes, int p
     return l_int(n->b, i * parts(n, lanes) + p);
   }
   bool fixed = !wide(n, lanes) || !any(n, index, is_load);
-  return l_addi(n->b, fixed ? part(n, index, 0) : once(n, index), (int64_t)p * n->lanes);
+  LExpr *at = fixed ? part(n, index, 0) : once(n, index);
+  return wide(n, lanes) ? l_addi(n->b, at, (int64_t)p * n->lanes) : at;
 }
 
 /* Lane l takes l + lanes / 2 until one is left: whole parts first, then inside the last one. */
@@ -235,34 +229,40 @@ static LExpr *reduce(Narrow *n, const LExpr *e)
   return x[0]->lanes > 1 ? l_reduce(n->b, op, x[0]) : x[0];
 }
 
-/* All parts of the call of a function that is put in place. */
+static void bind(Narrow *n, const LVar *v, LExpr *const *value, bool same)
+{
+  for (int p = 0; p < parts(n, v->lanes); p++)
+    n->var[v->id][p] = value[same ? 0 : p];
+  n->uniform[v->id] = same;
+}
+
+/* Part p of the call of a function that is put in place: all parts are made at once. */
 static LExpr *inline_call(Narrow *n, LExpr *e, int p)
 {
   const LFunc *f = e->call.fn;
   Shared *have = find_shared(n, e);
   if (have)
     return have->to[p];
-  for (int i = 0; i < f->nparam; i++) {
-    const LVar *v = f->param[i];
-    Parts arg;
-    for (int q = 0; q < parts(n, v->lanes); q++)
-      arg[q] = l_let(n->b, v->name, part(n, e->call.arg[i], q));
-    for (int q = 0; q < parts(n, v->lanes); q++)
-      n->var[v->id][q] = arg[q];
-  }
-  Narrow outer = *n;
+  Parts *arg = ARENA_ARRAY(n->arena, Parts, f->nparam + 1);
+  for (int i = 0; i < f->nparam; i++)
+    for (int q = 0; q < parts(n, f->param[i]->lanes); q++)
+      arg[i][q] = l_let(n->b, f->param[i]->name, part(n, e->call.arg[i], q));
+  for (int i = 0; i < f->nparam; i++)
+    bind(n, f->param[i], arg[i], false);
+  SharedList outer = n->shared, none = { 0 };
+  const LStmt *now = n->now;
+  n->shared = none;
   body(n, f->body);
-  Parts result;
-  n->now = NULL;
+  LExpr **result = ARENA_ARRAY(n->arena, LExpr *, LANES_MAX);
   n->shared.n = 0;
+  n->now = NULL;
   for (int q = 0; q < parts(n, e->lanes); q++)
     result[q] = l_let(n->b, "y", part(n, f->result, q));
-  n->now = outer.now;
-  n->shared = outer.shared;
-  LExpr **to = share(n, e, parts(n, e->lanes));
-  for (int q = 0; q < parts(n, e->lanes); q++)
-    to[q] = result[q];
-  return to[p];
+  n->shared = outer;
+  n->now = now;
+  Shared made = { e, now, result };
+  vec_push(n->arena, &n->shared, made);
+  return result[p];
 }
 
 static LExpr *call(Narrow *n, LExpr *e, int p)
@@ -410,8 +410,7 @@ static void split_let(Narrow *n, const LStmt *s, int p)
                     ? l_splat(n->b, part(n, value->from, 0), part_lanes(n, value->lanes))
                     : part(n, value, 0);
   made = l_let(n->b, v->name, made);
-  for (int q = 0; q < count; q++)
-    n->var[v->id][q] = made;
+  bind(n, v, &made, true);
 }
 
 static void split_store(Narrow *n, const LStmt *s, int p, LExpr *value)
@@ -480,6 +479,8 @@ static const LStmt *split_from(Narrow *n, const LStmt *s)
   for (; s && is_assignment(s); s = s->next) {
     uint32_t before = t.n;
     touch_stmt(n, s, &t);
+    if (s->kind == LS_LET)
+      n->uniform[s->let.var->id] = uniform(n, s->let.value);
     bool clash_found = clashes(n, &t, before), meet = meets(n, s);
     if (run.n == 0 && (clash_found || meet)) {
       split_alone(n, s);
@@ -560,12 +561,16 @@ static bool func_any(const Narrow *n, const LFunc *f, Test test)
 
 static FuncHow func_how(const Narrow *n, const LFunc *f)
 {
+  int lanes = f->result->lanes;
   bool changed = func_any(n, f, is_changed), mixing = func_any(n, f, is_mixing);
-  for (int i = 0; i < f->nparam; i++)
-    changed |= wide(n, f->param[i]->lanes);
+  for (int i = 0; i < f->nparam; i++) {
+    bool large = wide(n, f->param[i]->lanes);
+    changed |= large;
+    mixing |= large && f->param[i]->lanes != lanes;
+  }
   if (!changed)
     return FUNC_KEPT;
-  return wide(n, f->result->lanes) && !mixing ? FUNC_LANEWISE : FUNC_INLINED;
+  return wide(n, lanes) && !mixing ? FUNC_LANEWISE : FUNC_INLINED;
 }
 
 static bool name_taken(const Narrow *n, const char *name)
@@ -583,12 +588,8 @@ static bool name_taken(const Narrow *n, const char *name)
 static const char *func_name(const Narrow *n, const LFunc *f)
 {
   Arena *a = n->arena;
-  size_t length = 0, tail;
   const char *suffix = arena_printf(a, "_%d", f->result->lanes);
-  while (f->name[length])
-    length++;
-  for (tail = 0; suffix[tail]; tail++)
-    ;
+  size_t length = strlen(f->name), tail = strlen(suffix);
   if (length > tail && str_eq(f->name + length - tail, suffix))
     length -= tail;
   const char *stem = arena_strndup(a, f->name, length);
@@ -605,8 +606,7 @@ static const LFunc *copy_func(Narrow *n, const LFunc *f)
   for (int i = 0; i < f->nparam; i++) {
     const LVar *v = f->param[i];
     LExpr *x = l_param(n->b, to, v->name, (int)v->dtype, part_lanes(n, v->lanes));
-    for (int p = 0; p < parts(n, v->lanes); p++)
-      n->var[v->id][p] = x;
+    bind(n, v, &x, true);
   }
   body(n, f->body);
   n->now = NULL;
@@ -734,7 +734,8 @@ Module *narrow(Module *m, int vector_bytes)
   for (int h = 0; h < HOST_COUNT; h++)
     to->host[h] = NULL;
   Narrow n = { .m = m, .b = build_new(to), .arena = a, .lanes = lanes,
-               .var = ARENA_ARRAY(a, Parts, m->next_id), .buf = ARENA_ARRAY(a, Buffer *, m->next_id) };
+               .var = ARENA_ARRAY(a, Parts, m->next_id), .buf = ARENA_ARRAY(a, Buffer *, m->next_id),
+               .uniform = ARENA_ARRAY(a, bool, m->next_id) };
   for (uint32_t i = 0; i < m->buffers.n; i++)
     n.buf[m->buffers.at[i]->id] = m->buffers.at[i];
   for (uint32_t i = 0; i < m->funcs.n; i++)

@@ -244,18 +244,27 @@ void lower_store(Lower *l, Value v, const Coord *c, LExpr *value)
   l_store(l->b, buf, index, value);
 }
 
-/* True when a zero in every tensor operand gives a zero: padding then stays zero by itself. */
-static bool keeps_zero(Lower *l, const Node *n)
+/* True when padding stays zero by itself: a zero in every operand that has the lanes' axis gives a zero, whatever
+ * those operands hold that are the same in all lanes. Tried out with numbers of both signs. */
+static bool keeps_zero(Lower *l, const Node *n, const Coord *c)
 {
+  static const double trial[] = { 0.375, -1.25 };
+  double x[8] = { 0 };
+  uint32_t same[8];
+  int nsame = 0;
   if (!n->op->ref_scalar)
     return true;
-  for (int trial = 0; trial < 2; trial++) {
-    double x[8] = { 0 };
-    for (uint32_t i = 0; i < n->nin; i++)
-      if (n->in[i].node && type_elems(value_type(n->in[i])) == 1 && !value_type(n->in[i])->batched)
-        x[i] = trial ? 0.375 : 1.0;
-      else if (n->in[i].node && n->in[i].node->op->ref_scalar && l->d->anchor[n->in[i].node->id] == l->anchor->id)
-        x[i] = keeps_zero(l, n->in[i].node) ? 0 : 0.5;
+  for (uint32_t i = 0; i < n->nin; i++) {
+    const Node *m = n->in[i].node;
+    if (!m || l->have[m->id])   /* made in this kernel: its padding is zero */
+      continue;
+    Coord inner = broadcast_coord(c, value_type(n->in[i]), &n->type[0]);
+    if (lower_access(l, n->in[i], &inner) == ACCESS_SAME)
+      same[nsame++] = i;
+  }
+  for (int t = 0; t < 1 << nsame; t++) {
+    for (int i = 0; i < nsame; i++)
+      x[same[i]] = trial[t >> i & 1];
     if (n->op->ref_scalar(n, x) != 0)
       return false;
   }
@@ -263,20 +272,21 @@ static bool keeps_zero(Lower *l, const Node *n)
 }
 
 /* Zeroes the lanes of the last block that lie past the axis. */
-static LExpr *mask_padding(Lower *l, const Node *n, const Coord *c, LExpr *value)
+static LExpr *mask_padding(Lower *l, const Node *n, const Coord *c, int lanes, LExpr *value)
 {
-  if (l->flat && l->flat_limit) {
-    LExpr *left = l_sub(l->b, l_int(l->b, l->flat_limit), l->flat);
-    LExpr *inside = l_op(l->b, SC_lt, l_iota(l->b, l->block), l_cast(l->b, left, l->program->real), NULL);
-    return l_op(l->b, SC_select, inside, l_splat(l->b, value, l->block), l_real(l->b, 0));
-  }
-  int axis = coord_lane_axis(c);
-  if (value->lanes == 1 || axis < 0 || axis == RANK_MAX || n->type[0].dim[axis] % value->lanes == 0 || keeps_zero(l, n))
-    return value;
   Build *b = l->b;
-  LExpr *left = l_sub(b, l_int(b, n->type[0].dim[axis]), coord_index(b, c, axis));
-  LExpr *inside = l_op(b, SC_lt, l_iota(b, value->lanes), l_cast(b, left, l->program->real), NULL);
-  return l_op(b, SC_select, inside, value, l_real(b, 0));
+  LExpr *inside;
+  if (l->flat && l->flat_limit) {
+    LExpr *left = l_sub(b, l_int(b, l->flat_limit), l->flat);
+    inside = l_op(b, SC_lt, l_iota(b, lanes), l_cast(b, left, l->program->real), NULL);
+  } else {
+    int axis = coord_lane_axis(c);
+    if (lanes == 1 || axis < 0 || axis == RANK_MAX || n->type[0].dim[axis] % lanes == 0 || keeps_zero(l, n, c))
+      return value;
+    LExpr *left = l_sub(b, l_int(b, n->type[0].dim[axis]), coord_index(b, c, axis));
+    inside = l_op(b, SC_lt, l_iota(b, lanes), l_cast(b, left, l->program->real), NULL);
+  }
+  return l_op(b, SC_select, inside, l_splat(b, value, lanes), l_cast(b, l_real(b, 0), value->dtype));
 }
 
 bool lower_starts_batch(const Node *n)
@@ -293,7 +303,7 @@ bool lower_starts_batch(const Node *n)
 static LExpr *mask_batch(Lower *l, const Node *n, const Coord *c, int lanes, LExpr *value)
 {
   LExpr *mask = lower_starts_batch(n) ? lower_batch_mask(l, c, lanes) : NULL;
-  return mask ? l_op(l->b, SC_select, mask, l_splat(l->b, value, lanes), l_real(l->b, 0)) : value;
+  return mask ? l_op(l->b, SC_select, mask, l_splat(l->b, value, lanes), l_cast(l->b, l_real(l->b, 0), value->dtype)) : value;
 }
 
 static int uses_in_group(Lower *l, const Node *n)
@@ -331,7 +341,7 @@ static void finish_node(Lower *l, const Node *m, const Coord *c, int lanes)
     Coord inner = broadcast_coord(c, value_type(v), &m->type[0]);
     x[k] = lower_load(l, v, &inner, lanes);
   }
-  LExpr *e = mask_batch(l, m, c, lanes, mask_padding(l, m, c, lower_scalar(l, m, x, c, lanes)));
+  LExpr *e = mask_batch(l, m, c, lanes, mask_padding(l, m, c, lanes, lower_scalar(l, m, x, c, lanes)));
   bool stored = l->buffer[m->id] && l->buffer[m->id][0];
   if (e->kind != LE_VAR && uses_in_group(l, m) + (stored ? 1 : 0) > 1)
     e = l_let(l->b, local_name(l, m), e);
@@ -352,7 +362,7 @@ void lower_finish(Lower *l, const Node *n, const Coord *c, LExpr *const *result,
   for (uint32_t r = 0; r < n->nout; r++) {
     LExpr *e = result[r];
     if (e && n->op->cls == OP_EWISE)
-      e = mask_batch(l, n, c, lanes, mask_padding(l, n, c, e));
+      e = mask_batch(l, n, c, lanes, mask_padding(l, n, c, lanes, e));
     bool stored = l->buffer[n->id] && l->buffer[n->id][r];
     if (e && fused && r == 0 && e->kind != LE_VAR && e->kind != LE_LOAD && uses_in_group(l, n) + stored > 1)
       e = l_let(l->b, local_name(l, n), e);

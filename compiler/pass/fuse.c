@@ -90,6 +90,15 @@ static bool takes_epilogue(const Node *anchor)
   return anchor->op->cls == OP_EWISE || (anchor->op->cls == OP_NEST && anchor->type[0].batched);
 }
 
+/* Random numbers belong to elements: a template can draw them where its lanes hold samples, as one element
+ * number serves all lanes then. Elsewhere a kernel of its own, which visits element by element, draws them. */
+static bool may_draw(const Fuse *f, const Node *n, const Node *anchor)
+{
+  const Layout *layout = &f->d->layout[anchor->id][0];
+  return !(n->op->flags & OP_RANDOM) || anchor->op->cls == OP_EWISE ||
+         (layout->n > 1 && layout->digit[layout->n - 1].axis == AXIS_BATCH);
+}
+
 /* May n be finished inside the kernel that makes its operand? */
 static bool may_join(Fuse *f, const Node *n, const Node *operand)
 {
@@ -100,7 +109,7 @@ static bool may_join(Fuse *f, const Node *n, const Node *operand)
   for (uint32_t i = 0; i < f->g->order.n; i++)
     if (f->g->order.at[i]->id == a)
       anchor = f->g->order.at[i];
-  if (!anchor || !takes_epilogue(anchor) || !type_same_shape(&anchor->type[0], &n->type[0]) ||
+  if (!anchor || !takes_epilogue(anchor) || !may_draw(f, n, anchor) || !type_same_shape(&anchor->type[0], &n->type[0]) ||
       !layout_equal(&f->d->layout[a][0], &f->d->layout[n->id][0]))
     return false;
   for (uint32_t k = 0; k < n->nin; k++) {

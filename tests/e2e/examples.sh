@@ -15,6 +15,9 @@ gate() {                        # gate NAME GATE [OPTION..]
   run 0 gradc train "$spec" --out "run" --require "$want" "$@"
 }
 gate digits 'accuracy>=0.985'
+begin 'digits: the untrained net guesses, its confusion matrix is printed'
+run 0 gradc eval examples/digits.nn --untrained --require 'accuracy<=0.3'
+says 'confusion matrix'
 gate moons 'accuracy>=0.97'
 gate spirals 'accuracy>=0.97'
 begin 'xor: given weights give 0, 1, 1, 0'

@@ -39,8 +39,9 @@ begin() {
   case_bad=0
 }
 
-bad() {
-  echo "FAILED $case_name: $*"
+bad() {                         # outside a case it counts by itself
+  echo "FAILED ${case_name:-preparation}: $*"
+  [ -n "$case_name" ] || failed=$((failed + 1))
   case_bad=1
 }
 

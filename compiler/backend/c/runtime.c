@@ -92,7 +92,11 @@ static bool reads(const gradrt_net *net, const Reader *r)
   for (int i = 0; i < net->nsource; i++)
     if (str_in_words(net->source[i].kind, r->kinds))
       return true;
-  return false;
+  /* predict takes tables of numbers for any net that is fed by numbers */
+  bool numbers = false;
+  for (int i = 0; i < net->nfield; i++)
+    numbers = numbers || (!net->field[i].is_label && net->field[i].rank <= 1);
+  return numbers && str_in_words("csv", r->kinds);
 }
 
 void c_runtime_settings(C *c)
