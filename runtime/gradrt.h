@@ -98,7 +98,8 @@ typedef struct gradrt_step {
   void *worker;                         /* nworkers * worker_bytes; worker w owns bytes [w * worker_bytes, ..) */
   const void *rows[GRADRT_FIELDS_MAX];  /* per field: the data set's rows, row-major, unaligned */
   const uint32_t *ids;                  /* row numbers of this batch, all < rows in the set: n, then copies of
-                                           the last up to a multiple of 16 */
+                                           the last up to a multiple of 16, then any up to the largest n so
+                                           rounded */
   int64_t n;                            /* 1 <= n <= batch */
   double args[GRADRT_ARG_COUNT];
   void *out[GRADRT_OUTPUTS_MAX];        /* per output of the function: n rows, row-major, in the net's real type;

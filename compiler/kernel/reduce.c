@@ -8,25 +8,12 @@ LExpr *batch_count(Lower *l, int64_t per_sample)
   return l_cast(l->b, l_muli(l->b, l->n, per_sample), l->program->real);
 }
 
-void pointwise_plans(Plans *ps, const Node *n)
-{
-  Plan p = { .family = ps->family, .algorithm = "pointwise", .cost = 0 };
-  for (uint32_t r = 0; r < n->nout; r++)
-    for (uint32_t i = 0; i < n->nin && !p.out[r].n; i++)
-      if (n->in[i].node && ps->in_layout[i].n && value_type(n->in[i])->batched == n->type[r].batched &&
-          value_type(n->in[i])->rank == n->type[r].rank) {
-        /* the same digits over the result's own dims */
-        const Layout *from = &ps->in_layout[i];
-        p.out[r] = from->digit[from->n - 1].axis == 0 && from->digit[from->n - 1].extent == ps->block && n->type[r].rank > 0
-                       ? blocked_layout(&n->type[r], ps->block, ps->program->batch)
-                       : family_layout(ps->family, &n->type[r], ps->block, ps->program->batch);
-      }
-  plans_offer(ps, &p);
-}
-
 void channel_plans(Plans *ps, const Node *n)
 {
   Plan p = { .family = ps->family, .algorithm = "channel sums", .cost = 0 };
+  for (uint32_t i = 1; i < n->nin; i++)         /* values that are summed together lie alike */
+    if (n->in[i].node && type_same_shape(value_type(n->in[i]), value_type(n->in[0])))
+      p.in[i] = ps->in_layout[0];
   for (uint32_t r = 0; r < n->nout; r++)
     p.out[r] = layout_row_major(&n->type[r]);
   plans_offer(ps, &p);

@@ -4,12 +4,10 @@
 
 #include "lower/lower.h"
 
-/* Plan of a channel reduction: operands as they are; results row-major [C]. */
+/* Plan of a channel reduction: the first operand as it is, others like it; results row-major [C]. */
 void channel_plans(Plans *ps, const Node *n);
 /* Plan of a reduction over samples: operand with samples in lanes. */
 void batch_plans(Plans *ps, const Node *n);
-/* Plan of anything computed where its first operand lies: one element per point of that layout. */
-void pointwise_plans(Plans *ps, const Node *n);
 
 /* Value of one summand at c, `lanes` wide; called inside the loops. */
 typedef LExpr *(*Term)(void *ctx, const Coord *c, int lanes);

@@ -288,7 +288,10 @@ static void emit_stencil(Stencil *s, const Phases *ph, const char *suffix)
   Lower *l = s->l;
   Build *b = l->b;
   int64_t units = ceil_div(s->produced, lanes_of(s));
-  s->tile = s->channel_lanes ? tile_choose(l, units, ph->x[0].count, 4, 0) : tile_choose(l, ph->x[0].count, units, 0, 8);
+  /* Neighbouring pixels share inputs, which compilers keep from tap to tap: narrow registers have little room. */
+  bool narrow = l->target->vector_bytes < 64;
+  s->tile = s->channel_lanes ? tile_choose(l, units, ph->x[0].count, 4, narrow ? 5 : 0)
+                             : tile_choose(l, ph->x[0].count, units, narrow ? 1 : 0, 8);
   s->cb = s->channel_lanes ? s->tile.nv : s->tile.ns;
   s->pb = s->channel_lanes ? s->tile.ns : s->tile.nv;
   int64_t tiles = ceil_div(units, s->cb);

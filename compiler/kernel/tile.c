@@ -9,57 +9,112 @@ void reg_set(Lower *l, Buffer *acc, int i, LExpr *value)
   l_store(l->b, acc, l_int(l->b, i), l_splat(l->b, value, acc->lanes));
 }
 
-void tile_multiply(Lower *l, Buffer *acc, Tile t, TileLoad vector, TileLoad scalar, TileLive live, void *ctx)
+/* Registers that a vector of 64 bytes takes. */
+static int vector_parts(const Lower *l) { return 64 / l->target->vector_bytes; }
+
+/* Does a step hold the scalars and go through the vectors? Where a vector takes several registers, which
+ * share a scalar's one, that may need fewer; else scalars are memory operands. */
+static bool holds_scalars(const Lower *l, int nv, int ns)
 {
-  Build *b = l->b;
+  int parts = vector_parts(l);
+  return parts > 1 && ns < parts * nv;
+}
+
+static bool used(TileLive live, void *ctx, int n, int i, bool vector)
+{
+  bool any = !live;
+  for (int k = 0; k < n && !any; k++)
+    any = vector ? live(ctx, i, k) : live(ctx, k, i);
+  return any;
+}
+
+static LExpr *scalar_local(Lower *l, Buffer *acc, TileLoad scalar, void *ctx, int s)
+{
+  return l_let(l->b, "s", l_splat(l->b, scalar(ctx, s), acc->lanes));
+}
+
+/* The vectors stay in registers, each scalar is used up at once. */
+static void multiply_by_scalars(Lower *l, Buffer *acc, Tile t, TileLoad vector, TileLoad scalar, TileLive live,
+                                void *ctx)
+{
   LExpr **v = ARENA_ARRAY(l->arena, LExpr *, t.nv);
-  for (int i = 0; i < t.nv; i++) {
-    bool used = !live;
-    for (int s = 0; s < t.ns && !used; s++)
-      used = live(ctx, i, s);
-    if (used)
-      v[i] = l_let(b, "v", vector(ctx, i));
-  }
+  for (int i = 0; i < t.nv; i++)
+    if (used(live, ctx, t.ns, i, true))
+      v[i] = l_let(l->b, "v", vector(ctx, i));
   for (int s = 0; s < t.ns; s++) {
     LExpr *x = NULL;
     for (int i = 0; i < t.nv; i++) {
       if (live && !live(ctx, i, s))
         continue;
       if (!x)
-        x = l_let(b, "s", l_splat(b, scalar(ctx, s), acc->lanes));
-      reg_set(l, acc, i * t.ns + s, l_fma(b, x, v[i], reg_get(l, acc, i * t.ns + s)));
+        x = scalar_local(l, acc, scalar, ctx, s);
+      reg_set(l, acc, i * t.ns + s, l_fma(l->b, x, v[i], reg_get(l, acc, i * t.ns + s)));
     }
   }
 }
 
-static double step_cycles(int64_t nv, int64_t ns)
+/* The scalars stay in registers, which all parts of a vector share; each part of a vector is used up at once. */
+static void multiply_by_vectors(Lower *l, Buffer *acc, Tile t, TileLoad vector, TileLoad scalar, TileLive live,
+                                void *ctx)
 {
-  double fma = (double)(nv * ns) / 2, load = (double)(nv + ns) / 2;
+  LExpr **x = ARENA_ARRAY(l->arena, LExpr *, t.ns);
+  for (int s = 0; s < t.ns; s++)
+    if (used(live, ctx, t.nv, s, false))
+      x[s] = scalar_local(l, acc, scalar, ctx, s);
+  for (int i = 0; i < t.nv; i++) {
+    LExpr *v = NULL;
+    for (int s = 0; s < t.ns; s++) {
+      if (live && !live(ctx, i, s))
+        continue;
+      if (!v)
+        v = l_let(l->b, "v", vector(ctx, i));
+      reg_set(l, acc, i * t.ns + s, l_fma(l->b, x[s], v, reg_get(l, acc, i * t.ns + s)));
+    }
+  }
+}
+
+void tile_multiply(Lower *l, Buffer *acc, Tile t, TileLoad vector, TileLoad scalar, TileLive live, void *ctx)
+{
+  if (holds_scalars(l, t.nv, t.ns))
+    multiply_by_vectors(l, acc, t, vector, scalar, live, ctx);
+  else
+    multiply_by_scalars(l, acc, t, vector, scalar, live, ctx);
+}
+
+bool tile_fits(const Lower *l, int nv, int ns)
+{
+  int parts = vector_parts(l);
+  int held = parts == 1 ? nv + 2 : holds_scalars(l, nv, ns) ? ns + 1 : parts * nv + 1;
+  return parts * nv * ns + held <= l->target->registers;
+}
+
+static double step_cycles(int parts, int64_t nv, int64_t ns)
+{
+  double fma = (double)(parts * nv * ns) / 2, load = (double)(parts * nv + ns) / 2;
   double cycles = fma > load ? fma : load;
-  return (cycles > 4 ? cycles : 4) + 0.5;
+  double latency = parts > 1 ? 5 : 4;
+  return (cycles > latency ? cycles : latency) + 0.5;
 }
 
 Tile tile_choose(const Lower *l, int64_t nvec, int64_t nscal, int max_v, int max_s)
 {
-  int registers = l->target->registers * l->target->vector_bytes / 64;
-  if (registers < 8)
-    registers = 8;
+  int parts = vector_parts(l);
   Tile best = { 1, 1 };
   double best_cost = -1;
   for (int nv = 1; nv <= nvec && (!max_v || nv <= abs(max_v)); nv++)
     for (int ns = 1; ns <= nscal && (!max_s || ns <= abs(max_s)); ns++) {
-      if (nv * ns + nv + 2 > registers)
+      if (!tile_fits(l, nv, ns))
         break;
       if ((max_v < 0 && nvec % nv) || (max_s < 0 && nscal % ns))
         continue;
       int64_t rv = nvec % nv, rs = nscal % ns, fv = nvec / nv, fs = nscal / ns;
-      double cost = (double)(fv * fs) * step_cycles(nv, ns);
+      double cost = (double)(fv * fs) * step_cycles(parts, nv, ns);
       if (rv)
-        cost += (double)fs * step_cycles(rv, ns);
+        cost += (double)fs * step_cycles(parts, rv, ns);
       if (rs)
-        cost += (double)fv * step_cycles(nv, rs);
+        cost += (double)fv * step_cycles(parts, nv, rs);
       if (rv && rs)
-        cost += step_cycles(rv, rs);
+        cost += step_cycles(parts, rv, rs);
       cost *= rv || rs ? 1.06 : 1;
       if (best_cost < 0 || cost < best_cost - 1e-9) {
         best_cost = cost;

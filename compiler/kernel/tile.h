@@ -9,9 +9,12 @@ typedef struct { int nv, ns; } Tile;    /* vectors of the vector operand; values
 typedef LExpr *(*TileLoad)(void *ctx, int i);
 
 /* acc[v * ns + s] := fma(scalar(s), vector(v), acc[..]) for the pairs that live() allows (NULL: all).
- * Vectors are loaded once, each scalar is broadcast from memory where it is used. */
+ * Vectors are loaded once, each scalar is broadcast from memory where it is used; on targets with narrower
+ * registers the scalars are, and vectors are loaded where they are used. */
 typedef bool (*TileLive)(void *ctx, int v, int s);
 void tile_multiply(Lower *l, Buffer *acc, Tile t, TileLoad vector, TileLoad scalar, TileLive live, void *ctx);
+
+bool tile_fits(const Lower *l, int nv, int ns);         /* do a tile's values have room in the target's registers? */
 
 /* The cheapest tile for nvec vectors by nscal scalars on l's target: cycles of a whole reduction step on the
  * reference core (2 FMA, 2 loads a cycle, latency 4), a little more where a shorter last tile needs code of

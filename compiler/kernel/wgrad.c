@@ -204,6 +204,12 @@ static LExpr *scaled(Build *b, const char *name, LExpr *e, int64_t k)
   return r->kind == LE_VAR || r->kind == LE_INT ? r : l_let(b, name, r);
 }
 
+static bool wgrad_fits(const Wgrad *g)
+{
+  int columns = (int)(g->rb * g->kw);
+  return g->channel_lanes ? tile_fits(g->l, g->cb, columns) : tile_fits(g->l, columns, g->cb);
+}
+
 void conv_weight_grad(Lower *l, const Node *n, const Plan *p, const ConvShape *c, Value dy, Value x)
 {
   Build *b = l->b;
@@ -216,7 +222,7 @@ void conv_weight_grad(Lower *l, const Node *n, const Plan *p, const ConvShape *c
   g.cb = g.channel_lanes ? t.nv : t.ns;
   int room = g.channel_lanes ? t.ns : t.nv;
   g.rb = (int)max_i64(1, room / g.kw);
-  while (g.cb > 1 && g.cb * g.rb * g.kw > 26)
+  while (g.cb > 1 && (g.cb * g.rb * g.kw > 26 || !wgrad_fits(&g)))
     g.cb--;
   int64_t utiles = ceil_div(units, g.cb), rtiles = ceil_div(inputs, g.rb);
   int rest = (int)(inputs % g.rb);

@@ -101,11 +101,11 @@ static void run_kernel(Eval *v, const Kernel *k, int64_t lo, int64_t hi, int64_t
 
 /* ---- host functions ---- */
 
-static int64_t known_extent(const Buffer *buf, const LoopRun *run)
+static int64_t known_extent(const Module *m, const Buffer *buf, const LoopRun *run)
 {
   int64_t elems = buf->type ? type_elems(buf->type) : 0, extent = 0;
   switch (buf->role) {
-  case BUF_IDS: return align_up(run->n, 16);    /* copies of the last one behind the batch */
+  case BUF_IDS: return align_up(m->batch, 16);  /* row numbers behind the batch too */
   case BUF_ARGS: return ARG_COUNT;
   case BUF_OUT: return buf->type && buf->type->batched ? elems * run->n : elems;
   case BUF_ROWS:
@@ -165,7 +165,7 @@ static void run_call(Eval *v, const LStmt *s, const LoopRun *run, const Host *h,
   for (uint32_t i = 0; i < k->formal.n; i++) {
     const Buffer *actual = s->call.arg[i];
     Block b = { block_of(v, actual, run, (size_t)worker * h->worker_bytes),
-                known_extent(actual, run) };
+                known_extent(v->m, actual, run) };
     v->block[k->formal.at[i]->id] = b;
     if (actual->role == BUF_CONST)
       v->block[actual->id] = b;

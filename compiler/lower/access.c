@@ -115,7 +115,8 @@ LExpr *layout_index(Build *b, const Layout *l, const Coord *c, Access *how)
   int64_t lane_stride = 0;
   bool uneven = false;
   for (int i = n - 1; i >= 0; i--) {
-    if (d[i].extent == 1)
+    bool lanes_here = i == n - 1 && d[i].axis >= 0 && coord_lane_axis(c) == d[i].axis;
+    if (d[i].extent == 1 && !lanes_here)        /* lanes: the first of them, then the padding behind the buffer */
       continue;
     int64_t lane = 0;
     LExpr *e = digit_at(b, &d[i], i == n - 1, c, &lane);
@@ -192,21 +193,34 @@ static bool split_flat(int64_t s, int64_t e, const Type *t, Layout *to)
   return true;
 }
 
+/* By how much the row-major number of an element grows with the digit. */
+static int64_t flat_stride(const Digit *d, const Type *t)
+{
+  int64_t stride = d->div;
+  for (int a = d->axis + 1; a < t->rank; a++)
+    stride *= t->dim[a];
+  return stride;
+}
+
 bool view_layout(const Layout *from, const Type *from_type, const Type *to_type, Layout *to)
 {
   Layout l = { 0 };
   for (int i = 0; i < from->n; i++) {
-    Digit d = from->digit[i];
-    if (d.axis == AXIS_BATCH) {
-      l.digit[l.n++] = d;
+    const Digit *d = &from->digit[i];
+    if (d->axis == AXIS_BATCH) {
+      l.digit[l.n++] = *d;
       continue;
     }
-    int64_t tail = 1;
-    for (int a = d.axis + 1; a < from_type->rank; a++)
-      tail *= from_type->dim[a];
-    if (d.extent == 1)
-      continue;
-    if (!split_flat(tail * d.div, d.extent, to_type, &l))
+    int64_t stride = flat_stride(d, from_type), extent = d->extent;
+    for (; i + 1 < from->n && d[1].axis != AXIS_BATCH; i++, d++) {     /* digits that count on are one */
+      if (flat_stride(&d[1], from_type) * d[1].extent != stride)
+        break;
+      stride = flat_stride(&d[1], from_type);
+      extent *= d[1].extent;
+    }
+    if (extent > 1 && !split_flat(stride, extent, to_type, &l))
+      return false;
+    if (l.n == DIGITS_MAX && i + 1 < from->n)
       return false;
   }
   *to = l;

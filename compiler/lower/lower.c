@@ -225,28 +225,53 @@ static Buffer *arena_buffer(Lower *l, const Node *n, uint32_t r)
   return b;
 }
 
-/* A new state value may go straight into the state's buffer when no kernel after its own reads the old one. */
-static bool may_write_in_place(Lower *l, const Write *w, const uint32_t *order, uint32_t norder)
+/* Does whoever reads v read the state variable? */
+static bool reads_state(const Lower *l, Value v, uint32_t state)
+{
+  if (!v.node)
+    return false;
+  v = resolve(l, v);
+  if (source_attr(v.node, "state") >= 0)
+    return source_attr(v.node, "state") == (int64_t)state;
+  bool reads = false;
+  for (uint32_t i = 0; i < v.node->nin && l->d->place[v.node->id] == PLACE_INLINE; i++)
+    reads = reads || reads_state(l, v.node->in[i], state);
+  return reads;
+}
+
+/* Is the old value of a state variable read after the kernel, or the part of it, that makes the new one? */
+static bool read_after(const Lower *l, const Write *w, const uint32_t *order, uint32_t norder)
 {
   const Graph *g = l->graph;
   const Node *v = w->value.node;
-  if (l->d->place[v->id] == PLACE_INLINE || l->d->place[v->id] == PLACE_VIEW ||
-      !layout_equal(&l->d->layout[v->id][w->value.result], &l->d->state[w->state]))
-    return false;
-  uint32_t at = 0;
-  while (at < norder && order[at] != l->d->anchor[v->id])
-    at++;
-  for (uint32_t k = at + 1; k < norder; k++)
-    for (uint32_t i = 0; i < g->order.n; i++) {
-      const Node *m = g->order.at[i];
-      if (l->d->anchor[m->id] != order[k])
-        continue;
+  bool *later = ARENA_ARRAY(l->arena, bool, g->next_id), behind = false, reads = false;
+  for (uint32_t k = norder; k-- > 0 && order[k] != l->d->anchor[v->id];)
+    later[order[k]] = true;
+  for (uint32_t i = 0; i < g->order.n; i++) {
+    const Node *m = g->order.at[i];
+    Placement p = l->d->place[m->id];
+    uint32_t anchor = l->d->anchor[m->id];
+    if (p != PLACE_INLINE && p != PLACE_VIEW && (later[anchor] || (behind && anchor == l->d->anchor[v->id])))
       for (uint32_t x = 0; x < m->nin; x++)
-        if (m->in[x].node && source_attr(resolve(l, m->in[x]).node, "state") == (int64_t)w->state)
-          return false;
-    }
-  /* its own kernel must read the old value element by element */
-  return v->op->cls == OP_EWISE || g->writes.n == 0;
+        reads = reads || reads_state(l, m->in[x], w->state);
+    behind = behind || m == v;
+  }
+  for (uint32_t i = 0; i < g->outputs.n; i++)
+    reads = reads || reads_state(l, g->outputs.at[i].value, w->state);
+  for (uint32_t i = 0; i < g->writes.n; i++)
+    reads = reads || reads_state(l, g->writes.at[i].value, w->state);
+  return reads;
+}
+
+/* A new state value may go straight into the state's buffer when its kernel goes element by element and nobody
+ * reads the old one afterwards. */
+static bool may_write_in_place(const Lower *l, const Write *w, const uint32_t *order, uint32_t norder)
+{
+  const Node *v = w->value.node;
+  Placement p = l->d->place[v->id];
+  return (p == PLACE_KERNEL || p == PLACE_EPILOGUE) && v->op->cls == OP_EWISE &&
+         layout_equal(&l->d->layout[v->id][w->value.result], &l->d->state[w->state]) &&
+         !read_after(l, w, order, norder);
 }
 
 static void make_buffers(Lower *l, const uint32_t *order, uint32_t norder, bool *copied)
@@ -295,12 +320,16 @@ static void copy_to_state(Lower *l, const Write *w)
   lower_kernel(l, v, "keep", "copy", "new state value into place");
   Buffer *to = lower_formal(l, l->state[w->state], true);
   LExpr *i = l_var(b, l_loop(b, "i", l_var(b, l->kernel->lo), l_var(b, l->kernel->hi), 1, FOR_PLAIN));
-  l->flat = l_muli(b, i, l->block);
-  Coord c;
-  coord_clear(&c);
+  LExpr *at = l_muli(b, i, l->block);
   Buffer *from = lower_formal(l, l->buffer[v->id][w->value.result], false);
-  l_store(b, to, l->flat, l_load(b, from, l->flat, l->block));
-  l->flat = NULL;
+  LExpr *value = l_load(b, from, at, l->block);
+  int64_t extent = layout_extent(&l->d->state[w->state]);
+  if (extent % l->block) {      /* what is kept ends with zeros */
+    LExpr *left = l_cast(b, l_sub(b, l_int(b, extent), at), l->program->real);
+    LExpr *zero = l_cast(b, l_real(b, 0), value->dtype);
+    value = l_op(b, SC_select, l_op(b, SC_lt, l_iota(b, l->block), left, NULL), value, zero);
+  }
+  l_store(b, to, at, value);
   l_end(b);
   lower_kernel_end(l, l_int(b, to->extent / l->block));
 }

@@ -112,7 +112,7 @@ typedef struct {
  * scalar: no lane part even where the layout has block lanes; padding is then skipped by points_inside. */
 void points_begin(Lower *l, Points *p, const Type *t, const Layout *layout, bool scalar);
 void points_end(Lower *l, Points *p);
-/* Condition that a scalar point is no padding; NULL: there is none. */
+/* Condition that a point is no padding, its lanes aside; NULL: there is none. */
 LExpr *points_inside(Lower *l, const Points *p, const Type *t, const Layout *layout);
 void lower_ewise(Lower *l, const Node *anchor);         /* the kernel of an elementwise anchor and its group */
 /* Lanes of the batch that hold samples: a vector of booleans, or NULL when every lane does (no batch lanes). */

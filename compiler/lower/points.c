@@ -79,11 +79,11 @@ void points_end(Lower *l, Points *p)
 
 LExpr *points_inside(Lower *l, const Points *p, const Type *t, const Layout *layout)
 {
-  if (p->lanes > 1)
-    return NULL;
   LExpr *all = NULL;
   for (int a = 0; a < t->rank; a++) {
     int64_t range = 1;
+    if (p->lanes > 1 && coord_lane_axis(&p->c) == a)
+      continue;
     for (int i = 0; i < layout->n; i++)
       if (layout->digit[i].axis == a)
         range *= layout->digit[i].extent;

@@ -189,18 +189,23 @@ LExpr *lower_load_scalar(Lower *l, Value v, const Coord *c)
   return l_load(l->b, lower_formal(l, buffer_of(l, v), false), index, 1);
 }
 
-/* False when the last block of the lanes' axis is cut short in the buffer, so that its lanes hold what follows.
- * The end of the buffer is padded. */
-static bool has_whole_blocks(Lower *l, Value v, const Coord *c)
+/* What lanes past the end of their axis find in a buffer. */
+typedef enum { PAST_ZERO, PAST_ANYTHING, PAST_OTHERS /* elements that follow in the buffer, or none */ } Past;
+
+static Past past_end(Lower *l, Value v, const Coord *c)
 {
   const Layout *layout = layout_of(l, v);
   int axis = coord_lane_axis(c);
   int64_t room = 1;
   if (axis < 0 || axis == RANK_MAX || value_type(v)->dim[axis] % l->block == 0)
-    return true;
+    return PAST_ZERO;
   for (int i = 0; i < layout->n; i++)
     room *= layout->digit[i].axis == axis ? layout->digit[i].extent : 1;
-  return room >= align_up(value_type(v)->dim[axis], l->block) || layout_extent(layout) == room;
+  if (room >= align_up(value_type(v)->dim[axis], l->block))
+    return PAST_ZERO;
+  if (layout_extent(layout) != room)
+    return PAST_OTHERS;
+  return source_attr(v.node, "state") >= 0 ? PAST_ZERO : PAST_ANYTHING; /* buffers end with a whole block */
 }
 
 Access lower_access(Lower *l, Value v, const Coord *c)
@@ -208,7 +213,7 @@ Access lower_access(Lower *l, Value v, const Coord *c)
   Access how;
   if (!is_inline(l, v.node)) {
     layout_index(l->b, layout_of(l, v), c, &how);
-    return how == ACCESS_VECTOR && !has_whole_blocks(l, v, c) ? ACCESS_STRIDED : how;
+    return how == ACCESS_VECTOR && past_end(l, v, c) == PAST_OTHERS ? ACCESS_STRIDED : how;
   }
   const Node *n = v.node;
   if (source_attr(n, "field") >= 0)
@@ -261,6 +266,8 @@ static bool keeps_zero(Lower *l, const Node *n, const Coord *c)
     Coord inner = broadcast_coord(c, value_type(n->in[i]), &n->type[0]);
     if (lower_access(l, n->in[i], &inner) == ACCESS_SAME)
       same[nsame++] = i;
+    else if (!is_inline(l, m) && past_end(l, n->in[i], &inner) != PAST_ZERO)
+      return false;
   }
   for (int t = 0; t < 1 << nsame; t++) {
     for (int i = 0; i < nsame; i++)
@@ -271,11 +278,13 @@ static bool keeps_zero(Lower *l, const Node *n, const Coord *c)
   return true;
 }
 
-/* Zeroes the lanes of the last block that lie past the axis. */
+/* Zeroes the lanes of the last block that lie past the axis; integers count nothing there. */
 static LExpr *mask_padding(Lower *l, const Node *n, const Coord *c, int lanes, LExpr *value)
 {
   Build *b = l->b;
   LExpr *inside;
+  if (!dtype_is_real((DType)value->dtype))
+    return value;
   if (l->flat && l->flat_limit) {
     LExpr *left = l_sub(b, l_int(b, l->flat_limit), l->flat);
     inside = l_op(b, SC_lt, l_iota(b, lanes), l_cast(b, left, l->program->real), NULL);
@@ -286,7 +295,7 @@ static LExpr *mask_padding(Lower *l, const Node *n, const Coord *c, int lanes, L
     LExpr *left = l_sub(b, l_int(b, n->type[0].dim[axis]), coord_index(b, c, axis));
     inside = l_op(b, SC_lt, l_iota(b, lanes), l_cast(b, left, l->program->real), NULL);
   }
-  return l_op(b, SC_select, inside, l_splat(b, value, lanes), l_cast(b, l_real(b, 0), value->dtype));
+  return l_op(b, SC_select, inside, l_splat(b, value, lanes), l_real(b, 0));
 }
 
 bool lower_starts_batch(const Node *n)
@@ -303,7 +312,7 @@ bool lower_starts_batch(const Node *n)
 static LExpr *mask_batch(Lower *l, const Node *n, const Coord *c, int lanes, LExpr *value)
 {
   LExpr *mask = lower_starts_batch(n) ? lower_batch_mask(l, c, lanes) : NULL;
-  return mask ? l_op(l->b, SC_select, mask, l_splat(l->b, value, lanes), l_cast(l->b, l_real(l->b, 0), value->dtype)) : value;
+  return mask ? l_op(l->b, SC_select, mask, l_splat(l->b, value, lanes), l_real(l->b, 0)) : value;
 }
 
 static int uses_in_group(Lower *l, const Node *n)

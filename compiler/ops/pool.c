@@ -100,7 +100,7 @@ static void maxpool_ref(RefCtx *c, const Node *n, RefTensor *const *in, RefTenso
       if (y < 0 || x < 0)
         continue;
       double v = plane[y * w.iw + x];
-      if (best < 0 || v > top || (v != v && top == top)) {
+      if (best < 0 || v > top || v != v) {      /* of several NaN the last, as in PyTorch */
         top = v;
         best = cell;
       }

@@ -15,7 +15,8 @@ typedef struct {
   bool *seen;                   /* by anchor: visited by reaches() */
 } Fuse;
 
-static bool is_scalar(const Type *t) { return !t->batched && type_elems(t) == 1; }
+/* A vector of one is no scalar: in lanes of channels it has padding. */
+static bool is_scalar(const Type *t) { return !t->batched && t->rank == 0; }
 
 static bool is_result(const Graph *g, const Node *n)
 {

@@ -67,12 +67,9 @@ static Node *append(Rebuild *r, const Node *like, const OpDef *op, const void *a
   return n;
 }
 
-/* The value v under layout want, through a relayout node unless it has it already. */
-static Value in_layout(Rebuild *r, Value v, const Layout *want)
+/* A relayout node that stores v under layout want. */
+static Value stored(Rebuild *r, Value v, const Layout *want)
 {
-  bool bare = is_source_like(v.node) && state_of(v.node) < 0;
-  if (!bare && layout_equal(layout_of(r, v), want))
-    return v;
   for (uint32_t i = 0; i < r->to->order.n; i++) {
     Node *m = r->to->order.at[i];
     if (m->op == &op_relayout && value_equal(m->in[0], v) && layout_equal(&r->layout.at[m->id][0], want))
@@ -81,6 +78,21 @@ static Value in_layout(Rebuild *r, Value v, const Layout *want)
   Node *n = append(r, v.node, &op_relayout, NULL, &v, 1, value_type(v), 1);
   r->layout.at[n->id][0] = *want;
   return (Value){ n, 0 };
+}
+
+/* The value v under layout want, through a relayout node unless it has it already. */
+static Value in_layout(Rebuild *r, Value v, const Layout *want)
+{
+  bool bare = is_source_like(v.node) && state_of(v.node) < 0;
+  return !bare && layout_equal(layout_of(r, v), want) ? v : stored(r, v, want);
+}
+
+/* The state variable that v shows, as it is or as a view; -1: it is none. */
+static int64_t state_behind(Value v)
+{
+  while (v.node->op->cls == OP_VIEW)
+    v = v.node->in[0];
+  return state_of(v.node);
 }
 
 static void settle_state(Rebuild *r, Value v, const Layout *want)
@@ -182,13 +194,24 @@ static Node *rebuild_ewise(Rebuild *r, const Node *n, Value *in)
   return m;
 }
 
+/* Elements in canonical order: every view of it can be told by a layout. */
+static Layout plain_layout(const Choice *ch, const Type *t)
+{
+  if (ch->family == FAMILY_LANES)
+    return family_layout(FAMILY_LANES, t, ch->block, ch->program->batch);
+  Layout l = layout_row_major(t);
+  if (t->batched)
+    l.digit[0].extent = ch->program->batch;
+  return l;
+}
+
 static Node *rebuild_view(Rebuild *r, const Node *n, Value *in)
 {
   Layout out = { 0 };
   if (!is_source_like(in[0].node)) {
     const Layout *from = layout_of(r, in[0]);
     if (!view_layout(from, value_type(in[0]), &n->type[0], &out)) {
-      Layout plain = family_layout(FAMILY_LANES, value_type(in[0]), r->ch->block, r->ch->program->batch);
+      Layout plain = plain_layout(r->ch, value_type(in[0]));
       in[0] = in_layout(r, in[0], &plain);
       if (!view_layout(&plain, value_type(in[0]), &n->type[0], &out))
         ice("no layout for the view '%s'", n->op->name);
@@ -249,7 +272,8 @@ static void rebuild(Rebuild *r)
     if (s->n < 0)
       *s = state_of(w.value.node) >= 0 || is_source_like(w.value.node) ? layout_row_major(value_type(w.value))
                                                                       : *layout_of(r, w.value);
-    w.value = in_layout(r, w.value, s);
+    int64_t from = state_behind(w.value);       /* its old value, which must not have changed by then */
+    w.value = from >= 0 && from != (int64_t)w.state ? stored(r, w.value, s) : in_layout(r, w.value, s);
     vec_push(r->to->arena, &r->to->writes, w);
   }
 }

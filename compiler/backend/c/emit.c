@@ -5,6 +5,7 @@
 #include "backend/c/c.h"
 #include "backend/c/c_backend.h"
 #include "base/str.h"
+#include "loop/narrow.h"
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -98,7 +99,8 @@ static const char *stem(Arena *a, const char *file)
 const char *c_compile_command(const EmitArgs *args)
 {
   const char *name = stem(args->arena, args->spec_file);
-  bool wide = args->module->block * dtype_bytes(args->module->real) > args->target->vector_bytes;
+  const Module *m = args->module;
+  bool wide = widest_lanes(m) * dtype_bytes(m->real) > args->target->vector_bytes;
   return arena_printf(args->arena, "cc -O3 -march=native%s %s.c -o %s%s -lm -lpthread%s",
                       wide ? " -Wno-psabi" : "", name, name,
                       args->thin ? " -lgradrt" : "",

@@ -1,48 +1,33 @@
 /* Compares training in generated code with PyTorch, step by step.
  *
- *   golden <gradc> <folder of specs and goldens> <work folder> <net> <f32|f64>
+ *   golden_torch GRADC FOLDER WORK NET f32|f64 [option of the trained program ..]
+ *   golden_torch data WORK
  *
- * Writes the data that make_goldens.py computed on (same formula, checked against its checksum), runs
- * `gradc train` on <net>.nn and compares the loss of every step, the loss on the test rows after every epoch
- * and the sums over every tensor of the final checkpoint with <net>.<real>.txt. A float run is also held
- * against PyTorch's losses in double, more tightly: on bn_cnn PyTorch's own float run leaves its double run by
- * 1.6e-3 within 20 steps (rounding decides a maximum), which is what the bounds on its floats allow for.
- * Prints the worst deviation of each kind; exits with 1 when one is too large. */
-#include <ctype.h>
-#include <errno.h>
+ * Writes the data that make_goldens.py computed on (same formula, checked against its checksum),
+ * runs `gradc train` on FOLDER/NET.nn and compares the loss of every step, the loss on the test
+ * rows after every epoch and the sums over every tensor of the final checkpoint with
+ * NET.<real>.txt. A float run is also held against PyTorch's losses in double, more tightly: on
+ * bn_cnn PyTorch's own float run leaves its double run by 6e-4 within 20 steps (rounding decides a
+ * maximum), which is what the bounds on its floats allow for. Prints the worst deviations. */
+#include "../tool.h"
+
 #include <inttypes.h>
 #include <math.h>
-#include <spawn.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 
-enum { SIDE = 28, PIXELS = SIDE * SIDE, TRAIN = 300, TEST = 100, PATH = 4096, EPOCHS_MAX = 64 };
-
-extern char **environ;
+enum { SIDE = 28, PIXELS = SIDE * SIDE, TRAIN = 300, TEST = 100 };
+enum { EPOCHS_MAX = 64, STEPS_MAX = 1000 };
+enum { TABLE_ROWS = 21, TABLE_COLUMNS = 320 };
 
 typedef struct {
   const char *gradc, *folder, *work, *net, *real;
-  double step_bound, end_bound;                 /* relative: losses of steps; test losses and sums */
+  double step_bound, end_bound; /* relative: losses of steps; test losses and sums */
   double worst_step, worst_epoch, worst_tensor;
-  int steps, epochs, tensors;
+  int steps, epochs, tensors;   /* compared */
+  double loss[STEPS_MAX];       /* ours, by step */
+  int nloss;
 } Golden;
-
-static void fail(const char *what, const char *which)
-{
-  fprintf(stderr, "golden: %s%s%s\n", what, *which ? ": " : "", which);
-  exit(1);
-}
-
-static void path_in(char *out, const char *dir, const char *name)
-{
-  if (snprintf(out, PATH, "%s/%s", dir, name) >= PATH)
-    fail("path too long", name);
-}
 
 /* ---- data ---- */
 
@@ -62,7 +47,8 @@ static unsigned char pixel_of(int i, int r, int c)
 }
 
 /* One .npy file of bytes: version 1.0, header padded to 128 bytes. */
-static void write_npy(const char *path, const char *shape, const unsigned char *bytes, size_t n)
+static void write_npy(const char *dir, const char *name, const char *shape,
+                      const unsigned char *bytes, size_t n)
 {
   char head[128];
   memcpy(head, "\x93NUMPY\x01\x00\x76\x00", 10);
@@ -70,20 +56,20 @@ static void write_npy(const char *path, const char *shape, const unsigned char *
                       "{'descr': '|u1', 'fortran_order': False, 'shape': %s, }", shape);
   memset(head + 10 + used, ' ', sizeof head - 11 - (size_t)used);
   head[sizeof head - 1] = '\n';
-  FILE *f = fopen(path, "wb");
-  bool ok = f && fwrite(head, 1, sizeof head, f) == sizeof head && fwrite(bytes, 1, n, f) == n;
-  if (!f || fclose(f) != 0 || !ok)
-    fail("cannot write", path);
+  FILE *f = golden_open(dir, name, "wb");
+  bool ok = fwrite(head, 1, sizeof head, f) == sizeof head && fwrite(bytes, 1, n, f) == n;
+  if (fclose(f) != 0 || !ok)
+    golden_fail("cannot write", name);
 }
 
-/* Writes samples first .. first + n - 1 as <name>-x.npy and <name>-y.npy; returns their checksum. */
+/* Writes samples first .. first + n - 1 as <name>-x.npy and <name>-y.npy; returns a checksum. */
 static uint32_t write_rows(const char *dir, const char *name, int first, int n)
 {
-  char path[PATH], file[32], shape[32];
+  char file[32], shape[32];
   size_t size = (size_t)n * PIXELS;
   unsigned char *all = malloc(size + (size_t)n), *label = all + size;
   if (!all)
-    fail("out of memory", "");
+    golden_fail("out of memory", "");
   for (int i = 0; i < n; i++) {
     label[i] = (unsigned char)label_of(first + i);
     for (int k = 0; k < PIXELS; k++)
@@ -91,12 +77,10 @@ static uint32_t write_rows(const char *dir, const char *name, int first, int n)
   }
   snprintf(file, sizeof file, "%s-x.npy", name);
   snprintf(shape, sizeof shape, "(%d, %d, %d)", n, SIDE, SIDE);
-  path_in(path, dir, file);
-  write_npy(path, shape, all, size);
+  write_npy(dir, file, shape, all, size);
   snprintf(file, sizeof file, "%s-y.npy", name);
   snprintf(shape, sizeof shape, "(%d,)", n);
-  path_in(path, dir, file);
-  write_npy(path, shape, label, (size_t)n);
+  write_npy(dir, file, shape, label, (size_t)n);
   uint32_t h = 0x811C9DC5u;
   for (size_t i = 0; i < size + (size_t)n; i++)
     h = (h ^ all[i]) * 0x01000193u;
@@ -104,182 +88,100 @@ static uint32_t write_rows(const char *dir, const char *name, int first, int n)
   return h;
 }
 
+/* Numbers in (-1, 1) with five decimals in columns v0 .., then labels k of 5 and b of 2 classes. */
+static void write_table(const char *dir)
+{
+  FILE *f = golden_open(dir, "table.csv", "w");
+  for (int i = 0; i < TABLE_COLUMNS; i++)
+    fprintf(f, "v%d,", i);
+  fprintf(f, "k,b\n");
+  for (int r = 0; r < TABLE_ROWS; r++) {
+    for (int i = 0; i < TABLE_COLUMNS; i++) {
+      uint32_t h = mix(mix((uint32_t)(r * TABLE_COLUMNS + i + 1)));
+      fprintf(f, "%.5f,", (double)(h >> 8) * 0x1p-23 - 1);
+    }
+    fprintf(f, "%d,%d\n", r % 5, r % 2);
+  }
+  if (fclose(f) != 0)
+    golden_fail("cannot write", "table.csv");
+}
+
 /* ---- the run ---- */
 
-static void make_dir(const char *path)
+static void train(Golden *g, const char *epochs, char **more)
 {
-  if (mkdir(path, 0777) != 0 && errno != EEXIST)
-    fail("cannot make the folder", path);
-}
-
-static void train(const Golden *g, const char *epochs)
-{
-  char spec[PATH], name[64], real[16], log[PATH], out[PATH];
+  char spec[GOLDEN_PATH], name[64], real[16], log[GOLDEN_PATH], out[GOLDEN_PATH];
   snprintf(name, sizeof name, "%s.nn", g->net);
   snprintf(real, sizeof real, "real=%s", g->real);
-  path_in(spec, g->folder, name);
-  path_in(log, g->work, "steps.csv");
-  path_in(out, g->work, "run");
-  const char *argv[] = { g->gradc, "train", spec, "--set", real, "--epochs", epochs, "--data", g->work, "--out", out,
-                         "--log-steps", log, "--silent", NULL };
-  char *words[sizeof argv / sizeof *argv];
-  memcpy(words, argv, sizeof argv);
-  pid_t pid;
-  int status = 0;
-  setenv("XDG_CACHE_HOME", g->work, 1);
-  int failed = posix_spawn(&pid, g->gradc, NULL, NULL, words, environ);
-  if (failed)
-    fail("cannot run gradc", strerror(failed));
-  if (waitpid(pid, &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
-    fail("gradc train failed on", spec);
-}
-
-/* ---- reading results ---- */
-
-static FILE *open_file(const char *dir, const char *name)
-{
-  char path[PATH];
-  path_in(path, dir, name);
-  FILE *f = fopen(path, "rb");
-  if (!f)
-    fail("cannot open", path);
-  return f;
-}
-
-static double relative(double ours, double theirs)
-{
-  double d = fabs(ours - theirs) / fmax(fabs(theirs), 1e-30);
-  return isfinite(ours) ? d : INFINITY;
-}
-
-/* The next row of steps.csv must be this step. */
-static double next_step(FILE *log, int step)
-{
-  char line[256];
-  int number;
-  double loss;
-  if (!fgets(line, sizeof line, log) || sscanf(line, "%d,%lf", &number, &loss) != 2 || number != step)
-    fail("steps.csv lacks a step", "");
-  return loss;
-}
-
-/* Column test_loss of metrics.csv, a value for each epoch; returns how many. */
-static int read_epochs(const Golden *g, double *out)
-{
-  char line[4096];
-  int column = -1, n = 0;
-  FILE *f = open_file(g->work, "run/metrics.csv");
-  while (fgets(line, sizeof line, f) && n < EPOCHS_MAX) {
-    int c = 0;
-    for (char *cell = strtok(line, ",\n"); cell; cell = strtok(NULL, ",\n"), c++) {
-      if (column < 0 && !strcmp(cell, "test_loss"))
-        column = c + 1000;
-      else if (c == column)
-        out[n++] = strtod(cell, NULL);
-    }
-    if (column < 0)
-      fail("metrics.csv has no column test_loss", "");
-    column = column >= 1000 ? column - 1000 : column;
-  }
-  fclose(f);
-  return n;
-}
-
-typedef struct { char *bytes, *head, *values; } Weights;
-
-static Weights read_weights(const Golden *g)
-{
-  FILE *f = open_file(g->work, "run/last.safetensors");
-  fseek(f, 0, SEEK_END);
-  long n = ftell(f);
-  rewind(f);
-  Weights w = { .bytes = malloc((size_t)n + 1) };
-  uint64_t head;
-  if (!w.bytes || n < 8 || fread(w.bytes, 1, (size_t)n, f) != (size_t)n)
-    fail("cannot read last.safetensors", "");
-  fclose(f);
-  memcpy(&head, w.bytes, 8);
-  if (head > (uint64_t)n - 8)
-    fail("last.safetensors is cut off", "");
-  w.head = w.bytes + 8;
-  w.values = w.head + head;
-  return w;
-}
-
-/* Sum and sum of magnitudes of a tensor; the header ends before the values, which end the file. */
-static void sum_tensor(const Weights *w, const char *name, bool wide, double *sum, double *size)
-{
-  char key[300];
-  unsigned long long from, to;
-  snprintf(key, sizeof key, "\"%s\":", name);
-  const char *at = strstr(w->head, key), *offsets = at ? strstr(at, "\"data_offsets\":[") : NULL;
-  if (!offsets || sscanf(offsets + 16, "%llu,%llu", &from, &to) != 2)
-    fail("the checkpoint lacks the tensor", name);
-  *sum = *size = 0;
-  for (size_t i = from; i < to; i += wide ? 8 : 4) {
-    double d;
-    float s;
-    memcpy(&d, w->values + i, wide ? 8 : 4);
-    memcpy(&s, w->values + i, 4);
-    double v = wide ? d : (double)s;
-    *sum += v;
-    *size += fabs(v);
-  }
+  golden_path(spec, g->folder, name);
+  golden_path(log, g->work, "steps.csv");
+  golden_path(out, g->work, "run");
+  const char *words[32] = { g->gradc, "train", spec, "--set", real, "--epochs", epochs, "--data",
+                            g->work, "--out", out, "--log-steps", log, "--silent" };
+  for (int n = 14; *more && n < 31; n++)
+    words[n] = *more++;
+  if (golden_run(words, g->work) != 0)
+    golden_fail("gradc train failed on", spec);
+  g->nloss = golden_column(g->work, "steps.csv", "loss", g->loss, STEPS_MAX);
 }
 
 /* ---- comparing ---- */
 
 static void worst(double *of, double d) { *of = d > *of || isnan(d) ? d : *of; }
 
+static double step_loss(const Golden *g, int step)
+{
+  if (step < 1 || step > g->nloss)
+    golden_fail("steps.csv lacks a step", "");
+  return g->loss[step - 1];
+}
+
+static void compare_tensor(Golden *g, const char *name, double theirs, double their_size)
+{
+  double sum, size;
+  golden_tensor(g->work, "run/last.safetensors", name, &sum, &size);
+  double d = fmax(fabs(sum - theirs), fabs(size - their_size)) / fmax(their_size, 1e-30);
+  if (!(d <= g->end_bound))
+    printf("  %s: sum %.17g, PyTorch %.17g; magnitudes %.17g, PyTorch %.17g\n", name, sum, theirs,
+           size, their_size);
+  worst(&g->worst_tensor, d);
+  g->tensors++;
+}
+
 static void compare(Golden *g, FILE *golden)
 {
   char line[512], name[256];
   double epochs[EPOCHS_MAX], theirs, their_size;
-  int number, n = read_epochs(g, epochs);
-  FILE *log = open_file(g->work, "steps.csv");
-  Weights w = read_weights(g);
-  if (!fgets(line, sizeof line, log))
-    fail("steps.csv is empty", "");
+  int number, n = golden_column(g->work, "run/metrics.csv", "test_loss", epochs, EPOCHS_MAX);
   while (fgets(line, sizeof line, golden)) {
     if (sscanf(line, "step %d %lf", &number, &theirs) == 2) {
-      double d = relative(next_step(log, number), theirs);
-      if (d > g->step_bound)
+      double d = golden_relative(step_loss(g, number), theirs);
+      if (!(d <= g->step_bound))
         printf("  step %d: PyTorch %.17g, relative deviation %.2e\n", number, theirs, d);
       worst(&g->worst_step, d);
       g->steps++;
     } else if (sscanf(line, "epoch %d %lf", &number, &theirs) == 2) {
       if (number != g->epochs + 1 || number > n)
-        fail("metrics.csv lacks an epoch", "");
-      worst(&g->worst_epoch, relative(epochs[g->epochs++], theirs));
+        golden_fail("metrics.csv lacks an epoch", "");
+      worst(&g->worst_epoch, golden_relative(epochs[g->epochs++], theirs));
     } else if (sscanf(line, "tensor %255s %lf %lf", name, &theirs, &their_size) == 3) {
-      double sum, size;
-      sum_tensor(&w, name, !strcmp(g->real, "f64"), &sum, &size);
-      double d = fmax(fabs(sum - theirs), fabs(size - their_size)) / fmax(their_size, 1e-30);
-      if (!(d <= g->end_bound))
-        printf("  %s: sum %.17g, PyTorch %.17g; magnitudes %.17g, PyTorch %.17g\n", name, sum, theirs, size, their_size);
-      worst(&g->worst_tensor, d);
-      g->tensors++;
+      compare_tensor(g, name, theirs, their_size);
     }
   }
-  free(w.bytes);
-  fclose(log);
 }
 
-/* Losses of a float run against PyTorch's in double, as far as the run goes; the worst relative deviation. */
+/* Losses of a float run against PyTorch's in double; the worst relative deviation. */
 static double against_double(const Golden *g)
 {
   char line[512], name[64];
   double theirs, found = 0;
   int number;
   snprintf(name, sizeof name, "%s.f64.txt", g->net);
-  FILE *golden = open_file(g->folder, name), *log = open_file(g->work, "steps.csv");
-  if (!fgets(line, sizeof line, log))
-    fail("steps.csv is empty", "");
+  FILE *golden = golden_open(g->folder, name, "r");
   while (fgets(line, sizeof line, golden))
     if (sscanf(line, "step %d %lf", &number, &theirs) == 2 && number <= g->steps)
-      worst(&found, relative(next_step(log, number), theirs));
+      worst(&found, golden_relative(step_loss(g, number), theirs));
   fclose(golden);
-  fclose(log);
   return found;
 }
 
@@ -290,37 +192,54 @@ static void check_data(FILE *golden, uint32_t train_sum, uint32_t test_sum)
   uint32_t train = 0, test = 0;
   if (!fgets(line, sizeof line, golden) || line[0] != '#' || !fgets(line, sizeof line, golden) ||
       sscanf(line, "data %" SCNx32 " %" SCNx32, &train, &test) != 2)
-    fail("the golden file has no checksum of its data", "");
+    golden_fail("the golden file has no checksum of its data", "");
   if (train != train_sum || test != test_sum)
-    fail("the golden file was made on other data", "");
+    golden_fail("the golden file was made on other data", "");
+}
+
+static int run(Golden *g, bool wide, char **more)
+{
+  char name[64];
+  golden_make_dir(g->work);
+  uint32_t train_sum = write_rows(g->work, "train", 0, TRAIN);
+  uint32_t test_sum = write_rows(g->work, "test", TRAIN, TEST);
+  snprintf(name, sizeof name, "%s.%s.txt", g->net, g->real);
+  FILE *golden = golden_open(g->folder, name, "r");
+  check_data(golden, train_sum, test_sum);
+  train(g, wide ? "10" : "2", more);
+  compare(g, golden);
+  fclose(golden);
+  printf("%s %s: worst relative deviation %.2e over %d steps, %.2e over %d epochs on the test "
+         "rows, %.2e over %d tensors\n",
+         g->net, g->real, g->worst_step, g->steps, g->worst_epoch, g->epochs, g->worst_tensor,
+         g->tensors);
+  if (g->steps != (wide ? 100 : 20) || g->epochs != (wide ? 10 : 2) || g->tensors < 2)
+    golden_fail("the golden file is not whole", name);
+  bool close = g->worst_step <= g->step_bound && g->worst_epoch <= g->end_bound &&
+               g->worst_tensor <= g->end_bound;
+  if (!wide) {
+    double d = against_double(g);
+    printf("%s f32: worst relative deviation %.2e from PyTorch in double\n", g->net, d);
+    close = close && d <= 2e-6;
+  }
+  return close ? 0 : GOLDEN_DIFFERS;
 }
 
 int main(int argc, char **argv)
 {
-  if (argc != 6)
-    fail("usage: golden GRADC FOLDER WORK NET f32|f64", "");
-  bool wide = !strcmp(argv[5], "f64");
-  Golden g = { .gradc = argv[1], .folder = argv[2], .work = argv[3], .net = argv[4], .real = argv[5],
-               .step_bound = wide ? 1e-8 : 1e-4, .end_bound = wide ? 1e-8 : 2e-3 };
-  char name[64];
-  make_dir(g.work);
-  uint32_t train_sum = write_rows(g.work, "train", 0, TRAIN), test_sum = write_rows(g.work, "test", TRAIN, TEST);
-  snprintf(name, sizeof name, "%s.%s.txt", g.net, g.real);
-  FILE *golden = open_file(g.folder, name);
-  check_data(golden, train_sum, test_sum);
-  train(&g, wide ? "10" : "2");
-  compare(&g, golden);
-  fclose(golden);
-  printf("%s %s: worst relative deviation %.2e over %d steps, %.2e over %d epochs on the test rows, %.2e over %d tensors\n",
-         g.net, g.real, g.worst_step, g.steps, g.worst_epoch, g.epochs, g.worst_tensor, g.tensors);
-  bool counted = g.steps == (wide ? 100 : 20) && g.epochs == (wide ? 10 : 2) && g.tensors > 1;
-  bool close = g.worst_step <= g.step_bound && g.worst_epoch <= g.end_bound && g.worst_tensor <= g.end_bound;
-  if (!counted)
-    fail("the golden file is not whole", name);
-  if (!wide) {
-    double d = against_double(&g);
-    printf("%s f32: worst relative deviation %.2e from PyTorch in double\n", g.net, d);
-    close = close && d <= 2e-6;
+  if (argc == 3 && !strcmp(argv[1], "data")) {
+    golden_make_dir(argv[2]);
+    write_rows(argv[2], "train", 0, TRAIN);
+    write_rows(argv[2], "test", TRAIN, TEST);
+    write_table(argv[2]);
+    return 0;
   }
-  return close ? 0 : 1;
+  if (argc < 6)
+    golden_fail("usage: golden_torch GRADC FOLDER WORK NET f32|f64 [OPTION ..]", "");
+  static Golden g;
+  bool wide = !strcmp(argv[5], "f64");
+  g = (Golden){ .gradc = argv[1], .folder = argv[2], .work = argv[3], .net = argv[4],
+                .real = argv[5], .step_bound = wide ? 1e-8 : 1e-4,
+                .end_bound = wide ? 1e-8 : 2e-3 };
+  return run(&g, wide, argv + 6);
 }

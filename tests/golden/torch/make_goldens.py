@@ -7,10 +7,10 @@ Needs PyTorch (1.13 made the committed files) and numpy; the tests need neither.
 checksum of the data, the loss of every step, the mean loss on the test rows after every epoch, and
 for every parameter and running statistic after the last step its sum and the sum of its magnitudes.
 
-What a spec has to say to give the same numbers: `rng: torch;`, the same `seed`, and for f64 `real: f64`
-(here through --set real=f64). In double the initial values are PyTorch's float32 draws, converted:
-build the module in float32, then call .double(). The modules below create their parameters in the
-order of the spec's layers, weight before bias.
+What a spec has to say to give the same numbers: `rng: torch;`, the same `seed`, and for f64
+`real: f64` (here through --set real=f64). In double the initial values are PyTorch's float32
+draws, converted: build the module in float32, then call .double(). The modules below create their
+parameters in the order of the spec's layers, weight before bias.
 """
 import os
 import sys
@@ -35,7 +35,8 @@ def rows(first, n):
     """Samples first .. first + n - 1: a blocky picture for each class under noise."""
     i = np.arange(first, first + n, dtype=np.uint64)
     label = (i * np.uint64(7) + i // np.uint64(10)) % np.uint64(CLASSES)
-    r, c = np.meshgrid(np.arange(SIDE, dtype=np.uint64), np.arange(SIDE, dtype=np.uint64), indexing="ij")
+    side = np.arange(SIDE, dtype=np.uint64)
+    r, c = np.meshgrid(side, side, indexing="ij")
     block = (r // np.uint64(4)) * np.uint64(31) + c // np.uint64(4)
     shape = mix(label[:, None, None] * np.uint64(997) + block[None] + np.uint64(1)) >> np.uint64(24)
     cell = i[:, None, None] * np.uint64(SIDE * SIDE) + (r * np.uint64(SIDE) + c)[None]
@@ -91,17 +92,21 @@ def lenet5():
 
 def bn_cnn():
     net = layers(
-        ("c1", layers(("conv", nn.Conv2d(1, 8, 3, padding=1, bias=False)), ("batchnorm", nn.BatchNorm2d(8)))),
+        ("c1", layers(
+            ("conv", nn.Conv2d(1, 8, 3, padding=1, bias=False)),
+            ("batchnorm", nn.BatchNorm2d(8)))),
         ("r1", nn.ReLU()), ("p1", nn.MaxPool2d(2)),
         ("c2", layers(("conv", nn.Conv2d(8, 16, 3, padding=1)), ("batchnorm", nn.BatchNorm2d(16)))),
         ("r2", nn.ReLU()), ("p2", nn.AvgPool2d(2)),
         ("flat", nn.Flatten()),
         ("h", layers(("dense", nn.Linear(784, 32)), ("batchnorm", nn.BatchNorm1d(32)))),
         ("r3", nn.ReLU()), ("logits", nn.Linear(32, 10)))
-    return net, torch.optim.SGD(net.parameters(), lr=0.02, momentum=0.9, nesterov=True, weight_decay=1e-4)
+    return net, torch.optim.SGD(net.parameters(), lr=0.02, momentum=0.9, nesterov=True,
+                                weight_decay=1e-4)
 
 
-NETS = {"softmax": softmax, "mlp": mlp, "course_cnn": course_cnn, "lenet5": lenet5, "bn_cnn": bn_cnn}
+NETS = {"softmax": softmax, "mlp": mlp, "course_cnn": course_cnn, "lenet5": lenet5,
+        "bn_cnn": bn_cnn}
 
 
 def inputs(name, pixels, real):
@@ -113,7 +118,8 @@ def train(name, real_name, f):
     real = {"f64": torch.float64, "f32": torch.float32}[real_name]
     x, y = rows(0, TRAIN)
     tx, ty = rows(TRAIN, TEST)
-    f.write(f"# PyTorch {torch.__version__.split('+')[0]}, {name}, {real_name}, batch {BATCH}, seed {SEED}\n")
+    version = torch.__version__.split("+")[0]
+    f.write(f"# PyTorch {version}, {name}, {real_name}, batch {BATCH}, seed {SEED}\n")
     f.write(f"data {checksum(x, y):08x} {checksum(tx, ty):08x}\n")
     torch.manual_seed(SEED)
     net, optimizer = NETS[name]()

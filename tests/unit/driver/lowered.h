@@ -57,6 +57,45 @@ static inline const Buffer *lowered_state(const Module *m, uint32_t state)
   return NULL;
 }
 
+/* Gives every value of a step memory of its own, so that all can be looked at afterwards; returns the bytes. */
+static inline size_t lowered_spread_buffers(Module *m, HostKind host)
+{
+  int64_t at = 0;
+  Host *h = m->host[host];
+  for (uint32_t i = 0; i < h->buffers.n; i++)
+    if (h->buffers.at[i]->role == BUF_ARENA) {
+      h->buffers.at[i]->offset = at;
+      at += align_up(h->buffers.at[i]->extent * dtype_bytes(h->buffers.at[i]->dtype), 64);
+    }
+  h->arena_bytes = (size_t)at;
+  return (size_t)at;
+}
+
+/* The first element of a buffer that is padding of samples below n and not zero; -1: there is none. State
+ * variables are padded behind their last element too. */
+static inline int64_t lowered_bad_padding(const Buffer *b, const void *arena, int64_t n)
+{
+  if (!b->layout || !b->type || !dtype_is_real(b->dtype))
+    return -1;
+  for (int64_t i = 0; i < layout_extent(b->layout); i++) {
+    int64_t index[RANK_MAX + 1] = { 0 }, rest = i;
+    for (int d = b->layout->n - 1; d >= 0; d--) {
+      const Digit *g = &b->layout->digit[d];
+      index[g->axis + 1] += rest % g->extent * g->div;
+      rest /= g->extent;
+    }
+    bool pad = false;
+    for (int a = 0; a < b->type->rank; a++)
+      pad = pad || index[a + 1] >= b->type->dim[a];
+    if (pad && index[0] < n && lowered_get((const char *)arena + b->offset, b->dtype, i) != 0)
+      return i;
+  }
+  for (int64_t i = layout_extent(b->layout); b->role == BUF_STATE && i < b->extent; i++)
+    if (lowered_get((const char *)arena + b->offset, b->dtype, i) != 0)
+      return i;
+  return -1;
+}
+
 /* Row numbers of a batch of n: all different, the last one repeated behind the batch. */
 static inline void lowered_ids(uint32_t *ids, int64_t n)
 {
@@ -64,12 +103,12 @@ static inline void lowered_ids(uint32_t *ids, int64_t n)
     ids[i] = (uint32_t)((i < n ? i : n - 1) * 3 + 1) % LOWERED_ROWS;
 }
 
-/* The largest magnitude among count numbers, at least 1: what a tolerance is relative to. */
+/* The largest finite magnitude among count numbers, at least 1: what a tolerance is relative to. */
 static inline double lowered_scale(const double *v, int64_t count)
 {
   double top = 1;
   for (int64_t i = 0; i < count; i++)
-    top = fabs(v[i]) > top ? fabs(v[i]) : top;
+    top = fabs(v[i]) > top && isfinite(v[i]) ? fabs(v[i]) : top;
   return top;
 }
 
