@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { GEN_VALUES = 48, GEN_TEXT = 8192, GEN_ELEMS = 2100, GEN_LAYERS = 12 };
+enum { GEN_VALUES = 48, GEN_TEXT = 8192, GEN_ELEMS = 1500, GEN_LAYERS = 12 };
 
 typedef struct { int rank, dim[3]; } GenShape;
 
