@@ -12,9 +12,11 @@
 #include "syntax/ast.h"
 #include "syntax/parse.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void print_diagnostic(void *ctx, const char *text)
@@ -48,9 +50,19 @@ static int finish(Compilation *c)
 
 enum { SPEC_BYTES_MAX = 16 << 20 };
 
+/* Does not wait for a pipe that nobody writes: that one reads as empty. */
+static FILE *open_spec(const char *path)
+{
+  int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  int flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
+  if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
+    return NULL;
+  return fdopen(fd, "rb");
+}
+
 static int read_spec(Compilation *c, const char *path)
 {
-  FILE *f = fopen(path, "rb");
+  FILE *f = open_spec(path);
   if (!f) {
     fprintf(stderr, "gradc: error: cannot open '%s': %s\n", str_escape(c->arena, path, 200), strerror(errno));
     return EXIT_IO;
@@ -71,6 +83,11 @@ static int read_spec(Compilation *c, const char *path)
   }
   bool failed = ferror(f) != 0;
   int error = errno;
+  struct stat st;
+  if (n == 0 && !failed && fstat(fileno(f), &st) == 0 && S_ISFIFO(st.st_mode)) {
+    failed = true;
+    error = EPIPE;
+  }
   fclose(f);
   if (failed || n > SPEC_BYTES_MAX) {
     fprintf(stderr, "gradc: error: cannot read '%s': %s\n", str_escape(c->arena, path, 200),
@@ -196,7 +213,10 @@ int compile_graphs(Compilation *c, const DriverOptions *o)
   c->dump = out_new(c->arena);
   c->stopped = !passes_run(c->program, ops_table(), &pass, c->arena, c->dump);
   if (!c->stopped) {
-    KernelOptions k = { .fuse = !pass_skipped(&pass, "fuse"), .family = o->family };
+    KernelOptions k = { .fuse = !pass_skipped(&pass, "fuse"), .family = o->family,
+                        .transforms = o->transforms          ? TRANSFORM_ALWAYS
+                                      : c->model->build.fast ? TRANSFORM_BY_COST
+                                                             : TRANSFORM_NEVER };
     decide_kernels(c->program, &k, c->arena, c->diag, c->decisions);
     c->stopped = !passes_after(c->program, "layout", &pass, c->dump) || !passes_after(c->program, "fuse", &pass, c->dump);
   }
@@ -210,6 +230,8 @@ static const char *fingerprint(Compilation *c)
 {
   Out *o = out_new(c->arena);
   out_printf(o, "gradc %s\n", GRADC_VERSION);
+  if (c->model->build.fast)
+    out_printf(o, "numerics fast\n");
   program_print(c->program, NULL, o);
   unsigned char hash[32];
   char *hex = arena_alloc(c->arena, 65);

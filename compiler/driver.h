@@ -17,8 +17,11 @@ typedef struct {
   const Target *target;         /* NULL: this machine */
   const char *family;           /* layout family; NULL: by cost */
   PassOptions pass;             /* what passes print, skip and stop after */
-  bool gradients;               /* the train function stores gradients instead of updating (gradcheck) */
+  /* the train function stores gradients instead of updating (gradcheck) */
+  bool gradients;
   bool f64;                     /* compute in double whatever the spec says */
+  /* transform tiles wherever that can be, whatever it costs (tests) */
+  bool transforms;
   bool color;
 } DriverOptions;
 
@@ -42,10 +45,14 @@ typedef struct {
 
 Compilation *compilation_new(void);
 void compilation_free(Compilation **c);
-/* Each returns an exit code, 0 for success; diagnostics are on stderr. Each does what the ones before do. */
+/* Each returns an exit code, 0 for success; diagnostics are on stderr. Each does what the ones
+ * before do. */
 int compile_parse(Compilation *c, const DriverOptions *o);
-int compile_check(Compilation *c, const DriverOptions *o);      /* names, shapes, training: all user errors */
-int compile_graphs(Compilation *c, const DriverOptions *o);     /* autodiff, optimizer, layouts, kernels */
-int compile_module(Compilation *c, const DriverOptions *o);     /* loop IR and the net's description */
+/* names, shapes, training: all user errors */
+int compile_check(Compilation *c, const DriverOptions *o);
+/* autodiff, optimizer, layouts, kernels */
+int compile_graphs(Compilation *c, const DriverOptions *o);
+/* loop IR and the net's description */
+int compile_module(Compilation *c, const DriverOptions *o);
 
 #endif

@@ -1,6 +1,9 @@
 /* The command line of gradc: verbs and options, nothing else. */
 #include "base/str.h"
 #include "cmd/cmd.h"
+#include "cmd/llvm.h"
+#include "internal.h"
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,24 +34,90 @@ static const Verb verbs[] = {
     cmd_predict, true },
   { "gradcheck", "FILE.nn", "check every gradient of the generated code by differences",
     "gradc gradcheck examples/digits.nn", cmd_gradcheck, true },
+  { "bench", "FILE.nn [--threads 1,2 ..]", "compare the speed of variants that give the same bits",
+    "gradc bench examples/digits.nn --format md", cmd_bench, true },
   { "fmt", "FILE.nn [--check]", "write the spec in its canonical form", "gradc fmt lenet.nn", cmd_fmt, false },
 };
 
-static const struct { const char *text, *doc; } options[] = {
-  { "-o, --output FILE", "where to write; - is standard output" },
-  { "--emit KIND", "build: c (default), exe, ast, graph, loop, grad (the backward as mathematics)" },
-  { "--set NAME=VALUE", "override a param of the spec, or epochs, lr, batch, seed, real" },
-  { "--cpu NAME", "instruction set: x86-64-v4, x86-64-v3, x86-64, aarch64; default: this machine" },
-  { "--layout FAMILY", "lanes or channels; default: the cheaper one" },
-  { "--skip PASSES", "leave passes out: --skip fuse gives every operation its own kernel, with the same bits" },
-  { "--print-after PASSES", "print the graphs after these passes; all; --list-passes names them" },
-  { "--print-changed", "print the graphs that a pass changed" },
-  { "--stop-after PASS", "the last pass to run" },
-  { "--time-passes", "a table of milliseconds a pass" },
-  { "--thin", "build: C that includes gradrt.h and links libgradrt" },
-  { "-q, --quiet", "errors only" },
-  { "-v, --verbose", "show the commands that are run" },
+typedef struct { CmdOptions o; const char *set[64]; char *rest[256]; } Parsed;
+
+enum {                          /* which commands take an option: those of verbs, by position */
+  CHECK = 1, SUMMARY = 2, BUILD = 4, TRAIN = 8, EVAL = 16, PREDICT = 32, GRADCHECK = 64,
+  BENCH = 128, FMT = 256,
+  RUNS = TRAIN | EVAL | PREDICT | GRADCHECK,
+  MAKES = BUILD | RUNS | BENCH,
+  COMPILES = CHECK | SUMMARY | MAKES
 };
+
+typedef enum { OPTION_FLAG, OPTION_TEXT, OPTION_SET, OPTION_CPU } OptionKind;
+
+typedef struct {
+  const char *name, *brief;     /* "--output", "-o" or NULL */
+  const char *arg;              /* NULL: a flag */
+  unsigned verbs;
+  OptionKind kind;
+  size_t at;                    /* FLAG, TEXT: of its field in CmdOptions */
+  const char *what, *words;     /* TEXT: of a value that is one of some words; or NULL */
+  const char *doc;
+} Option;
+
+#define AT(field) offsetof(CmdOptions, field)
+#define NO_WORDS NULL, NULL
+static const Option options[] = {
+  { "--output", "-o", "FILE", BUILD | FMT, OPTION_TEXT, AT(out), NO_WORDS,
+    "where to write; - is standard output" },
+  { "--emit", NULL, "KIND", BUILD, OPTION_TEXT, AT(emit), NO_WORDS,
+    "c (default), exe, ast, graph, loop, grad (the backward as mathematics); with LLVM: ll, bc, "
+    "asm, obj, so" },
+  { "--backend", NULL, "NAME", MAKES, OPTION_TEXT, AT(backend), "back end", "c llvm",
+    "c: through a C compiler; llvm: in memory (default for runs where it is and CC is not set)" },
+  { "--target", NULL, "TRIPLE", BUILD, OPTION_TEXT, AT(triple), NO_WORDS,
+    "with LLVM, for another machine: aarch64-linux-gnu" },
+  { "--set", "-P", "NAME=VALUE", COMPILES, OPTION_SET, 0, NO_WORDS,
+    "override a param of the spec, or epochs, lr, batch, seed, real" },
+  { "--cpu", NULL, "NAME", COMPILES, OPTION_CPU, 0, NO_WORDS,
+    "instruction set: x86-64-v4, x86-64-v3, x86-64, aarch64; default: this machine" },
+  { "--layout", NULL, "FAMILY", COMPILES, OPTION_TEXT, AT(driver.family), "layout family",
+    "lanes channels", "lanes or channels; default: the cheaper one" },
+  { "--skip", NULL, "PASSES", COMPILES, OPTION_TEXT, AT(driver.pass.skip), NO_WORDS,
+    "leave passes out: --skip fuse gives every operation its own kernel, with the same bits" },
+  { "--print-after", NULL, "PASSES", COMPILES, OPTION_TEXT, AT(driver.pass.print_after), NO_WORDS,
+    "print the graphs after these passes; all; --list-passes names them" },
+  { "--print-changed", NULL, NULL, COMPILES, OPTION_FLAG, AT(driver.pass.print_changed), NO_WORDS,
+    "print the graphs that a pass changed" },
+  { "--stop-after", NULL, "PASS", COMPILES, OPTION_TEXT, AT(driver.pass.stop_after), NO_WORDS,
+    "the last pass to run" },
+  { "--time-passes", NULL, NULL, COMPILES, OPTION_FLAG, AT(driver.pass.time_passes), NO_WORDS,
+    "a table of milliseconds a pass" },
+  { "--thin", NULL, NULL, BUILD, OPTION_FLAG, AT(thin), NO_WORDS,
+    "C that includes gradrt.h and links libgradrt" },
+  { "--bench", NULL, NULL, BUILD, OPTION_FLAG, AT(bench), NO_WORDS,
+    "a program with the command bench, which times steps on random samples" },
+  { "--profile", NULL, NULL, BUILD | TRAIN | EVAL | PREDICT, OPTION_FLAG, AT(profile), NO_WORDS,
+    "a program that tells the time and GFLOP/s of each layer and direction" },
+  { "--check", NULL, NULL, FMT, OPTION_FLAG, AT(check), NO_WORDS,
+    "only say whether the spec is in canonical form" },
+  { "--json", NULL, NULL, SUMMARY | TRAIN | EVAL | PREDICT | BENCH, OPTION_FLAG, AT(json), NO_WORDS,
+    "results as JSON" },
+  { "--quiet", "-q", NULL, CHECK | MAKES, OPTION_FLAG, AT(quiet), NO_WORDS,
+    "errors and results only" },
+  { "--verbose", "-v", NULL, MAKES, OPTION_FLAG, AT(verbose), NO_WORDS,
+    "show the commands that are run" },
+};
+
+/* The options of these commands, one a line. */
+static void print_options(FILE *f, unsigned commands)
+{
+  fprintf(f, "\nOptions:\n");
+  for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+    const Option *o = &options[i];
+    char left[64];
+    snprintf(left, sizeof left, "%s%s%s%s%s", o->brief ? o->brief : "", o->brief ? ", " : "",
+             o->name, o->arg ? " " : "", o->arg ? o->arg : "");
+    if (o->verbs & commands)
+      fprintf(f, "  %-22s %s\n", left, o->doc);
+  }
+}
 
 static int print_help(FILE *f)
 {
@@ -56,16 +125,17 @@ static int print_help(FILE *f)
              "Usage: gradc <command> FILE.nn [options]\n\n", GRADC_VERSION);
   for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
     fprintf(f, "  %-10s %s\n", verbs[i].name, verbs[i].doc);
-  fprintf(f, "\nOptions:\n");
-  for (size_t i = 0; i < ARRAY_LEN(options); i++)
-    fprintf(f, "  %-20s %s\n", options[i].text, options[i].doc);
+  print_options(f, COMPILES | FMT);
   fprintf(f, "\nExample: %s\n'gradc help <command>' shows one command.\n", verbs[3].example);
   return EXIT_OK;
 }
 
+static unsigned verb_bit(const Verb *v) { return 1u << (v - verbs); }
+
 static int print_verb(const Verb *v)
 {
   printf("Example: %s\n\nUsage: gradc %s %s [options]\n%s\n", v->example, v->name, v->args, v->doc);
+  print_options(stdout, verb_bit(v));
   if (v->runs_program)
     printf("\nAll other options go to the program; 'gradc %s FILE.nn --help' lists them.\n", v->name);
   return EXIT_OK;
@@ -82,89 +152,85 @@ static const Verb *find_verb(const char *name)
 static int unknown(const char *what, const char *word, const char *const *names, int n)
 {
   const char *near = str_closest(word, names, n);
-  fprintf(stderr, "gradc: error: there is no %s '%s'", what, word);
-  if (near)
-    fprintf(stderr, "; did you mean '%s'?", near);
-  fprintf(stderr, "\n'gradc help' lists them all\n");
+  gradrt_error(EXIT_USAGE, "there is no %s '%s'%s%s%s", what, word, near ? "; did you mean '" : "",
+               near ? near : "", near ? "'?" : "");
+  gradrt_note("'gradc help' lists them all");
   return EXIT_USAGE;
 }
 
-typedef struct { CmdOptions o; const char *set[64]; char *rest[256]; } Parsed;
-
-static int missing(const char *option)
+static const Option *find_option(const char *word, size_t n)
 {
-  fprintf(stderr, "gradc: error: option '%s' needs a value\n", option);
-  return EXIT_USAGE;
+  for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+    const Option *o = &options[i];
+    if ((strlen(o->name) == n && !strncmp(o->name, word, n)) || str_eq(o->brief, word))
+      return o;
+  }
+  return NULL;
+}
+
+static int set_cpu(Parsed *p, const char *value)
+{
+  p->o.driver.target = target_find(value);
+  if (p->o.driver.target || str_eq(value, "native"))
+    return EXIT_OK;
+  char names[128] = "";
+  int n;
+  const Target *const *all = target_all(&n);
+  for (int k = 0; k < n; k++)
+    snprintf(names + strlen(names), sizeof names - strlen(names), " %s", all[k]->name);
+  return gradrt_error(EXIT_USAGE, "there is no cpu '%s'; one of: native%s", value, names);
+}
+
+static int set_value(Parsed *p, const Option *o, const char *value)
+{
+  char *field = (char *)&p->o + o->at;
+  switch (o->kind) {
+  case OPTION_FLAG:
+    *(bool *)(void *)field = true;
+    return EXIT_OK;
+  case OPTION_TEXT:
+    if (o->words && !str_in_words(value, o->words))
+      return gradrt_error(EXIT_USAGE, "there is no %s '%s'; one of: %s", o->what, value, o->words);
+    *(const char **)(void *)field = value;
+    return EXIT_OK;
+  case OPTION_SET:
+    if (!strchr(value, '='))
+      return gradrt_error(EXIT_USAGE, "--set takes NAME=VALUE, not '%s'", value);
+    if (p->o.driver.nset >= (int)ARRAY_LEN(p->set))
+      return gradrt_error(EXIT_USAGE, "--set is given more than %d times", (int)ARRAY_LEN(p->set));
+    p->set[p->o.driver.nset++] = value;
+    return EXIT_OK;
+  case OPTION_CPU: return set_cpu(p, value);
+  }
+  ice("an option of unknown kind");
 }
 
 /* Reads one option of gradc at argv[*i]. Returns -1: not one of gradc's; else an exit code. */
-static int read_option(Parsed *p, int argc, char **argv, int *i)
+static int read_option(Parsed *p, const Verb *v, int argc, char **argv, int *i)
 {
-  const char *a = argv[*i];
-  static const char *const with_value[] = { "-o", "--output", "--emit", "--set", "-P", "--cpu", "--layout", "--skip", "--param",
-                                           "--print-after", "--stop-after" };
-  const char *value = NULL;
-  for (size_t k = 0; k < ARRAY_LEN(with_value); k++) {
-    size_t n = strlen(with_value[k]);
-    if (str_eq(a, with_value[k])) {
-      if (*i + 1 >= argc)
-        return missing(a);
-      value = argv[++*i];
-    } else if (n > 2 && !strncmp(a, with_value[k], n) && a[n] == '=') {
-      value = a + n + 1;
-      a = with_value[k];
-    }
-    if (value)
-      break;
-  }
-  CmdOptions *o = &p->o;
-  if (!value) {
-    bool *flag = str_eq(a, "-q") || str_eq(a, "--quiet") ? &o->quiet : str_eq(a, "-v") || str_eq(a, "--verbose") ? &o->verbose
-                 : str_eq(a, "--thin") ? &o->thin : str_eq(a, "--json") ? &o->json
-                 : str_eq(a, "--check") ? &o->check
-                 : str_eq(a, "--print-changed") ? &o->driver.pass.print_changed
-                 : str_eq(a, "--time-passes") ? &o->driver.pass.time_passes : NULL;
-    if (!flag)
-      return -1;
-    *flag = true;
-    return EXIT_OK;
-  }
-  if (str_eq(a, "-o") || str_eq(a, "--output"))
-    o->out = value;
-  else if (str_eq(a, "--emit"))
-    o->emit = value;
-  else if (str_eq(a, "--param"))
-    o->param = value;
-  else if (str_eq(a, "--set") || str_eq(a, "-P")) {
-    if (!strchr(value, '=') || o->driver.nset >= (int)ARRAY_LEN(p->set)) {
-      fprintf(stderr, "gradc: error: --set takes NAME=VALUE, not '%s'\n", value);
-      return EXIT_USAGE;
-    }
-    p->set[o->driver.nset++] = value;
-  } else if (str_eq(a, "--cpu")) {
-    o->driver.target = target_find(value);
-    if (!o->driver.target && !str_eq(value, "native")) {
-      fprintf(stderr, "gradc: error: there is no cpu '%s'; one of: native", value);
-      int n;
-      const Target *const *all = target_all(&n);
-      for (int k = 0; k < n; k++)
-        fprintf(stderr, " %s", all[k]->name);
-      fprintf(stderr, "\n");
-      return EXIT_USAGE;
-    }
-  } else if (str_eq(a, "--layout")) {
-    if (!str_eq(value, "lanes") && !str_eq(value, "channels")) {
-      fprintf(stderr, "gradc: error: there is no layout family '%s'; one of: lanes channels\n", value);
-      return EXIT_USAGE;
-    }
-    o->driver.family = value;
-  } else if (str_eq(a, "--print-after"))
-    o->driver.pass.print_after = value;
-  else if (str_eq(a, "--stop-after"))
-    o->driver.pass.stop_after = value;
-  else
-    o->driver.pass.skip = value;
-  return EXIT_OK;
+  const char *word = argv[*i], *equals = strncmp(word, "--", 2) ? NULL : strchr(word, '=');
+  const Option *o = find_option(word, equals ? (size_t)(equals - word) : strlen(word));
+  if (!o)
+    return -1;
+  if (!(o->verbs & verb_bit(v)))
+    return gradrt_error(EXIT_USAGE, "'%s' has no option '%s'", v->name, o->name);
+  if (!o->arg && equals)
+    return gradrt_error(EXIT_USAGE, "option '%s' takes no value", o->name);
+  if (!o->arg)
+    return set_value(p, o, NULL);
+  if (!equals && *i + 1 >= argc)
+    return gradrt_error(EXIT_USAGE, "option '%s' needs a value", o->name);
+  return set_value(p, o, equals ? equals + 1 : argv[++*i]);
+}
+
+static int unknown_option(const char *word)
+{
+  const char *names[ARRAY_LEN(options) + 1];
+  int n = 0;
+  for (; n < (int)ARRAY_LEN(options); n++)
+    names[n] = options[n].name;
+  names[n++] = "--help";
+  return unknown("option", word, names, n);
 }
 
 static bool wants_color(void)
@@ -184,7 +250,7 @@ static int run_verb(const Verb *v, int argc, char **argv)
   for (int i = 2; i < argc; i++) {
     if (!v->runs_program && (str_eq(argv[i], "-h") || str_eq(argv[i], "--help")))
       return print_verb(v);
-    int code = read_option(&p, argc, argv, &i);
+    int code = read_option(&p, v, argc, argv, &i);
     if (code > 0)
       return code;
     if (code == 0)
@@ -194,30 +260,26 @@ static int run_verb(const Verb *v, int argc, char **argv)
     else if (v->runs_program && p.o.nrest < (int)ARRAY_LEN(p.rest) - 1)
       p.rest[p.o.nrest++] = argv[i];
     else if (argv[i][0] == '-') {
-      static const char *const names[] = { "--output", "--emit", "--set", "--cpu", "--layout", "--skip", "--thin", "--print-after",
-                                           "--print-changed", "--stop-after", "--time-passes",
-                                           "--quiet", "--verbose", "--help", "--json", "--check", "--param" };
-      return unknown("option", argv[i], names, (int)ARRAY_LEN(names));
+      return unknown_option(argv[i]);
     } else {
-      fprintf(stderr, "gradc: error: '%s' takes one file; what is '%s'?\n", v->name, argv[i]);
-      return EXIT_USAGE;
+      return gradrt_error(EXIT_USAGE, "'%s' takes one file; what is '%s'?", v->name, argv[i]);
     }
   }
   p.o.rest = p.rest;
   Arena *words = arena_new("options");
   const char *fault = passes_check(&p.o.driver.pass, words);
   if (fault)
-    fprintf(stderr, "gradc: error: %s\n", fault);
+    gradrt_error(EXIT_USAGE, "%s", fault);
   arena_free(&words);
   if (fault)
     return EXIT_USAGE;
   if (!p.o.driver.file) {
     if (p.o.nrest && (str_eq(p.rest[0], "-h") || str_eq(p.rest[0], "--help")))
       return print_verb(v);
-    fprintf(stderr, "gradc: error: '%s' needs a spec: gradc %s %s\n", v->name, v->name, v->args);
-    return EXIT_USAGE;
+    return gradrt_error(EXIT_USAGE, "'%s' needs a spec: gradc %s %s", v->name, v->name, v->args);
   }
-  return v->run(&p.o);
+  int code = cmd_choose_target(&p.o);
+  return code ? code : v->run(&p.o);
 }
 
 static int command(int argc, char **argv)
@@ -256,10 +318,10 @@ static int command(int argc, char **argv)
 /* Results that could not be written (a full disk) are no success. */
 int main(int argc, char **argv)
 {
+  gradrt_limits_are_errors();
   int code = command(argc, argv);
   if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_OK) {
-    fprintf(stderr, "gradc: error: cannot write to standard output\n");
-    return EXIT_IO;
+    return gradrt_error(EXIT_IO, "cannot write to standard output");
   }
   return code;
 }

@@ -1,5 +1,5 @@
 # Read by quickstart.sh and tests/run.sh: need_packages PACKAGE.. installs the Debian packages that
-# are missing.
+# are missing; want_packages PACKAGE.. tries to, and goes on without them.
 need_packages() {
   command -v dpkg-query > /dev/null || {
     echo "this is not a Debian or Ubuntu: please install the likes of: $*"
@@ -24,4 +24,10 @@ need_packages() {
   # Usually the lists of packages are missing or old.
   $as_root apt-get -qq update &&
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 install -y --no-install-recommends $missing
+}
+
+want_packages() {
+  for package in "$@"; do
+    need_packages "$package" 2> /dev/null || echo "== going on without $package"
+  done
 }

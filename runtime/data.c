@@ -139,10 +139,10 @@ static int data_split(gradrt_data *d, int source)
 
 /* ---- loading ---- */
 
-static int data_read(gradrt_data *d, const char *dir, int source)
+static int data_read(gradrt_data *d, const gradrt_data_options *o, int source)
 {
   const gradrt_source *s = &d->net->source[source];
-  gradrt_ask ask = { .net = d->net, .source = s, .dir = dir };
+  gradrt_ask ask = { .net = d->net, .source = s, .dir = o->dir, .root = o->root };
   const data_reader *r = data_readers;
   while (r->kind && strcmp(r->kind, s->kind) != 0)
     r++;
@@ -186,7 +186,7 @@ int gradrt_data_load(const gradrt_net *net, const gradrt_data_options *o, gradrt
                  : gradrt_error(GRADRT_LIMIT, "out of memory");
   for (int k = 0; k < net->nsplit && code == GRADRT_OK; k++)
     if (data_is_wanted(net, o, k) && !d->set[k].row)
-      code = data_read(d, o->dir, net->split[k].source);
+      code = data_read(d, o, net->split[k].source);
   if (code == GRADRT_OK)
     *out = d;
   else

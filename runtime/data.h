@@ -18,6 +18,8 @@ typedef struct {
   const gradrt_net *net;
   const gradrt_source *source;
   const char *dir;              /* base of relative paths */
+  const char *root;             /* a further folder that holds data; NULL: none */
+  bool named;                   /* the path is the user's own, not the spec's: taken as it is */
   bool inputs;                  /* for predict: no labels, and other targets need not be there */
 } gradrt_ask;
 
@@ -34,7 +36,8 @@ typedef struct {
   char path[GRADRT_DATA_PATH];  /* as opened, for messages */
 } gradrt_file;
 
-/* Opens a regular file for reading. Errors name the place in the spec, the path and a near name. */
+/* Opens a regular file for reading; one named by the spec must lie in a->dir or a->root. Errors
+ * name the place in the spec, the path and a near name. */
 int gradrt_file_open(gradrt_file *f, const gradrt_ask *a, const char *name);
 int gradrt_file_read(gradrt_file *f, void *bytes, size_t n);    /* exactly n bytes, or an error */
 /* After the last read: GRADRT_DATA when the file changed meanwhile. Closes it in any case. */
@@ -56,6 +59,10 @@ double gradrt_dtype_get(gradrt_dtype from, const void *rows, int64_t i);
 int64_t gradrt_wire_copy(gradrt_dtype to, void *rows, int64_t first, gradrt_wire w,
                          const unsigned char *from, int64_t n);
 int64_t gradrt_field_elems(const gradrt_field *f);      /* numbers per sample */
+/* GRADRT_DATA, naming both shapes, unless samples of this shape in file `path` are those of the
+ * field: the same extents (those of 1 do not count), or one of the two is a plain list of as many
+ * numbers. */
+int gradrt_shape_check(const gradrt_field *f, const char *path, int rank, const int64_t *dim);
 /* Allocates out->rows[field] for out->n samples; GRADRT_LIMIT when that cannot fit this machine. */
 int gradrt_rows_alloc(const gradrt_ask *a, gradrt_rows *out, int field);
 void gradrt_rows_free(gradrt_rows *r);

@@ -205,7 +205,7 @@ static bool csv_survey_cell(csv_job *j, int feature)
     return true;
   }
   gradrt_cell_text(c, word, sizeof word);
-  f->whole = f->whole && number && v == floor(v);
+  f->numbers = f->numbers && number;
   if (f->words.fixed) {
     f->count += gradrt_words_find(&f->words, word) >= 0;
     return true;
@@ -278,7 +278,7 @@ static void csv_fill_label(csv_job *j, gradrt_rows *out, int feature, int64_t ro
 {
   const gradrt_feature *f = &j->plan.feature[feature];
   double v, classes = (double)j->ask->net->field[f->field].classes;
-  bool words = f->words.fixed ? f->count > 0 || !f->whole : !f->whole;
+  bool words = f->words.fixed ? f->count > 0 || !f->numbers : !f->numbers;
   if (words && word < 0)
     csv_note_trouble(j, CSV_NO_WORD, feature, 0);
   else if (words)
@@ -355,7 +355,7 @@ static bool csv_needs_reference(const csv_job *j)
   for (int i = 0; i < j->plan.n; i++) {
     const gradrt_feature *f = &j->plan.feature[i];
     needs = needs || (!f->words.fixed &&
-                      (f->use == GRADRT_CSV_ONEHOT || (f->use == GRADRT_CSV_LABEL && !f->whole)));
+                      (f->use == GRADRT_CSV_ONEHOT || (f->use == GRADRT_CSV_LABEL && !f->numbers)));
   }
   return needs;
 }
@@ -390,6 +390,7 @@ static int csv_follow_reference(csv_job *j)
   if (!from)
     return gradrt_error(GRADRT_LIMIT, "%s: out of memory", j->table.path);
   ask.source = csv_reference(ask.net);
+  ask.named = false;
   int code = csv_begin(from, &ask);
   if (code != GRADRT_OK)
     gradrt_note("it is read for the categories and means of %s", j->table.path);

@@ -54,7 +54,7 @@ typedef struct {
   int64_t at, width;            /* elements of the field: first, how many */
   gradrt_words words;           /* ONEHOT, LABEL */
   bool followed;                /* words and mean are those of the training table */
-  bool whole;                   /* LABEL: so far every cell is a whole number */
+  bool numbers;                 /* LABEL: so far every cell is a number */
   double sum;                   /* NUMBER: of the cells that are there */
   int64_t count;                /* cells that are there; LABEL: that are one of the given words */
 } gradrt_feature;

@@ -130,7 +130,7 @@ static gradrt_feature *csv_add_feature(gradrt_plan *p, gradrt_csv_use use, int c
     p->cap = cap;
   }
   p->feature[p->n] =
-      (gradrt_feature){ .use = use, .column = column, .field = field, .whole = true, .width = 1 };
+      (gradrt_feature){ .use = use, .column = column, .field = field, .numbers = true, .width = 1 };
   return &p->feature[p->n++];
 }
 
@@ -393,7 +393,7 @@ static gradrt_feature *csv_feature_of(const gradrt_plan *p, int field, int k)
 static bool csv_follow(gradrt_feature *to, const gradrt_feature *from)
 {
   to->followed = true;
-  to->whole = from->whole;
+  to->numbers = from->numbers;
   to->sum = from->sum;
   to->count = from->count;
   csv_words_free(&to->words);
@@ -467,7 +467,7 @@ int gradrt_plan_place(gradrt_plan *p, const gradrt_ask *a, const gradrt_table *t
   for (int i = 0; i < p->n; i++) {
     gradrt_feature *f = &p->feature[i];
     const gradrt_field *field = &a->net->field[f->field];
-    bool words = f->use == GRADRT_CSV_LABEL && !f->whole && !f->words.fixed;
+    bool words = f->use == GRADRT_CSV_LABEL && !f->numbers && !f->words.fixed;
     if ((f->use == GRADRT_CSV_ONEHOT && f->words.full) ||
         (words && (f->words.full || f->words.n > field->classes ||
                    (!f->followed && f->words.n != field->classes))))

@@ -1,5 +1,11 @@
 /* Opening and reading data files: regular files only, read with pread, noticed when they change
- * meanwhile. A path that leads nowhere is reported with the nearest name in its folder. */
+ * meanwhile. A spec reads files below its own folder (or --data) and --data-root, wherever links
+ * lead. A path that leads nowhere is reported with the nearest name in its folder.
+ *
+ * realpath needs _XOPEN_SOURCE. */
+#if !defined _GNU_SOURCE && !defined _XOPEN_SOURCE
+#define _XOPEN_SOURCE 700
+#endif
 #include "data.h"
 #include "run.h"
 
@@ -8,6 +14,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -87,7 +94,7 @@ static int file_error(const gradrt_ask *a, const char *name, const char *problem
 
 static int file_path(const gradrt_ask *a, const char *name, char out[GRADRT_DATA_PATH])
 {
-  bool bare = name[0] == '/' || !a->dir || !*a->dir || strcmp(a->dir, ".") == 0;
+  bool bare = a->named || name[0] == '/' || !a->dir || !*a->dir || strcmp(a->dir, ".") == 0;
   size_t ndir = bare ? 0 : strlen(a->dir);
   const char *gap = ndir && a->dir[ndir - 1] != '/' ? "/" : "";
   int n = snprintf(out, GRADRT_DATA_PATH, "%s%s%s", bare ? "" : a->dir, gap, name);
@@ -96,16 +103,53 @@ static int file_path(const gradrt_ask *a, const char *name, char out[GRADRT_DATA
   return n < GRADRT_DATA_PATH ? GRADRT_OK : file_error(a, name, "the path is too long");
 }
 
+/* Whether the resolved path is the folder or lies in it. */
+static bool file_beneath(const char *path, const char *folder)
+{
+  char *full = realpath(folder, NULL);
+  size_t n = full ? strlen(full) : 0;
+  n -= n == 1;                  /* "/" holds everything */
+  bool inside = full && strncmp(path, full, n) == 0 && (path[n] == '/' || !path[n]);
+  free(full);
+  return inside;
+}
+
+/* Opens the path; what a spec names must lie where its data may. -1: errno says why, and is 0 when
+ * the error is already reported. */
+static int file_open_inside(const gradrt_file *f, const gradrt_ask *a, const char *name)
+{
+  const int flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC;
+  if (a->named)
+    return open(f->path, flags);
+  const char *dir = a->dir && *a->dir ? a->dir : ".";
+  char *full = realpath(f->path, NULL);
+  if (!full)
+    return -1;
+  bool inside = file_beneath(full, dir) || (a->root && file_beneath(full, a->root));
+  int fd = inside ? open(full, flags | O_NOFOLLOW) : -1, why = errno;
+  if (!inside) {
+    file_error(a, name, "it lies outside of the folder of the data");
+    gradrt_note("it leads to %s; data is read from %s and below", full, dir);
+    gradrt_note("data may lie in a further folder if you say so: --data-root DIR");
+    why = 0;
+  }
+  free(full);
+  errno = why;
+  return fd;
+}
+
 int gradrt_file_open(gradrt_file *f, const gradrt_ask *a, const char *name)
 {
   *f = (gradrt_file){ .fd = -1 };
   int code = file_path(a, name, f->path);
   if (code != GRADRT_OK)
     return code;
-  f->fd = open(f->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  f->fd = file_open_inside(f, a, name);
   struct stat st;
   if (f->fd < 0 || fstat(f->fd, &st) != 0) {
     int why = errno;
+    if (why == 0)
+      return GRADRT_DATA;
     code = file_error(a, name, strerror(why));
     if (why == ENOENT || why == ENOTDIR)
       file_notes(a, f->path);

@@ -183,8 +183,8 @@ static bool idx_payload(const idx_head *h, size_t *bytes)
 {
   bool fits = gradrt_mul_size((size_t)h->wire.size, (size_t)h->dim[0], bytes);
   for (int i = 1; i < h->rank; i++)
-    fits = fits && gradrt_mul_size(*bytes, (size_t)h->dim[i], bytes);
-  return fits && *bytes < SIZE_MAX / 2;
+    fits = fits && gradrt_mul_size(*bytes, (size_t)h->dim[i], bytes) && *bytes < SIZE_MAX / 2;
+  return fits;
 }
 
 /* The header must agree with the size of the file. */
@@ -244,22 +244,6 @@ static int idx_read_header(idx_stream *s, idx_head *h)
   return GRADRT_OK;
 }
 
-static int idx_shape_check(const idx_stream *s, const idx_head *h, const gradrt_field *f)
-{
-  char have[GRADRT_DATA_SHAPE], want[GRADRT_DATA_SHAPE];
-  int64_t elems = gradrt_field_elems(f);
-  if (h->elems == elems)
-    return GRADRT_OK;
-  int code = gradrt_error(
-      GRADRT_DATA, "%s: a sample has %" PRId64 " element%s %s, but field '%s' has %" PRId64 " %s",
-      s->file.path, h->elems, h->elems == 1 ? "" : "s",
-      gradrt_shape_text(have, h->rank - 1, h->dim + 1), f->name, elems,
-      gradrt_shape_text(want, f->rank, f->dim));
-  if (f->place)
-    gradrt_note("the field is declared at %s", f->place);
-  return code;
-}
-
 /* ---- elements ---- */
 
 /* Reads the payload in pieces straight into the rows' type. */
@@ -304,7 +288,9 @@ static int idx_begin(const gradrt_ask *a, const char *name, int field, idx_strea
   int code = idx_open(s, a, name);
   if (code == GRADRT_OK)
     code = idx_read_header(s, h);
-  return code == GRADRT_OK ? idx_shape_check(s, h, &a->net->field[field]) : code;
+  return code == GRADRT_OK
+             ? gradrt_shape_check(&a->net->field[field], s->file.path, h->rank - 1, h->dim + 1)
+             : code;
 }
 
 static int idx_fill(const gradrt_ask *a, idx_stream *s, const idx_head *h, int field,

@@ -268,14 +268,15 @@ static int input_read(const gradrt_ask *a, input_format format, gradrt_rows *out
   return code;
 }
 
-int gradrt_data_read_inputs(const gradrt_net *net, const char *path, int64_t *n,
-                            void *rows[GRADRT_FIELDS_MAX])
+int gradrt_data_read_inputs(const gradrt_net *net, const gradrt_data_options *o, const char *path,
+                            int64_t *n, void *rows[GRADRT_FIELDS_MAX])
 {
   unsigned char head[INPUT_PEEK];
   size_t nhead = 0;
   gradrt_prop prop[INPUT_PROPS_MAX + 2];
   gradrt_source source = { .kind = "predict", .prop = prop };
-  gradrt_ask ask = { .net = net, .source = &source, .inputs = true };
+  gradrt_ask ask = { .net = net, .source = &source, .dir = o->dir, .root = o->root,
+                     .named = true, .inputs = true };
   gradrt_rows out = { .n = 0 };
   int code = input_peek(&ask, path, head, &nhead);
   if (code != GRADRT_OK)

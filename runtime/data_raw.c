@@ -220,7 +220,7 @@ static int raw_npy_parse(gradrt_file *f, char *text, raw_npy *h)
   size_t bytes = (size_t)h->wire.size;
   bool fits = true;
   for (int i = 0; i < h->rank; i++)
-    fits = fits && gradrt_mul_size(bytes, (size_t)h->dim[i], &bytes);
+    fits = fits && gradrt_mul_size(bytes, (size_t)h->dim[i], &bytes) && bytes < SIZE_MAX / 2;
   if (fits && bytes == (size_t)(f->size - f->at))
     return GRADRT_OK;
   char shape[GRADRT_DATA_SHAPE];
@@ -291,18 +291,9 @@ static int raw_npy_begin(const gradrt_ask *a, const char *name, int field, gradr
   code = code == GRADRT_OK ? raw_npy_head(f, h) : code;
   if (code != GRADRT_OK)
     return code;
-  bool has = h->dim[0] > 0;
-  int64_t elems = 1;
-  for (int i = 1; i < h->rank && has; i++)
-    elems *= h->dim[i];
-  if (!has)
+  if (h->dim[0] == 0)
     return gradrt_error(GRADRT_DATA, "%s: the file holds no samples", f->path);
-  if (elems == gradrt_field_elems(to))
-    return GRADRT_OK;
-  char have[GRADRT_DATA_SHAPE], want[GRADRT_DATA_SHAPE];
-  return gradrt_error(GRADRT_DATA, "%s: a sample is %s, but field '%s' is %s", f->path,
-                      gradrt_shape_text(have, h->rank - 1, h->dim + 1), to->name,
-                      gradrt_shape_text(want, to->rank, to->dim));
+  return gradrt_shape_check(to, f->path, h->rank - 1, h->dim + 1);
 }
 
 int gradrt_read_npy(const gradrt_ask *a, gradrt_rows *out)

@@ -113,6 +113,46 @@ const char *gradrt_shape_text(char buf[GRADRT_DATA_SHAPE], int rank, const int64
   return buf;
 }
 
+/* Whether the two shapes are equal once axes of extent 1 are left out. */
+static bool value_same_extents(int nx, const int64_t *x, int ny, const int64_t *y)
+{
+  int i = 0, k = 0;
+  for (;;) {
+    while (i < nx && x[i] == 1)
+      i++;
+    while (k < ny && y[k] == 1)
+      k++;
+    if (i == nx || k == ny)
+      return i == nx && k == ny;
+    if (x[i++] != y[k++])
+      return false;
+  }
+}
+
+int gradrt_shape_check(const gradrt_field *f, const char *path, int rank, const int64_t *dim)
+{
+  char have[GRADRT_DATA_SHAPE], want[GRADRT_DATA_SHAPE];
+  int64_t elems = 1, wanted = gradrt_field_elems(f);
+  for (int i = 0; i < rank; i++)
+    elems *= dim[i];
+  bool list = rank == 1 || f->rank == 1;
+  if (elems == wanted && (list || value_same_extents(rank, dim, f->rank, f->dim)))
+    return GRADRT_OK;
+  gradrt_shape_text(have, rank, dim);
+  gradrt_shape_text(want, f->rank, f->dim);
+  int code =
+      elems == wanted
+          ? gradrt_error(GRADRT_DATA, "%s: a sample has the shape %s, but field '%s' has %s", path,
+                         have, f->name, want)
+          : gradrt_error(GRADRT_DATA,
+                         "%s: a sample has %" PRId64 " element%s %s, but field '%s' has %" PRId64
+                         " %s",
+                         path, elems, elems == 1 ? "" : "s", have, f->name, wanted, want);
+  if (f->place)
+    gradrt_note("the field is declared at %s", f->place);
+  return code;
+}
+
 static double value_memory(void)
 {
 #ifdef _SC_PHYS_PAGES

@@ -16,9 +16,12 @@ enum {
 
 /* PyTorch's DataLoader: a base seed nobody reads, then the sampler's seed and a generator of its
  * own. */
-static void epoch_torch_order(gradrt_training *r)
+void gradrt_training_order(gradrt_training *r)
 {
   gradrt_torch sampler;
+  if (!r->t->torch_rng) {
+    return;
+  }
   r->at.torch = r->s.torch;
   gradrt_torch_u64(&r->s.torch);
   if (!r->t->shuffle) {
@@ -43,6 +46,25 @@ static void epoch_ids(gradrt_training *r, int64_t first, int64_t n)
   }
 }
 
+/* ---- values that are not finite ---- */
+
+const char *gradrt_nonfinite_text(double v)
+{
+  return isnan(v) ? "nan" : v > 0 ? "inf" : "-inf";
+}
+
+/* The notes below the error: the last good state, the source, help. */
+static void epoch_explain(gradrt_training *r, int64_t failed)
+{
+  if (r->saved_step >= 0) {
+    gradrt_note("last good checkpoint: %s (step %" PRId64 ")", r->last, r->saved_step);
+  }
+  gradrt_training_locate(r, failed);
+  gradrt_note("help: a smaller learning rate (--lr %.3g), gradient clipping (clip: norm(1)) or "
+              "scaled inputs",
+              r->lr / 10);
+}
+
 /* ---- checkpoints ---- */
 
 static int epoch_check_state(gradrt_training *r)
@@ -54,10 +76,7 @@ static int epoch_check_state(gradrt_training *r)
   gradrt_progress_break(&r->progress);
   int code = gradrt_error(GRADRT_NONFINITE, "%s is not finite after step %" PRId64 ", lr %.6g",
                           bad->name, r->at.step, r->rate);
-  if (r->saved_step >= 0) {
-    gradrt_note("last good checkpoint: %s (step %" PRId64 ")", r->last, r->saved_step);
-  }
-  gradrt_note("help: a smaller learning rate or gradient clipping (clip: norm(1))");
+  epoch_explain(r, r->at.step);
   return code;
 }
 
@@ -148,26 +167,18 @@ static int epoch_nonfinite(gradrt_training *r, double loss, int64_t n)
   int code = gradrt_error(GRADRT_NONFINITE,
                           "the loss is %s at step %" PRId64 " (epoch %" PRId64 ", batch %" PRId64
                           "), lr %.6g",
-                          isnan(loss) ? "nan"
-                          : loss > 0  ? "inf"
-                                      : "-inf",
-                          r->at.step + 1, r->at.epoch + 1, r->at.batch_in_epoch + 1, r->rate);
-  if (r->at.step > 0) {
-    gradrt_note("losses of the steps before, newest first: %.6g %.6g %.6g %.6g", r->recent[0],
-                r->recent[1], r->recent[2], r->recent[3]);
+                          gradrt_nonfinite_text(loss), r->at.step + 1, r->at.epoch + 1,
+                          r->at.batch_in_epoch + 1, r->rate);
+  char recent[128] = "";
+  for (int i = 0, at = 0; i < 4 && i < r->nrecent; i++) {
+    at += snprintf(recent + at, sizeof recent - (size_t)at, " %.6g", r->recent[i]);
   }
-  const gradrt_tensor *t = gradrt_state_nonfinite(r->s.net, r->s.state);
-  if (t) {
-    gradrt_note("first tensor that is not finite: %s", t->name);
+  if (recent[0]) {
+    gradrt_note("losses of the steps before, newest first:%s", recent);
   }
   epoch_blame_input(r, n);
   epoch_commit_best(r);
-  if (r->saved_step >= 0) {
-    gradrt_note("last good checkpoint: %s (step %" PRId64 ")", r->last, r->saved_step);
-  }
-  gradrt_note("help: a smaller learning rate (--lr %.3g), gradient clipping (clip: norm(1)) or "
-              "scaled inputs",
-              r->lr / 10);
+  epoch_explain(r, r->at.step + 1);
   return code;
 }
 
@@ -185,15 +196,19 @@ static void epoch_args(gradrt_training *r, gradrt_step *step)
   step->args[GRADRT_ARG_EPOCH] = (double)r->at.epoch;
 }
 
-static int epoch_step(gradrt_training *r, gradrt_step *step)
+void gradrt_training_batch(gradrt_training *r, gradrt_step *step)
 {
-  const gradrt_net *net = r->s.net;
-  int64_t first = r->at.batch_in_epoch * net->batch, rest = r->set->n - first;
-  step->n = rest < net->batch ? rest : net->batch;
+  int64_t batch = r->s.net->batch, first = r->at.batch_in_epoch * batch, rest = r->set->n - first;
+  step->n = rest < batch ? rest : batch;
   epoch_ids(r, first, step->n);
   epoch_args(r, step);
+}
+
+static int epoch_step(gradrt_training *r, gradrt_step *step)
+{
+  gradrt_training_batch(r, step);
   gradrt_session_run(&r->s, GRADRT_FN_TRAIN, step);
-  double loss = net->real == GRADRT_F64 ? *(double *)step->out[0] : (double)*(float *)step->out[0];
+  double loss = gradrt_session_loss(r->s.net, step);
   if (!gradrt_is_finite(loss)) {
     return epoch_nonfinite(r, loss, step->n);
   }
@@ -202,6 +217,7 @@ static int epoch_step(gradrt_training *r, gradrt_step *step)
   }
   memmove(r->recent + 1, r->recent, sizeof r->recent - sizeof *r->recent);
   r->recent[0] = loss;
+  r->nrecent += r->nrecent < 4;
   r->at.loss_sum += r->t->loss_sum ? loss : loss * (double)step->n;
   r->at.seen += (double)step->n;
   r->at.batch_in_epoch++;
@@ -413,9 +429,7 @@ int gradrt_training_epoch(gradrt_training *r)
   gradrt_session_bind(&r->s, GRADRT_FN_TRAIN, r->set->rows, &step);
   r->epoch_began = gradrt_clock();
   r->seen_before = r->at.seen;
-  if (r->t->torch_rng) {
-    epoch_torch_order(r);
-  }
+  gradrt_training_order(r);
   while (r->at.batch_in_epoch < r->steps_per_epoch) {
     if (epoch_must_stop(r)) {
       return GRADRT_OK;

@@ -103,6 +103,13 @@ static int file_above_standard(int fd)
   return above;
 }
 
+void gradrt_limits_are_errors(void)
+{
+#ifdef SIGXFSZ
+  signal(SIGXFSZ, SIG_IGN);
+#endif
+}
+
 gradrt_writer *gradrt_writer_open(const char *path)
 {
   gradrt_writer *w = calloc(1, sizeof *w);

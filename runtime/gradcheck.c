@@ -119,28 +119,47 @@ static int gradcheck_tensor(gradcheck_run *r, const gradrt_tensor *t, const grad
   return GRADRT_OK;
 }
 
+static int gradcheck_unknown(const gradrt_net *net, const char *name)
+{
+  char plain[128];
+  const char *known[64];
+  int n = 0;
+  for (int i = 0; i < net->ntensor && n < 64; i++)
+    if (gradcheck_slot(net, net->tensor[i].name))
+      known[n++] = net->tensor[i].name;
+  const char *near = gradrt_text_nearest(name, known, n);
+  return gradrt_error(GRADRT_USAGE, "no trained parameter is called '%s'%s%s%s",
+                      gradrt_text_plain(plain, sizeof plain, name), near ? "; did you mean " : "",
+                      near ? near : "", near ? "?" : "");
+}
+
 static int gradcheck_all(gradcheck_run *r)
 {
   const gradrt_net *net = r->s->net;
+  const char *only = r->s->options->param;
+  bool quiet = r->s->options->quiet;
   int failed = 0, checked = 0;
   for (int i = 0; i < net->ntensor; i++) {
     const gradrt_tensor *t = &net->tensor[i], *slot = gradcheck_slot(net, t->name);
     gradcheck_worst worst = { 0, 0, 0, 0 };
     char place[128];
-    if (t->role != GRADRT_PARAM || !slot)
+    if (t->role != GRADRT_PARAM || !slot || (only && strcmp(only, t->name) != 0))
       continue;
     int code = gradcheck_tensor(r, t, slot, &worst);
     if (code)
       return code;
     bool ok = worst.error <= gradcheck_bound;
     gradcheck_place(t, worst.at, place, sizeof place);
-    printf("%-24s %8" PRId64 " elements  worst error %.2e at [%s]  %s\n", t->name, gradrt_tensor_elems(t), worst.error,
-           place, ok ? "ok" : "WRONG");
+    if (!ok || !quiet)
+      printf("%-24s %8" PRId64 " elements  worst error %.2e at [%s]  %s\n", t->name,
+             gradrt_tensor_elems(t), worst.error, place, ok ? "ok" : "WRONG");
     if (!ok)
       printf("    the code gives %.12g, the differences %.12g\n", worst.analytic, worst.numeric);
     failed += !ok;
     checked++;
   }
+  if (only && !checked)
+    return gradcheck_unknown(net, only);
   if (failed)
     return gradrt_error(GRADRT_QUALITY, "%d of %d parameter tensors have a wrong gradient", failed, checked);
   printf("%d parameter tensors, all within %.0e\n", checked, gradcheck_bound);

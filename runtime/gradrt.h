@@ -90,6 +90,8 @@ typedef enum {
 } gradrt_arg;
 
 typedef struct gradrt_barrier gradrt_barrier;
+typedef struct gradrt_profile gradrt_profile;
+typedef struct gradrt_watcher gradrt_watcher;
 
 /* What a step function reads and writes. Pointers are 64-byte aligned unless said otherwise. */
 typedef struct gradrt_step {
@@ -105,17 +107,45 @@ typedef struct gradrt_step {
   void *out[GRADRT_OUTPUTS_MAX];        /* per output of the function: n rows, row-major, in the net's real type;
                                            an output that is not per sample: its elements once */
   gradrt_barrier *barrier;
+  gradrt_profile *profile;              /* of this function; NULL: its time is not measured */
+  gradrt_watcher *watch;                /* not NULL: one worker; it calls gradrt_watch */
 } gradrt_step;
 
 typedef void (*gradrt_step_fn)(const gradrt_step *s, int worker, int nworkers);
 
 typedef struct { const char *name; bool batched; int rank; int64_t dim[GRADRT_RANK_MAX]; } gradrt_output;
 
+/* One kernel call of a step; flops: of a full batch. */
+typedef enum { GRADRT_FORWARD, GRADRT_BACKWARD, GRADRT_UPDATE } gradrt_direction;
+typedef struct {
+  const char *kernel, *layer;
+  gradrt_direction direction;
+  double flops;
+  const char *place;            /* "lenet.nn:14" */
+} gradrt_call;
+
+/* A tensor of the net's real type that a call writes: where it lies and how it is stored. */
+typedef enum { GRADRT_IN_ARENA, GRADRT_IN_WORKER, GRADRT_IN_STATE, GRADRT_IN_OUT } gradrt_where;
+typedef struct {
+  int call;                     /* number in the function's list */
+  gradrt_where where;
+  int index;                    /* STATE: of the tensor; OUT: of the output: the rest follows */
+  const char *name;             /* "c1_relu" */
+  size_t offset, stored;        /* bytes into the arena or the worker's block; elements */
+  int ndigit;
+  gradrt_digit digit[GRADRT_DIGITS_MAX];        /* as of tensors; axis -1 is the sample */
+  const char *layer, *place;    /* where another one than the call's is fused to it; or NULL */
+} gradrt_made;
+
 typedef struct {
   gradrt_step_fn fn;            /* NULL: the spec has no such function */
   int noutput;
   const gradrt_output *output;  /* train and eval: output 0 is the loss: train: one scalar; eval: one per sample */
   size_t arena_bytes, worker_bytes;
+  int ncall;                    /* train; others in programs built for measuring, else 0 */
+  const gradrt_call *call;      /* in the order of the step */
+  int nmade;                    /* train only */
+  const gradrt_made *made;      /* in the order of the calls */
 } gradrt_function;
 
 /* ---- training ---- */
@@ -181,6 +211,10 @@ typedef struct gradrt_net {
   int nlayer;
   const gradrt_layer *layer;    /* for info and the report */
   const char *spec;             /* the spec's text for the report, or NULL */
+  gradrt_step_fn peak;          /* n rounds of fused multiply-adds, NULL: none; writes the worker's
+                                   element 8 * worker of double out[0][] */
+  double peak_flops;            /* of one round */
+  bool profiled;                /* step functions call gradrt_profile_mark */
 } gradrt_net;
 
 /* The whole command line of a generated program: train, eval, predict, info. Returns the exit code. */
@@ -188,6 +222,17 @@ int gradrt_main(const gradrt_net *net, int argc, char **argv);
 
 /* Meets the other workers of the step; returns when all nworkers have called it. */
 void gradrt_barrier_wait(gradrt_barrier *b, int worker, int nworkers);
+
+/* Ends the time of a call (its number in the function's list), or of a wait: what passed since the
+ * worker's last mark is added to it. Every step begins with a mark of its own. */
+enum { GRADRT_BEGINS = -2, GRADRT_WAITS = -1 };
+#ifndef GRADRT_WITHOUT_BENCH
+void gradrt_profile_mark(const gradrt_step *s, int worker, int call);
+#endif
+
+/* For steps with a watcher: looks through all that a call (its number in the function's list) has
+ * written, all of its items being done. */
+void gradrt_watch(const gradrt_step *s, int call);
 
 #ifdef __cplusplus
 }

@@ -52,6 +52,7 @@ typedef struct gradrt_data gradrt_data;
 
 typedef struct {
   const char *dir;              /* base of relative paths: the spec's folder, or --data */
+  const char *root;             /* --data-root: a further folder that data may lie in; NULL: none */
   bool need_fit;                /* fit statistics (training) instead of keeping those in state (eval, predict) */
   const char *const *only;      /* names of splits to load; NULL: all */
   int nonly;
@@ -65,8 +66,10 @@ const gradrt_set *gradrt_data_set(const gradrt_data *d, int split);     /* NULL:
  * canonical double arrays mean[k], std[k] (elements of the state tensor); std 0 becomes 1. */
 int gradrt_data_fit(const gradrt_net *net, const gradrt_data *d, int train_split, int fit, double *mean, double *std);
 const char *gradrt_data_fingerprint(const gradrt_data *d);      /* hex CRC-32C of sizes and bytes */
-/* Rows for predict: a file in any format the spec's field can be read from (IDX, npy, CSV, PGM/PNM, raw). */
-int gradrt_data_read_inputs(const gradrt_net *net, const char *path, int64_t *n, void *rows[GRADRT_FIELDS_MAX]);
+/* Rows for predict: a file in any format the spec's field can be read from (IDX, npy, CSV, PGM/PNM, raw).
+ * o says where the training table lies, whose categories and means a table may need. */
+int gradrt_data_read_inputs(const gradrt_net *net, const gradrt_data_options *o, const char *path,
+                            int64_t *n, void *rows[GRADRT_FIELDS_MAX]);
 
 /* ---- state.c: canonical <-> stored ---- */
 int64_t gradrt_tensor_elems(const gradrt_tensor *t);
@@ -105,6 +108,8 @@ int gradrt_weights_read(const gradrt_net *net, const char *path, void *state);
 
 /* ---- file.c: crash-safe writing ---- */
 typedef struct gradrt_writer gradrt_writer;
+/* For programs: a file larger than the system allows (ulimit -f) is a failed write, not a signal. */
+void gradrt_limits_are_errors(void);
 gradrt_writer *gradrt_writer_open(const char *path);    /* temporary file beside path; NULL: reported */
 int gradrt_writer_put(gradrt_writer *w, const void *bytes, size_t n);
 int gradrt_writer_printf(gradrt_writer *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -146,9 +146,6 @@ static int main_command(const gradrt_net *net, int argc, char **argv)
     printf("%s (gradc %s, %s)\n", net->name, net->version, net->cpu);
     return GRADRT_OK;
   }
-  if (gradrt_gradcheck_wanted(net)) {
-    return gradrt_gradcheck_main(net, &o);
-  }
   switch (o.verb) {
   case GRADRT_VERB_TRAIN:
     return gradrt_train_main(net, &o);
@@ -161,6 +158,14 @@ static int main_command(const gradrt_net *net, int argc, char **argv)
   case GRADRT_VERB_HELP:
     gradrt_options_help(net, &o, stdout);
     return GRADRT_OK;
+  case GRADRT_VERB_GRADCHECK:
+    return gradrt_gradcheck_main(net, &o);
+  case GRADRT_VERB_BENCH:
+#ifndef GRADRT_WITHOUT_BENCH
+    return gradrt_bench_main(net, &o);
+#else
+    break;
+#endif
   }
   return GRADRT_INTERNAL;
 }
@@ -168,6 +173,7 @@ static int main_command(const gradrt_net *net, int argc, char **argv)
 /* Results that could not be written (a full disk) are no success. */
 int gradrt_main(const gradrt_net *net, int argc, char **argv)
 {
+  gradrt_limits_are_errors();
   int code = main_command(net, argc, argv);
   if ((fflush(stdout) != 0 || ferror(stdout)) && code == GRADRT_OK) {
     return gradrt_error(GRADRT_IO, "cannot write the results to standard output");

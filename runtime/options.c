@@ -14,7 +14,10 @@ enum {
   OPTIONS_E = 1 << GRADRT_VERB_EVAL,
   OPTIONS_P = 1 << GRADRT_VERB_PREDICT,
   OPTIONS_I = 1 << GRADRT_VERB_INFO,
-  OPTIONS_ALL = OPTIONS_T | OPTIONS_E | OPTIONS_P | OPTIONS_I
+  OPTIONS_B = 1 << GRADRT_VERB_BENCH,
+  OPTIONS_G = 1 << GRADRT_VERB_GRADCHECK,
+  OPTIONS_READS = OPTIONS_T | OPTIONS_E | OPTIONS_P | OPTIONS_G,        /* data */
+  OPTIONS_RUNS = OPTIONS_READS | OPTIONS_B      /* steps of the net */
 };
 
 typedef enum {
@@ -42,13 +45,15 @@ static const options_row options_table[] = {
   { "epochs", OPTIONS_T, OPTIONS_WHOLE, OPTIONS_AT(epochs), 1, 1e9, "N",
     "passes over the training data" },
   { "lr", OPTIONS_T, OPTIONS_NUMBER, OPTIONS_AT(lr), 0, 1e30, "X", "base learning rate" },
-  { "seed", OPTIONS_T | OPTIONS_E | OPTIONS_P, OPTIONS_WHOLE, OPTIONS_AT(seed), 0,
-    9007199254740992.0, "N", "initial values, order, dropout" },
-  { "threads", OPTIONS_T | OPTIONS_E | OPTIONS_P, OPTIONS_WHOLE, OPTIONS_AT(threads), 1, 256, "N",
+  { "seed", OPTIONS_RUNS, OPTIONS_WHOLE, OPTIONS_AT(seed), 0, 9007199254740992.0, "N",
+    "initial values, order, dropout" },
+  { "threads", OPTIONS_RUNS, OPTIONS_WHOLE, OPTIONS_AT(threads), 1, 256, "N",
     "default: the CPUs this process may use" },
-  { "data", OPTIONS_T | OPTIONS_E | OPTIONS_P, OPTIONS_TEXT, OPTIONS_AT(data), 0, 0, "DIR",
+  { "data", OPTIONS_READS, OPTIONS_TEXT, OPTIONS_AT(data), 0, 0, "DIR",
     "where relative data paths start (default .)" },
-  { "called", OPTIONS_T | OPTIONS_E | OPTIONS_P, OPTIONS_TEXT, OPTIONS_AT(called), 0, 0, "FILE",
+  { "data-root", OPTIONS_READS, OPTIONS_TEXT, OPTIONS_AT(data_root), 0, 0, "DIR",
+    "a further folder that data may lie in" },
+  { "called", OPTIONS_READS, OPTIONS_TEXT, OPTIONS_AT(called), 0, 0, "FILE",
     "the spec to name in messages (gradc gives it)" },
   { "out", OPTIONS_T | OPTIONS_E | OPTIONS_P, OPTIONS_TEXT, OPTIONS_AT(out), 0, 0, "DIR",
     "run directory (default runs/<net>); predict: a CSV file" },
@@ -56,13 +61,17 @@ static const options_row options_table[] = {
     "go on exactly where a run stopped" },
   { "weights", OPTIONS_T | OPTIONS_E | OPTIONS_P, OPTIONS_TEXT, OPTIONS_AT(weights), 0, 0,
     "FILE|DIR", "start from, or use, these weights" },
+  { "param", OPTIONS_G, OPTIONS_TEXT, OPTIONS_AT(param), 0, 0, "NAME",
+    "check this parameter only, such as c1.weight" },
   { "split", OPTIONS_E, OPTIONS_TEXT, OPTIONS_AT(split), 0, 0, "NAME", "evaluate this split only" },
   { "untrained", OPTIONS_E | OPTIONS_P, OPTIONS_FLAG, OPTIONS_AT(untrained), 0, 0, NULL,
     "freshly initialised weights" },
   { "top", OPTIONS_P, OPTIONS_WHOLE, OPTIONS_AT(top), 1, 1000, "K",
     "show the K likeliest classes (default 3)" },
-  { "steps", OPTIONS_T, OPTIONS_WHOLE, OPTIONS_AT(steps), 0, 1e15, "N",
-    "stop after N steps of the whole run" },
+  { "steps", OPTIONS_T | OPTIONS_B, OPTIONS_WHOLE, OPTIONS_AT(steps), 0, 1e15, "N",
+    "stop after N steps of the whole run; bench: time N steps" },
+  { "seconds", OPTIONS_B, OPTIONS_NUMBER, OPTIONS_AT(seconds), 0, 1e6, "X",
+    "time steps for so long (default 1)" },
   { "save-every", OPTIONS_T, OPTIONS_WHOLE, OPTIONS_AT(save_every), 1, 1e15, "STEPS",
     "checkpoints inside an epoch" },
   { "log-steps", OPTIONS_T, OPTIONS_TEXT, OPTIONS_AT(log_steps), 0, 0, "FILE",
@@ -71,25 +80,33 @@ static const options_row options_table[] = {
     "exit with 8 when the result misses it" },
   { "fast-dev-run", OPTIONS_T, OPTIONS_FLAG, OPTIONS_AT(fast_dev_run), 0, 0, NULL,
     "5 batches, nothing written" },
-  { "json", OPTIONS_ALL, OPTIONS_FLAG, OPTIONS_AT(json), 0, 0, NULL,
-    "JSON lines on standard output" },
+  { "json", OPTIONS_T | OPTIONS_E | OPTIONS_P | OPTIONS_I | OPTIONS_B, OPTIONS_FLAG,
+    OPTIONS_AT(json), 0, 0, NULL, "JSON lines on standard output" },
   { "progress", OPTIONS_T, OPTIONS_SHOW, OPTIONS_AT(progress), 0, 0, "WHEN",
     "auto, bar, log or none" },
-  { "color", OPTIONS_ALL, OPTIONS_WHEN, OPTIONS_AT(color), 0, 0, "WHEN", "auto, always or never" },
-  { "quiet", OPTIONS_ALL, OPTIONS_FLAG, OPTIONS_AT(quiet), 0, 0, NULL, "the final lines only" },
-  { "silent", OPTIONS_ALL, OPTIONS_FLAG, OPTIONS_AT(silent), 0, 0, NULL, "errors only" },
+  { "color", OPTIONS_T, OPTIONS_WHEN, OPTIONS_AT(color), 0, 0, "WHEN", "auto, always or never" },
+  { "quiet", OPTIONS_READS, OPTIONS_FLAG, OPTIONS_AT(quiet), 0, 0, NULL, "the final lines only" },
+  { "silent", OPTIONS_T | OPTIONS_E | OPTIONS_P, OPTIONS_FLAG, OPTIONS_AT(silent), 0, 0, NULL,
+    "errors only" },
 };
 enum { OPTIONS_COUNT = sizeof options_table / sizeof *options_table };
 
-static const char *const options_verb_name[] = { "train", "eval", "predict", "info", "help" };
+static const char *const options_verb_name[] = { "train", "eval", "predict", "info", "help",
+                                                 "bench", "gradcheck" };
 static const char *const options_verb_help[] = { "train the net; writes the run directory",
                                                  "loss, metrics and tables on a split",
                                                  "class and probabilities of new inputs",
                                                  "tensors, layers and what may be changed",
-                                                 "this text, or that of a verb" };
+                                                 "this text, or that of a verb",
+                                                 "time steps on random samples",
+                                                 "gradients against differences of the loss" };
 static const char *const options_show_name[] = { "auto", "bar", "log", "none" };
 static const char *const options_when_name[] = { "auto", "always", "never" };
-enum { OPTIONS_VERBS = 5 };
+#ifndef GRADRT_WITHOUT_BENCH
+enum { OPTIONS_VERBS = 6, OPTIONS_VERBS_ALL = 7 };      /* of programs that train; with gradcheck */
+#else
+enum { OPTIONS_VERBS = 5, OPTIONS_VERBS_ALL = 7 };
+#endif
 
 /* What is being parsed: the words and where we are. */
 typedef struct {
@@ -317,10 +334,19 @@ static int options_long(options_reader *r, const char *word)
   return options_set(r, row, shown, value ? value : next);
 }
 
-static int options_verb_of(const char *word)
+/* A program that gradcheck built keeps gradients and cannot train; no other checks them. */
+static bool options_has_verb(const gradrt_net *net, int verb)
 {
-  for (int i = 0; i < OPTIONS_VERBS; i++) {
-    if (strcmp(word, options_verb_name[i]) == 0) {
+  if (verb == GRADRT_VERB_INFO || verb == GRADRT_VERB_HELP) {
+    return true;
+  }
+  return gradrt_gradcheck_wanted(net) ? verb == GRADRT_VERB_GRADCHECK : verb < OPTIONS_VERBS;
+}
+
+static int options_verb_of(const gradrt_net *net, const char *word)
+{
+  for (int i = 0; i < OPTIONS_VERBS_ALL; i++) {
+    if (options_has_verb(net, i) && strcmp(word, options_verb_name[i]) == 0) {
       return i;
     }
   }
@@ -361,7 +387,8 @@ static void options_defaults(gradrt_options *o, const char *program)
                          .steps = NAN,
                          .save_every = NAN,
                          .threads = NAN,
-                         .top = NAN };
+                         .top = NAN,
+                         .seconds = NAN };
   const char *progress = getenv("GRADC_PROGRESS"), *color = getenv("GRADC_COLOR");
   for (int i = 0; progress && i < 4; i++) {
     if (strcmp(progress, options_show_name[i]) == 0) {
@@ -382,7 +409,7 @@ static void options_defaults(gradrt_options *o, const char *program)
 static int options_positional(options_reader *r, char *word, bool *has_verb)
 {
   gradrt_options *o = r->o;
-  int verb = options_verb_of(word);
+  int verb = options_verb_of(r->net, word);
   if (!*has_verb) {
     *has_verb = true;
     if (verb < 0) {
@@ -410,6 +437,9 @@ static int options_positional(options_reader *r, char *word, bool *has_verb)
 int gradrt_options_parse(const gradrt_net *net, int argc, char **argv, gradrt_options *o)
 {
   options_defaults(o, argc > 0 ? argv[0] : NULL);
+  if (gradrt_gradcheck_wanted(net)) {
+    o->verb = GRADRT_VERB_GRADCHECK;
+  }
   options_reader r = { .net = net, .o = o, .word = argv, .at = 1, .n = argc };
   o->input = argv;              /* filled from the front: never ahead of the words still to read */
   bool has_verb = false, help = false, plain = false;
@@ -425,7 +455,7 @@ int gradrt_options_parse(const gradrt_net *net, int argc, char **argv, gradrt_op
     } else if (!plain && word[0] == '-' && word[1] == '-') {
       code = options_long(&r, word);
     } else if (!plain && strcmp(word, "-q") == 0) {
-      o->quiet = true;
+      code = options_long(&r, "--quiet");
     } else if (!plain && word[0] == '-' && word[1] != 0) {
       code = options_unknown(net, word);
     } else {
@@ -463,20 +493,6 @@ static void options_help_rows(const gradrt_net *net, gradrt_verb verb, FILE *f)
   }
 }
 
-static void options_help_verb(const gradrt_net *net, const char *program, gradrt_verb verb, FILE *f)
-{
-  static const char *const example[] = { "train --epochs 3 --lr 0.05", "eval --split test",
-                                         "predict images.idx --top 3", "info", "help train" };
-  static const char *const usage[] = { "[train] [options]", "eval [options]",
-                                       "predict FILE... [options]", "info [options]",
-                                       "help [command]" };
-  fprintf(f, "  %s %s\n\nUsage: %s %s\n%s\n", program, example[verb], program, usage[verb],
-          options_verb_help[verb]);
-  if (verb != GRADRT_VERB_HELP) {
-    options_help_rows(net, verb, f);
-  }
-}
-
 const char *gradrt_options_call(const gradrt_options *o, const char *verb, char *buf, size_t size)
 {
   char name[GRADRT_PATH_MAX];
@@ -488,12 +504,28 @@ const char *gradrt_options_call(const gradrt_options *o, const char *verb, char 
   return buf;
 }
 
+static void options_help_verb(const gradrt_net *net, const gradrt_options *o, FILE *f)
+{
+  static const char *const example[] = { " --epochs 3 --lr 0.05", " --split test",
+                                         " images.idx --top 3", "", " train", " --threads 1",
+                                         " --param c1.weight" };
+  static const char *const usage[] = { " [options]", " [options]", " FILE... [options]",
+                                       " [options]", " [command]", " [options]", " [options]" };
+  char call[GRADRT_PATH_MAX];
+  gradrt_options_call(o, options_verb_name[o->topic], call, sizeof call);
+  fprintf(f, "  %s%s\n\nUsage: %s%s\n%s\n", call, example[o->topic], call, usage[o->topic],
+          options_verb_help[o->topic]);
+  if (o->topic != GRADRT_VERB_HELP) {
+    options_help_rows(net, o->topic, f);
+  }
+}
+
 void gradrt_options_help(const gradrt_net *net, const gradrt_options *o, FILE *f)
 {
   char program[64], name[64];
   gradrt_text_plain(program, sizeof program, o->program);
   if (o->topic != GRADRT_VERB_HELP) {
-    options_help_verb(net, program, o->topic, f);
+    options_help_verb(net, o, f);
     return;
   }
   fprintf(f, "  %s                              train, write runs/%s/report.html\n", program,

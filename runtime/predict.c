@@ -232,7 +232,8 @@ static int predict_file(const predict_job *j, const char *path, double *const *v
   const gradrt_net *net = j->s->net;
   void *rows[GRADRT_FIELDS_MAX] = { 0 };
   int64_t n;
-  int code = gradrt_data_read_inputs(net, path, &n, rows);
+  gradrt_data_options o = { .dir = j->s->options->data, .root = j->s->options->data_root };
+  int code = gradrt_data_read_inputs(net, &o, path, &n, rows);
   if (code != GRADRT_OK) {
     return code;
   }

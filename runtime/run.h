@@ -38,7 +38,8 @@ const char *gradrt_class_name(const gradrt_net *net, const char *field, int64_t 
 
 /* ---- options.c: the command line ---- */
 typedef enum {
-  GRADRT_VERB_TRAIN, GRADRT_VERB_EVAL, GRADRT_VERB_PREDICT, GRADRT_VERB_INFO, GRADRT_VERB_HELP
+  GRADRT_VERB_TRAIN, GRADRT_VERB_EVAL, GRADRT_VERB_PREDICT, GRADRT_VERB_INFO, GRADRT_VERB_HELP,
+  GRADRT_VERB_BENCH, GRADRT_VERB_GRADCHECK
 } gradrt_verb;
 typedef enum { GRADRT_SHOW_AUTO, GRADRT_SHOW_BAR, GRADRT_SHOW_LOG, GRADRT_SHOW_NONE } gradrt_show;
 typedef enum { GRADRT_WHEN_AUTO, GRADRT_WHEN_ALWAYS, GRADRT_WHEN_NEVER } gradrt_when;
@@ -56,10 +57,11 @@ typedef struct {
   gradrt_verb verb, topic;      /* topic: what HELP is about; VERB_HELP itself: everything */
   double epochs, lr;            /* NAN: as in the spec */
   double seed, steps, save_every;       /* whole numbers; NAN: not given */
-  double threads, top;
-  const char *data, *out, *weights, *split, *log_steps; /* NULL: not given */
+  double threads, top, seconds;
+  const char *data, *data_root, *out, *weights, *split, *log_steps;     /* NULL: not given */
   const char *called;           /* the spec that gradc ran this program for; NULL: run by itself */
   const char *resume;           /* "": the run directory; NULL: not given */
+  const char *param;            /* gradcheck: the only parameter to check; NULL: all */
   bool quiet, silent, json, untrained, fast_dev_run, version;
   gradrt_show progress;
   gradrt_when color;
@@ -86,6 +88,8 @@ typedef struct {
   uint64_t seed;
   gradrt_torch torch;           /* rng: torch; where the generator stands after initialisation */
   int64_t params;               /* elements of all parameters */
+  gradrt_profile *profile[3];   /* of train, eval, infer; NULL: not measured */
+  int64_t steps[3];             /* runs of each function */
   char dir[GRADRT_PATH_MAX];    /* run directory; not created here */
 } gradrt_session;
 
@@ -105,6 +109,9 @@ void gradrt_session_run(gradrt_session *s, int fn, gradrt_step *step);
  * samples, or the sum when the spec sums. -1: interrupted by a signal. */
 int gradrt_session_evaluate(gradrt_session *s, int split, gradrt_meter *m, int64_t batches,
                             double *loss, int64_t *seen);
+/* The state as gradrt_session_load with need_fit left it: initial values from the seed. */
+int gradrt_session_restart(gradrt_session *s);
+double gradrt_session_loss(const gradrt_net *net, const gradrt_step *step); /* of a training step */
 int gradrt_split_find(const gradrt_net *net, const char *name);         /* -1: no such split */
 bool gradrt_is_finite(double v);        /* by exponent bits: true whatever the compiler's options */
 /* First tensor with a non-finite element, or NULL. */
@@ -255,6 +262,7 @@ typedef struct {
   uint32_t *order;              /* rng: torch: the epoch's permutation */
   double lr, rate;              /* base; of the step just done */
   double recent[4];             /* losses of the last steps, newest first */
+  int nrecent;                  /* how many of them there are */
   double began, epoch_began, saved_at;  /* saved_at 0: not yet */
   double seen_before;           /* at.seen when this process began the epoch */
   int64_t saved_step, saved_epoch;      /* at.step, at.epoch of the checkpoint on disk; -1: none */
@@ -265,6 +273,7 @@ typedef struct {
   FILE *log;                    /* --log-steps; NULL: not asked for */
   char last[GRADRT_PATH_MAX], best[GRADRT_PATH_MAX];
   char best_before[GRADRT_PATH_MAX];    /* the best weights of the run that is resumed */
+  char origin[GRADRT_PATH_MAX]; /* the checkpoint that this process began from; "": none */
   gradrt_outcome outcome;
 } gradrt_training;
 
@@ -276,14 +285,55 @@ int gradrt_training_commit(gradrt_training *r);
 int gradrt_training_epoch(gradrt_training *r);
 /* Asks the spec's stop conditions about the last row; sets the outcome. */
 int gradrt_training_check_stops(gradrt_training *r);
+/* The order of the epoch at the position: before the first of its steps that this process does. */
+void gradrt_training_order(gradrt_training *r);
+/* Fills the ids, n and arguments of the step at the position. */
+void gradrt_training_batch(gradrt_training *r, gradrt_step *step);
+int gradrt_training_weights(gradrt_training *r);        /* reads --weights, if given */
 int gradrt_train_main(const gradrt_net *net, const gradrt_options *o);
 int gradrt_predict_main(const gradrt_net *net, const gradrt_options *o);
 int gradrt_interrupted(void);           /* the exit code of the signal that came, or 0 */
+
+/* ---- watch.c, replay.c: the source of a value that is not finite ---- */
+typedef struct {
+  const gradrt_call *call;      /* NULL: nothing was found */
+  const char *layer, *place, *tensor;
+  bool kept;                    /* it is one of the state */
+  int rank;
+  int64_t sample, index[GRADRT_RANK_MAX];       /* sample: of the batch; -1: not per sample */
+  double value;
+  double largest;               /* magnitude of the finite values that its step wrote before it */
+  const char *largest_in;       /* the tensor that holds it; NULL: there is none */
+} gradrt_find;
+
+/* NULL: memory is out. */
+gradrt_watcher *gradrt_watcher_new(const gradrt_net *net, const gradrt_function *f);
+void gradrt_watcher_free(gradrt_watcher *w);
+void gradrt_watcher_begin(gradrt_watcher *w);           /* before each step */
+void gradrt_watcher_accept(gradrt_watcher *w);  /* after a good step: what it met is usual */
+const gradrt_find *gradrt_watcher_found(const gradrt_watcher *w);       /* NULL: nothing */
+/* Replays the run up to its step number `failed`, from 1, after which the loss or the state is not
+ * finite, and prints in notes where that began. State, ids and generator are spent afterwards; the
+ * position is as before. */
+void gradrt_training_locate(gradrt_training *r, int64_t failed);
+const char *gradrt_nonfinite_text(double v);            /* "nan" "inf" "-inf" */
 
 /* ---- gradcheck.c ---- */
 /* the program keeps gradients instead of training */
 bool gradrt_gradcheck_wanted(const gradrt_net *net);
 int gradrt_gradcheck_main(const gradrt_net *net, const gradrt_options *o);
+
+/* ---- peak.c, bench.c, profile.c: only in programs built for measuring ---- */
+/* FLOP/s of all workers with fused multiply-adds alone; 0: the program cannot tell. */
+int gradrt_peak_measure(gradrt_session *s, double *flops);
+/* Times steps and inferences on random samples; prints them, as JSON with --json. */
+int gradrt_bench_main(const gradrt_net *net, const gradrt_options *o);
+/* Clocks of a program whose step functions mark their calls; of others nothing is kept. */
+int gradrt_profile_open(gradrt_session *s);
+void gradrt_profile_close(gradrt_session *s);
+void gradrt_profile_reset(gradrt_session *s);
+/* Prints a table of layers and directions; peak: FLOP/s of all workers, 0: not known. */
+void gradrt_profile_print(const gradrt_session *s, int fn, double peak);
 
 /* ---- report.c and report_plot.c ---- */
 typedef struct {

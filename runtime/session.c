@@ -147,6 +147,9 @@ int gradrt_session_open(gradrt_session *s, const gradrt_net *net, const gradrt_o
     return gradrt_error(GRADRT_LIMIT, "cannot start %d threads", threads);
   }
   code = session_memory(s);
+#ifndef GRADRT_WITHOUT_BENCH
+  code = code == GRADRT_OK ? gradrt_profile_open(s) : code;
+#endif
   bool torch = net->training && net->training->torch_rng;
   return code == GRADRT_OK ? gradrt_state_init(net, s->state, s->seed, torch, &s->torch) : code;
 }
@@ -161,6 +164,9 @@ void gradrt_session_close(gradrt_session *s)
   if (s->data) {
     gradrt_data_free(s->data);
   }
+#ifndef GRADRT_WITHOUT_BENCH
+  gradrt_profile_close(s);
+#endif
   if (s->pool) {
     gradrt_pool_stop(s->pool);
   }
@@ -198,6 +204,15 @@ static int session_fit(gradrt_session *s)
   return GRADRT_OK;
 }
 
+int gradrt_session_restart(gradrt_session *s)
+{
+  const gradrt_net *net = s->net;
+  bool torch = net->training && net->training->torch_rng;
+  memset(s->state, 0, net->state_bytes);
+  int code = gradrt_state_init(net, s->state, s->seed, torch, &s->torch);
+  return code == GRADRT_OK ? session_fit(s) : code;
+}
+
 int gradrt_session_load(gradrt_session *s, const int *splits, int n, bool need_fit)
 {
   const gradrt_net *net = s->net;
@@ -209,6 +224,7 @@ int gradrt_session_load(gradrt_session *s, const int *splits, int n, bool need_f
     only[i] = net->split[splits[i]].name;
   }
   gradrt_data_options o = { .dir = s->options->data ? s->options->data : ".", .need_fit = need_fit,
+                            .root = s->options->data_root,
                             .only = n > 0 ? only : NULL, .nonly = n };
   int code = gradrt_data_load(net, &o, &s->data);
   gradrt_free(only);
@@ -219,7 +235,8 @@ int gradrt_session_load(gradrt_session *s, const int *splits, int n, bool need_f
 
 void gradrt_session_bind(gradrt_session *s, int fn, const void *const *rows, gradrt_step *step)
 {
-  *step = (gradrt_step){ .state = s->state, .arena = s->arena, .worker = s->worker, .ids = s->ids };
+  *step = (gradrt_step){ .state = s->state, .arena = s->arena, .worker = s->worker, .ids = s->ids,
+                         .profile = s->profile[fn] };
   for (int i = 0; i < s->net->nfield; i++) {
     step->rows[i] = rows[i];
   }
@@ -235,12 +252,18 @@ void gradrt_session_run(gradrt_session *s, int fn, gradrt_step *step)
     s->ids[i] = s->ids[step->n - 1];
   }
   step->args[GRADRT_ARG_N] = (double)step->n;
+  s->steps[fn]++;
   gradrt_pool_run(s->pool, session_function(s->net, fn)->fn, step);
 }
 
 static double session_real(const gradrt_net *net, const void *rows, int64_t i)
 {
   return net->real == GRADRT_F64 ? ((const double *)rows)[i] : (double)((const float *)rows)[i];
+}
+
+double gradrt_session_loss(const gradrt_net *net, const gradrt_step *step)
+{
+  return session_real(net, step->out[0], 0);
 }
 
 int gradrt_session_evaluate(gradrt_session *s, int split, gradrt_meter *m, int64_t batches,

@@ -256,6 +256,7 @@ static int train_resume(gradrt_training *r)
   if (code != GRADRT_OK) {
     return code;
   }
+  strcpy(r->origin, used);
   if (!o->out) {
     strcpy(r->s.dir, folder);
   }
@@ -268,19 +269,22 @@ static int train_resume(gradrt_training *r)
   return code == GRADRT_OK ? gradrt_history_create(&r->history, r->s.dir, folder) : code;
 }
 
+int gradrt_training_weights(gradrt_training *r)
+{
+  const char *asked = r->s.options->weights;
+  char path[GRADRT_PATH_MAX];
+  int code = asked ? gradrt_weights_find(&r->s, asked, path) : GRADRT_OK;
+  return asked && code == GRADRT_OK ? gradrt_weights_read(r->s.net, path, r->s.state) : code;
+}
+
 static int train_start(gradrt_training *r)
 {
-  const gradrt_options *o = r->s.options;
   r->at.seed = r->s.seed;
   r->at.best = NAN;
   r->at.torch = r->s.torch;
   r->at.data_fingerprint = gradrt_data_fingerprint(r->s.data);
   int code = train_paths(r);
-  if (code == GRADRT_OK && o->weights) {
-    char path[GRADRT_PATH_MAX];
-    code = gradrt_weights_find(&r->s, o->weights, path);
-    code = code == GRADRT_OK ? gradrt_weights_read(r->s.net, path, r->s.state) : code;
-  }
+  code = code == GRADRT_OK ? gradrt_training_weights(r) : code;
   if (code != GRADRT_OK || !r->writes) {
     return code;
   }
@@ -473,7 +477,7 @@ static int train_loop(gradrt_training *r)
   return code;
 }
 
-static int train_prepare(gradrt_training *r, const gradrt_score *score, int nscore)
+static int train_load(gradrt_training *r, const gradrt_score *score, int nscore)
 {
   const gradrt_options *o = r->s.options;
   int splits[TRAIN_SPLITS_MAX + 2];
@@ -482,11 +486,14 @@ static int train_prepare(gradrt_training *r, const gradrt_score *score, int nsco
   if (code == GRADRT_OK) {
     code = gradrt_session_load(&r->s, splits, train_splits(r, score, nscore, splits), true);
   }
-  code = code == GRADRT_OK ? train_limits(r) : code;
-  if (code != GRADRT_OK) {
-    return code;
-  }
-  code = o->resume ? train_resume(r) : train_start(r);
+  return code == GRADRT_OK ? train_limits(r) : code;
+}
+
+/* From here on there are files to lose: signals are caught. */
+static int train_open(gradrt_training *r)
+{
+  const gradrt_options *o = r->s.options;
+  int code = o->resume ? train_resume(r) : train_start(r);
   code = code == GRADRT_OK ? train_log_open(r) : code;
   if (code != GRADRT_OK) {
     return code;
@@ -501,12 +508,17 @@ static int train_prepare(gradrt_training *r, const gradrt_score *score, int nsco
 
 static int train_run(gradrt_training *r, gradrt_score *score, int nscore)
 {
-  int code = train_prepare(r, score, nscore);
+  int code = train_load(r, score, nscore);
   if (code != GRADRT_OK) {
     return code;
   }
   struct sigaction old[2];
   train_catch_signals(old);
+  code = train_open(r);
+  if (code != GRADRT_OK) {
+    train_release_signals(old);
+    return code;
+  }
   r->began = r->saved_at = gradrt_clock();
   code = train_loop(r);
   if (code == GRADRT_OK) {
@@ -516,6 +528,20 @@ static int train_run(gradrt_training *r, gradrt_score *score, int nscore)
   }
   train_release_signals(old);
   return code;
+}
+
+/* The run; a profiled program first measures the machine's peak, and ends with where time went. */
+static int train_measured(gradrt_training *r, gradrt_score *score, int nscore)
+{
+#ifndef GRADRT_WITHOUT_BENCH
+  double peak = 0;
+  int code = r->s.net->profiled ? gradrt_peak_measure(&r->s, &peak) : GRADRT_OK;
+  code = code == GRADRT_OK ? train_run(r, score, nscore) : code;
+  gradrt_profile_print(&r->s, GRADRT_FN_TRAIN, peak);
+  return code;
+#else
+  return train_run(r, score, nscore);
+#endif
 }
 
 int gradrt_train_main(const gradrt_net *net, const gradrt_options *o)
@@ -538,7 +564,7 @@ int gradrt_train_main(const gradrt_net *net, const gradrt_options *o)
   int nscore = 0;
   int code = gradrt_scores_prepare(net, GRADRT_SPLIT_AFTER_TRAINING, &score, &nscore);
   code = code == GRADRT_OK ? gradrt_session_open(&r->s, net, o) : code;
-  code = code == GRADRT_OK ? train_run(r, score, nscore) : code;
+  code = code == GRADRT_OK ? train_measured(r, score, nscore) : code;
   int logged = train_log_close(r);
   code = code == GRADRT_OK ? logged : code;
   train_close(r);

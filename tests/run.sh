@@ -22,6 +22,7 @@ export GRADC_NIGHTLY
 
 . "$root/examples/install.sh"
 need_packages flex bison cmake gcc libc6-dev make pkg-config zlib1g-dev libcmocka-dev clang binutils || exit 5
+want_packages llvm-19-dev       # for the LLVM back end; its tests are skipped without it
 
 echo "== build $build"
 log=$build/build.log

@@ -9,6 +9,9 @@
 #include "loop/loop.h"
 #include "target/target.h"
 
+/* What a program can tell of its speed: nothing, the time of steps, also that of each kernel. */
+typedef enum { MEASURE_NOTHING, MEASURE_STEPS, MEASURE_KERNELS } Measure;
+
 typedef struct {
   const Module *module;
   const gradrt_net *net;        /* descriptions to print as constant tables; its function pointers are NULL */
@@ -17,6 +20,7 @@ typedef struct {
   const char *version;
   const SourceMap *sources;     /* for "lenet.nn:12" in comments */
   bool thin;                    /* include gradrt.h and link libgradrt instead of carrying the runtime's text */
+  Measure measure;
   Arena *arena;
   Diag *diag;
 } EmitArgs;

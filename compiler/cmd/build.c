@@ -1,7 +1,9 @@
 /* build: a spec becomes one C file, or any stage of the pipeline as text, or an executable. */
 #include "base/str.h"
 #include "cmd/cmd.h"
+#include "cmd/llvm.h"
 #include "cmd/math.h"
+#include "internal.h"
 #include "ir/text.h"
 #include "loop/text.h"
 #include "syntax/ast.h"
@@ -102,6 +104,16 @@ static const Emit emits[] = {
 int cmd_build(const CmdOptions *o)
 {
   const char *kind = o->emit ? o->emit : "c";
+  bool llvm = cmd_is_llvm_kind(kind) && (!str_eq(kind, "exe") || str_eq(o->backend, "llvm"));
+  if (o->triple && !llvm)
+    return gradrt_error(EXIT_USAGE, "--target goes with --emit ll, bc, asm and obj");
+  if (llvm) {
+    Compilation *c = compilation_new();
+    const char *out = o->out ? o->out : default_name(c->arena, o->driver.file, "");
+    int code = cmd_emit_llvm(o, c, kind, out);
+    compilation_free(&c);
+    return code;
+  }
   for (size_t i = 0; i < ARRAY_LEN(emits); i++)
     if (str_eq(emits[i].name, kind)) {
       Compilation *c = compilation_new();
@@ -109,6 +121,6 @@ int cmd_build(const CmdOptions *o)
       compilation_free(&c);
       return code;
     }
-  fprintf(stderr, "gradc: error: there is no output kind '%s'; one of: c exe ast graph loop grad\n", kind);
-  return EXIT_USAGE;
+  return gradrt_error(EXIT_USAGE, "there is no output kind '%s'; one of: c exe ll bc asm obj so "
+                      "ast graph loop grad", kind);
 }

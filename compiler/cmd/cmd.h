@@ -8,13 +8,14 @@ typedef struct {
   DriverOptions driver;
   const char *out;              /* -o; NULL: chosen from the spec's name; "-": standard output */
   const char *emit;             /* --emit; NULL: c */
-  const char *backend;
+  const char *backend;          /* --backend: c or llvm; NULL: cmd_uses_llvm decides */
+  const char *triple;           /* --target, for LLVM; NULL: by the instruction set */
   bool quiet, verbose, json, thin;
+  bool bench, profile;          /* programs that time their steps, and their kernels */
+  const char *cc;               /* C compiler; NULL: $CC, else cc */
   bool check;                   /* fmt: only compare */
-  const char *format;           /* summary: text or json */
   char *const *rest;            /* arguments that are not gradc's own: for the trained program */
   int nrest;
-  const char *param;            /* gradcheck: only this parameter; NULL: all */
 } CmdOptions;
 
 int cmd_check(const CmdOptions *o);
@@ -23,12 +24,24 @@ int cmd_build(const CmdOptions *o);
 int cmd_run(const CmdOptions *o, const char *verb);     /* train, eval, predict: build into the cache and run */
 int cmd_gradcheck(const CmdOptions *o);
 int cmd_fmt(const CmdOptions *o);
+int cmd_bench(const CmdOptions *o);     /* speed of variants of the net, beside each other */
 
 /* ---- shared by commands ---- */
 /* Writes text to path whole or not at all ("-": standard output). */
 int cmd_write(const char *path, const char *text, size_t length);
-/* Compiles one C file with the C compiler of $CC (else cc). kind: "exe" or "so". Prints the command if verbose. */
+/* The C compiler to use. */
+const char *cmd_compiler(const CmdOptions *o);
+/* Path of the program of a compiled module, built unless the cache has it; NULL: *code says why. */
+const char *cmd_build_cached(const CmdOptions *o, Compilation *c, int *code);
+/* Compiles one C file with cmd_compiler. kind: "exe" or "so". Prints the command if verbose. */
 int cmd_cc(const CmdOptions *o, const Compilation *c, const char *source, const char *target, const char *kind);
+/* Runs argv[0] with these words (NULL ends them) and waits; EXIT_IO after one message when it fails. Prints the
+ * command if verbose. */
+int cmd_run_tool(const CmdOptions *o, Arena *a, const char *const *argv);
+/* What back ends are given for a compiled module. */
+EmitArgs cmd_emit_args(const CmdOptions *o, Compilation *c);
+/* 32 hexadecimal digits of the SHA-256 of a text. */
+const char *cmd_hash(Arena *a, const char *text, size_t n);
 /* Emits the C of a compiled module. NULL: reported. */
 const char *cmd_emit_c(const CmdOptions *o, Compilation *c, size_t *length);
 /* A folder for intermediate files, made on demand; NULL: reported. */

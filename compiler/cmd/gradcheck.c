@@ -7,5 +7,5 @@ int cmd_gradcheck(const CmdOptions *o)
   CmdOptions check = *o;
   check.driver.gradients = true;
   check.driver.f64 = true;
-  return cmd_run(&check, "train");
+  return cmd_run(&check, "gradcheck");
 }

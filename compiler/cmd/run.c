@@ -1,7 +1,8 @@
 /* check, train, eval, predict. The last three build the program into the cache, keyed by everything that
- * decides its code, and then become it. */
+ * decides its code, and then become it; with LLVM they run its steps in this process. */
 #include "base/str.h"
 #include "cmd/cmd.h"
+#include "cmd/llvm.h"
 #include "internal.h"
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@ int cmd_check(const CmdOptions *o)
   Compilation *c = compilation_new();
   int code = compile_graphs(c, &o->driver);
   if (!code && !o->quiet)
-    fprintf(stderr, "%s: no mistakes found\n", o->driver.file);
+    fprintf(stderr, "%s: no mistakes found\n", str_escape(c->arena, o->driver.file, 200));
   compilation_free(&c);
   return code;
 }
@@ -26,27 +27,18 @@ static const char *spec_dir(Arena *a, const char *file)
   return slash ? arena_strndup(a, file, slash == file ? 1 : (size_t)(slash - file)) : ".";
 }
 
-static const char *hash_text(Arena *a, const char *text, size_t n)
+const char *cmd_build_cached(const CmdOptions *o, Compilation *c, int *code)
 {
-  unsigned char h[32];
-  char *hex = arena_alloc(a, 33);
-  gradrt_sha256(text, n, h);
-  for (int i = 0; i < 16; i++)
-    snprintf(hex + 2 * i, 3, "%02x", h[i]);
-  return hex;
-}
-
-/* Path of the program for the compiled module, built unless the cache has it. */
-static const char *build_cached(const CmdOptions *o, Compilation *c, int *code)
-{
+  if (cmd_uses_llvm(o))
+    return cmd_build_cached_llvm(o, c, code);
   size_t length;
   const char *text = cmd_emit_c(o, c, &length);
-  const char *cc = getenv("CC");
+  const char *cc = cmd_compiler(o);
   *code = EXIT_INTERNAL;
   if (!text)
     return NULL;
-  const char *key = hash_text(c->arena, text, length);
-  key = arena_printf(c->arena, "%s-%s-%s", c->model->name, key, hash_text(c->arena, cc ? cc : "", cc ? strlen(cc) : 0));
+  const char *key = cmd_hash(c->arena, text, length);
+  key = arena_printf(c->arena, "%s-%s-%s", c->model->name, key, cmd_hash(c->arena, cc, strlen(cc)));
   const char *dir = cmd_cache_dir(c->arena, key);
   *code = EXIT_IO;
   if (!dir)
@@ -60,9 +52,10 @@ static const char *build_cached(const CmdOptions *o, Compilation *c, int *code)
   if (!*code)
     *code = cmd_cc(o, c, source, temp, "exe");
   if (!*code && rename(temp, exe) != 0) {
-    fprintf(stderr, "gradc: error: cannot write '%s': %s\n", exe, strerror(errno));
-    *code = EXIT_IO;
+    *code = gradrt_error(EXIT_IO, "cannot write '%s': %s", exe, strerror(errno));
   }
+  if (*code)
+    unlink(temp);
   return *code ? NULL : exe;
 }
 
@@ -70,7 +63,10 @@ int cmd_run(const CmdOptions *o, const char *verb)
 {
   Compilation *c = compilation_new();
   int code = compile_module(c, &o->driver);
-  const char *exe = code || c->stopped ? NULL : build_cached(o, c, &code);
+  bool memory = cmd_uses_llvm(o);
+  const char *exe = NULL;
+  if (!code && !c->stopped)
+    exe = memory ? c->model->name : cmd_build_cached(o, c, &code);
   if (!exe) {
     compilation_free(&c);
     return code;
@@ -90,8 +86,12 @@ int cmd_run(const CmdOptions *o, const char *verb)
   for (int i = 0; i < o->nrest; i++)
     argv[n++] = o->rest[i];
   argv[n] = NULL;
-  execv(exe, argv);
-  fprintf(stderr, "gradc: error: cannot run '%s': %s\n", exe, strerror(errno));
+  if (memory) {
+    code = cmd_run_llvm(o, c, n, argv);
+  } else {
+    execv(exe, argv);
+    code = gradrt_error(EXIT_IO, "cannot run '%s': %s", exe, strerror(errno));
+  }
   compilation_free(&c);
-  return EXIT_IO;
+  return code;
 }

@@ -1,5 +1,5 @@
 /* summary: what the net is (layers, shapes, parameters, arithmetic) and what it became (kernels with their
- * templates, memory). */
+ * templates, what backward needs of forward, memory). */
 #include "base/str.h"
 #include "cmd/cmd.h"
 #include <inttypes.h>
@@ -31,15 +31,64 @@ static const char *bytes_text(char buf[32], double b)
   return buf;
 }
 
-static void print_layers(const gradrt_net *net)
+static int64_t buffer_bytes(const Buffer *b) { return b->extent * dtype_bytes(b->dtype); }
+
+/* A forward call writes it and a later one, backward or update, reads it. */
+static bool is_saved(const Host *h, const Buffer *b)
+{
+  bool written = false;
+  for (const LStmt *s = b->role == BUF_ARENA ? h->body : NULL; s; s = s->next)
+    for (uint32_t i = 0; s->kind == LS_CALL && i < s->call.kernel->formal.n; i++) {
+      bool stores = s->call.kernel->formal.at[i]->written;
+      if (s->call.arg[i] != b)
+        continue;
+      if (s->call.direction == DIRECTION_FORWARD)
+        written = written || stores;
+      else if (written && !stores)
+        return true;
+    }
+  return false;
+}
+
+/* Bytes of a layer (NULL: of all) that the training step keeps from forward to backward, for a
+ * full batch and with the padding of their layouts. */
+static int64_t saved_bytes(const Compilation *c, const char *layer)
+{
+  const Host *h = c->module->host[HOST_TRAIN];
+  int64_t sum = 0;
+  for (uint32_t i = 0; h && i < h->buffers.n; i++) {
+    const Buffer *b = h->buffers.at[i];
+    if ((!layer || str_eq(b->layer, layer)) && is_saved(h, b))
+      sum += buffer_bytes(b);
+  }
+  return sum;
+}
+
+static void print_saved(const Compilation *c)
 {
   char a[32], b[32];
+  int64_t all = saved_bytes(c, NULL), rest = all;
+  for (int i = 0; i < c->net->nlayer; i++)
+    rest -= saved_bytes(c, c->net->layer[i].name);
+  printf("saved       %s for the backward pass, for a batch of %" PRId64,
+         bytes_text(a, (double)all), c->program->batch);
+  if (rest)
+    printf("; %s of them of inputs, targets and the loss", bytes_text(b, (double)rest));
+  printf("\n");
+}
+
+static void print_layers(const Compilation *c)
+{
+  const gradrt_net *net = c->net;
+  char a[32], b[32];
   double flops = 0;
-  printf("%-20s %-12s %-18s %12s %14s  %s\n", "layer", "type", "output", "parameters", "MFLOP/sample", "line");
+  printf("%-20s %-12s %-18s %12s %14s %10s  %s\n", "layer", "type", "output", "parameters",
+         "MFLOP/sample", "saved", "line");
   for (int i = 0; i < net->nlayer; i++) {
     const gradrt_layer *l = &net->layer[i];
-    printf("%-20s %-12s %-18s %12s %14.4f  %s\n", l->name, l->type, l->shape, with_commas(a, l->params), l->flops / 1e6,
-           l->place);
+    printf("%-20s %-12s %-18s %12s %14.4f %10s  %s\n", l->name, l->type, l->shape,
+           with_commas(a, l->params), l->flops / 1e6,
+           bytes_text(b, (double)saved_bytes(c, l->name)), l->place);
     flops += l->flops;
   }
   int64_t params = 0, fixed = 0;
@@ -66,7 +115,7 @@ static void print_layers(const gradrt_net *net)
 static int by_size(const void *x, const void *y)
 {
   const Buffer *a = *(Buffer *const *)x, *b = *(Buffer *const *)y;
-  int64_t na = a->extent * dtype_bytes(a->dtype), nb = b->extent * dtype_bytes(b->dtype);
+  int64_t na = buffer_bytes(a), nb = buffer_bytes(b);
   return na != nb ? (na < nb ? 1 : -1) : a->id < b->id ? -1 : 1;
 }
 
@@ -80,7 +129,7 @@ static void print_memory(const Compilation *c, const Host *h)
   printf("memory      %s of activations and gradients for a batch of %" PRId64 "; largest:", bytes_text(a, (double)h->arena_bytes),
          c->program->batch);
   for (uint32_t i = 0; i < n && i < 3; i++)
-    printf("%s %s %s", i ? "," : "", order[i]->name, bytes_text(a, (double)(order[i]->extent * dtype_bytes(order[i]->dtype))));
+    printf("%s %s %s", i ? "," : "", order[i]->name, bytes_text(a, (double)buffer_bytes(order[i])));
   printf("\n");
 }
 
@@ -111,9 +160,10 @@ static int print_json(const Compilation *c)
   const gradrt_net *net = c->net;
   printf("{\"v\":1,\"net\":\"%s\",\"batch\":%" PRId64 ",\"layers\":[", net->name, net->batch);
   for (int i = 0; i < net->nlayer; i++)
-    printf("%s{\"name\":\"%s\",\"type\":\"%s\",\"shape\":\"%s\",\"params\":%" PRId64 ",\"flops\":%.0f}", i ? "," : "",
-           net->layer[i].name, net->layer[i].type, net->layer[i].shape, net->layer[i].params, net->layer[i].flops);
-  printf("],\"kernels\":[");
+    printf("%s{\"name\":\"%s\",\"type\":\"%s\",\"shape\":\"%s\",\"params\":%" PRId64
+           ",\"flops\":%.0f,\"saved\":%" PRId64 "}", i ? "," : "", net->layer[i].name, net->layer[i].type,
+           net->layer[i].shape, net->layer[i].params, net->layer[i].flops, saved_bytes(c, net->layer[i].name));
+  printf("],\"saved\":%" PRId64 ",\"kernels\":[", saved_bytes(c, NULL));
   for (uint32_t i = 0; i < c->module->kernels.n; i++) {
     const Kernel *k = c->module->kernels.at[i];
     printf("%s{\"name\":\"%s\",\"template\":\"%s\",\"flops\":%.0f}", i ? "," : "", k->name, k->template_name, k->flops);
@@ -131,7 +181,9 @@ int cmd_summary(const CmdOptions *o)
   else if (!code && o->json)
     code = print_json(c);
   else if (!code) {
-    print_layers(c->net);
+    print_layers(c);
+    if (c->module->host[HOST_TRAIN])
+      print_saved(c);
     const Host *h = c->module->host[HOST_TRAIN] ? c->module->host[HOST_TRAIN] : c->module->host[HOST_INFER];
     if (h)
       print_memory(c, h);

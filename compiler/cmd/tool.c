@@ -15,8 +15,7 @@ extern char **environ;
 
 static int complain(int code, const char *what, const char *path)
 {
-  fprintf(stderr, "gradc: error: %s '%s': %s\n", what, path, strerror(errno));
-  return code;
+  return gradrt_error(code, "%s '%s': %s", what, path, strerror(errno));
 }
 
 int cmd_write(const char *path, const char *text, size_t length)
@@ -32,12 +31,29 @@ int cmd_write(const char *path, const char *text, size_t length)
   return gradrt_writer_commit(w) ? EXIT_IO : EXIT_OK;
 }
 
+EmitArgs cmd_emit_args(const CmdOptions *o, Compilation *c)
+{
+  EmitArgs args = { .module = c->module, .net = c->net, .target = c->target, .spec_file = c->model->file,
+                    .version = GRADC_VERSION, .sources = c->sources, .thin = o->thin, .arena = c->arena, .diag = c->diag };
+  args.measure = o->profile ? MEASURE_KERNELS : o->bench ? MEASURE_STEPS : MEASURE_NOTHING;
+  return args;
+}
+
+const char *cmd_hash(Arena *a, const char *text, size_t n)
+{
+  unsigned char h[32];
+  char *hex = arena_alloc(a, 33);
+  gradrt_sha256(text, n, h);
+  for (int i = 0; i < 16; i++)
+    snprintf(hex + 2 * i, 3, "%02x", h[i]);
+  return hex;
+}
+
 const char *cmd_emit_c(const CmdOptions *o, Compilation *c, size_t *length)
 {
   const Backend *backend = backend_find("c");
   Out *out = out_new(c->arena);
-  EmitArgs args = { .module = c->module, .net = c->net, .target = c->target, .spec_file = c->model->file,
-                    .version = GRADC_VERSION, .sources = c->sources, .thin = o->thin, .arena = c->arena, .diag = c->diag };
+  EmitArgs args = cmd_emit_args(o, c);
   if (!backend->emit(&args, out)) {
     diag_flush(c->diag);
     return NULL;
@@ -52,15 +68,36 @@ static int run(char *const *argv)
   int status = 0;
   int failed = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
   if (failed) {
-    fprintf(stderr, "gradc: error: cannot run '%s': %s\n", argv[0], strerror(failed));
+    gradrt_error(EXIT_IO, "cannot run '%s': %s", argv[0], strerror(failed));
     if (failed == ENOENT)
-      fprintf(stderr, "help: install a C compiler (sudo apt install gcc) or set CC\n");
+      gradrt_note("install a C compiler (sudo apt install gcc) or set CC");
     return EXIT_IO;
   }
   while (waitpid(pid, &status, 0) < 0)
     if (errno != EINTR)
       return EXIT_IO;
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void show(const CmdOptions *o, char *const *argv)
+{
+  for (int i = 0; o->verbose && argv[i]; i++)
+    fprintf(stderr, "%s%s", argv[i], argv[i + 1] ? " " : "\n");
+}
+
+int cmd_run_tool(const CmdOptions *o, Arena *a, const char *const *words)
+{
+  int n = 0;
+  while (words[n])
+    n++;
+  char **argv = ARENA_ARRAY(a, char *, n + 1);
+  for (int i = 0; i < n; i++)
+    argv[i] = arena_strdup(a, words[i]);
+  show(o, argv);
+  int code = run(argv);
+  if (code == 0 || code == EXIT_IO)
+    return code;
+  return gradrt_error(EXIT_IO, "'%s' failed (exit %d)", argv[0], code);
 }
 
 bool cmd_needs_zlib(const gradrt_net *net)
@@ -75,13 +112,18 @@ bool cmd_needs_zlib(const gradrt_net *net)
   return false;
 }
 
+const char *cmd_compiler(const CmdOptions *o)
+{
+  const char *cc = o->cc ? o->cc : getenv("CC");
+  return cc && cc[0] ? cc : "cc";
+}
+
 int cmd_cc(const CmdOptions *o, const Compilation *c, const char *source, const char *target, const char *kind)
 {
-  const char *cc = getenv("CC");
   char *argv[24];
   int n = 0;
   bool host = c->target == target_host();
-  argv[n++] = arena_strdup(c->arena, cc && cc[0] ? cc : "cc");
+  argv[n++] = arena_strdup(c->arena, cmd_compiler(o));
   argv[n++] = arena_strdup(c->arena, "-std=c11");
   argv[n++] = arena_strdup(c->arena, "-O3");
   char flags[128];
@@ -100,37 +142,54 @@ int cmd_cc(const CmdOptions *o, const Compilation *c, const char *source, const 
   if (cmd_needs_zlib(c->net))
     argv[n++] = arena_strdup(c->arena, "-lz");
   argv[n] = NULL;
-  if (o->verbose) {
-    for (int i = 0; i < n; i++)
-      fprintf(stderr, "%s%s", argv[i], i + 1 < n ? " " : "\n");
-  }
+  show(o, argv);
   int code = run(argv);
   if (code == 0)
     return EXIT_OK;
   if (code != EXIT_IO)
-    fprintf(stderr, "gradc: error: the C compiler '%s' failed on '%s' (exit %d)\n", argv[0], source, code);
+    gradrt_error(EXIT_IO, "the C compiler '%s' failed on '%s' (exit %d)", argv[0], source, code);
   return EXIT_IO;
 }
 
 static bool make_dir(const char *path) { return mkdir(path, 0777) == 0 || errno == EEXIST; }
 
+/* Where everybody may write, a folder counts only when nobody else can put a program into it. */
+static bool make_own_dir(const char *path)
+{
+  struct stat st;
+  if ((mkdir(path, 0700) != 0 && errno != EEXIST) || lstat(path, &st) != 0)
+    return false;
+  bool own = S_ISDIR(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & 022) == 0;
+  errno = own ? 0 : EPERM;
+  return own;
+}
+
 const char *cmd_cache_dir(Arena *a, const char *key)
 {
   const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
   char *dir;
+  bool ok;
   if (base && base[0] == '/')
     dir = arena_strdup(a, base);
   else if (home && home[0] == '/')
     dir = arena_printf(a, "%s/.cache", home);
   else
-    dir = arena_strdup(a, "/tmp");
-  bool ok = make_dir(dir);
-  dir = arena_printf(a, "%s/gradc", dir);
-  ok = make_dir(dir) && ok;
-  dir = arena_printf(a, "%s/%s", dir, key);
-  ok = make_dir(dir);
+    dir = NULL;
+  if (dir) {
+    ok = make_dir(dir);
+    dir = arena_printf(a, "%s/gradc", dir);
+    ok = ok && make_dir(dir);
+  } else {
+    dir = arena_printf(a, "/tmp/gradc-%lu", (unsigned long)geteuid());
+    ok = make_own_dir(dir);
+  }
+  if (ok) {
+    dir = arena_printf(a, "%s/%s", dir, key);
+    ok = make_dir(dir);
+  }
   if (!ok) {
     complain(EXIT_IO, "cannot make the cache folder", dir);
+    gradrt_note("XDG_CACHE_HOME names a folder to use instead");
     return NULL;
   }
   return dir;

@@ -1,5 +1,6 @@
-/* The collector of messages. Exit codes by family of the first error: E05xx data (3), E06xx limits
- * and target (6), every other code spec (1). */
+/* The collector of messages. Exit codes by family of the first error: E050x files of data (3),
+ * E06xx limits and target (6), E07xx tools (5), every other code spec (1), also for what its data
+ * block says (E051x). */
 #include "diag/diag.h"
 #include "base/vec.h"
 #include "diag/render.h"
@@ -19,7 +20,7 @@ struct Diag {
   VEC(Part) parts;              /* of the message being collected; empty: none */
   bool dropping;                /* the current message is beyond the limit: its notes go too */
   bool color, strict;
-  int errors, exit_code;
+  int errors, warnings, exit_code;
 };
 
 Diag *diag_new(Arena *a, const SourceMap *m, DiagSink sink, void *ctx)
@@ -62,8 +63,15 @@ static void check_code(const char *code, char family)
 
 static int family_exit(const char *code)
 {
-  bool is_data = strncmp(code, "E05", 3) == 0, is_limit = strncmp(code, "E06", 3) == 0;
-  return is_data ? EXIT_DATA : is_limit ? EXIT_LIMIT : EXIT_SPEC;
+  bool is_data = strncmp(code, "E050", 4) == 0, is_limit = strncmp(code, "E06", 3) == 0;
+  bool is_tool = strncmp(code, "E07", 3) == 0;
+  return is_data ? EXIT_DATA : is_limit ? EXIT_LIMIT : is_tool ? EXIT_IO : EXIT_SPEC;
+}
+
+static void say_limit(Diag *d, const char *what, int shown)
+{
+  d->sink(d->ctx,
+          arena_printf(d->arena, "gradc: too many %s: the first %d are shown\n", what, shown));
 }
 
 static void begin(Diag *d, Part p)
@@ -74,9 +82,13 @@ static void begin(Diag *d, Part p)
     if (d->errors == 0)
       d->exit_code = family_exit(p.code);
     if (d->errors == DIAG_ERRORS_MAX)
-      d->sink(d->ctx, arena_printf(d->arena, "gradc: too many errors: the first %d are shown\n",
-                                   DIAG_ERRORS_MAX));
+      say_limit(d, "errors", DIAG_ERRORS_MAX);
     d->errors++;
+  } else {
+    if (d->warnings == DIAG_WARNINGS_MAX && !d->dropping)
+      say_limit(d, "warnings", DIAG_WARNINGS_MAX);
+    d->dropping = d->dropping || d->warnings >= DIAG_WARNINGS_MAX;
+    d->warnings++;
   }
   if (!d->dropping)
     vec_push(d->arena, &d->parts, p);

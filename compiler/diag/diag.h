@@ -8,10 +8,10 @@
 typedef struct Diag Diag;
 typedef void (*DiagSink)(void *ctx, const char *text);  /* receives whole rendered messages */
 
-enum { DIAG_ERRORS_MAX = 20 };
+enum { DIAG_ERRORS_MAX = 20, DIAG_WARNINGS_MAX = 20 };  /* shown in one run */
 
 Diag *diag_new(Arena *a, const SourceMap *m, DiagSink sink, void *ctx);
-/* code: "E0201"; the family decides the exit code (see diag.c): spec 1, data 3, limits 6. */
+/* code: "E0201"; the family decides the exit code: 1 spec, 3 data, 6 limits, 5 tools. */
 void diag_error(Diag *d, Span at, const char *code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 void diag_warn(Diag *d, Span at, const char *code, const char *fmt, ...)

@@ -28,7 +28,7 @@ static void note_operands(Infer *c, const Node *n)
   for (uint32_t i = 0; i < c->nin; i++) {
     Span at = c->in_at ? c->in_at[i] : (Span){ 0, 0 };
     if (is_given(c, i) && !(at.end && at.begin == n->at.begin && at.end == n->at.end))
-      diag_note(c->diag, at, "'%s' is %s", operand_name(c, n, i), type_user(c->arena, &c->in[i]));
+      diag_note(c->diag, at, "`%s` is %s", operand_name(c, n, i), type_user(c->arena, &c->in[i]));
   }
 }
 
@@ -64,7 +64,7 @@ bool infer_help(Infer *c, const char *fmt, ...)
 bool infer_same_as(Infer *c, const Node *n, uint32_t operand, Type *out)
 {
   if (!is_given(c, operand))
-    return infer_error(c, n, "E0201", "operand '%s' is missing",
+    return infer_error(c, n, "E0201", "operand `%s` is missing",
                        op_operand_name(n->op, c->arena, operand));
   *out = c->in[operand];
   return true;
@@ -88,7 +88,7 @@ bool infer_broadcast(Infer *c, const Node *n, Type *out)
   bool batched = false;
   for (uint32_t i = 0; i < c->nin; i++) {
     if (!is_given(c, i))
-      return infer_error(c, n, "E0201", "operand '%s' is missing",
+      return infer_error(c, n, "E0201", "operand `%s` is missing",
                          op_operand_name(n->op, c->arena, i));
     batched = batched || c->in[i].batched;
     if (c->in[i].rank > c->in[widest].rank)
@@ -101,7 +101,7 @@ bool infer_broadcast(Infer *c, const Node *n, Type *out)
       return infer_error(c, n, "E0207", "element types differ: %s and %s",
                          dtype_text(c->in[0].dtype), dtype_text(c->in[i].dtype));
     if (!spreads(&c->in[i], &c->in[widest]))
-      return infer_error(c, n, "E0201", "shapes do not match: '%s' is %s, '%s' is %s",
+      return infer_error(c, n, "E0201", "shapes do not match: `%s` is %s, `%s` is %s",
                          operand_name(c, n, widest), type_user(c->arena, &c->in[widest]),
                          operand_name(c, n, i), type_user(c->arena, &c->in[i]));
   }
@@ -163,7 +163,7 @@ void param_add_given(Params *p, const char *suffix, int rank, const int64_t *dim
   }
   v->init = (Init){ INIT_ZEROS, 0, 0 };
   if (diag)
-    diag_error(diag, p->at, "E0208", "%s: the values given for '%s' are %s, but %s is needed",
+    diag_error(diag, p->at, "E0208", "%s: the values given for `%s` are %s, but %s is needed",
                p->path, suffix, given.value ? dims_text(a, given.rank, given.dim) : "missing",
                dims_text(a, rank, dim));
 }

@@ -13,6 +13,7 @@ typedef struct RefTensor RefTensor;     /* ir/ref.h: float64 tensors of the refe
 typedef struct RefCtx RefCtx;
 typedef struct Scalar Scalar;           /* loop/scalar.h */
 typedef struct LExpr LExpr;             /* loop/loop.h */
+typedef struct Coord Coord;             /* lower/lower.h */
 typedef struct Lower Lower;             /* lower/lower.h */
 typedef struct Plans Plans;             /* lower/plan.h */
 typedef struct Plan Plan;
@@ -34,7 +35,10 @@ enum {
   OP_RANDOM = 16,       /* draws random numbers: never merged with an equal node */
   OP_MODAL = 32,        /* expand() differs between training and evaluation: must expand before autodiff */
   OP_MASKED = 128,      /* EWISE gradient that is not zero where dy is: made zero past the batch */
-  OP_ZERO = 64          /* EWISE with f(0,..,0) == 0: keeps the zero pad lanes of a layout */
+  OP_ZERO = 64,         /* EWISE with f(0,..,0) == 0: keeps the zero pad lanes of a layout */
+  OP_CLAMPS = 256,      /* EWISE of x that never falls: x itself, or flat with a gradient of 0 */
+  OP_PICKS = 512,       /* result 0 is the largest of some elements, which gets its gradient */
+  OP_SPREADS = 1024     /* in training divides by the spread of each channel of operand 0 */
 };
 
 typedef struct { const char *attrs, *shapes; } OpSample;        /* "filters=4, kernel=[3,3]", "x=f32[n,3,8,8]" */
@@ -61,6 +65,13 @@ struct OpDef {
   void   (*ref)(RefCtx *, const Node *, RefTensor *const *in, RefTensor *const *out); /* others: naive loops */
   void   (*plans)(Plans *, const Node *);                       /* NEST: operand layouts and cost of each way to do it */
   void   (*lower)(Lower *, const Node *, const Plan *);         /* NEST: builds loop IR, usually through kernel/ */
+  /* NEST: each result comes from its own k[0] x k[1] cells of the only operand; else false */
+  bool   (*windows)(const Node *, int64_t k[2]);
+  /* with windows: the results of one of them from its cells, row-major */
+  void   (*combine)(Lower *, const Node *, LExpr *const *cell, LExpr **result);
+  /* NEST: each result comes from one row of the operands, their last axis: computes it at the row's
+   * place, which leaves that axis open. */
+  void   (*row)(Lower *, const Node *, const Coord *);
   double (*flops)(const Node *);                                /* per sample for batched results; multiply-add = 2 */
   const OpSample *samples;
 };

@@ -1,5 +1,6 @@
 /* Layouts and cost of the convolution templates in each family. */
 #include "kernel/conv.h"
+#include "kernel/winograd.h"
 
 /* [c/16][other][kh][kw][c%16] of the weight, with axis `lane` (0: output, 1: input channels) in the lanes. */
 static Layout lane_weights(const ConvShape *s, int lane, int block)
@@ -34,10 +35,19 @@ static bool channel_lanes_fit(const ConvShape *s, int block)
 /* Columns of the kernel that a weight-gradient tile can hold at once. */
 enum { COLUMNS_MAX = 24 };
 
+/* May the template that transforms tiles compute what another one does at `cost`? */
+static bool may_transform(const Plans *ps, const ConvShape *s, ConvPass pass, double cost)
+{
+  if (ps->transforms == TRANSFORM_NEVER || !winograd_suits(s))
+    return false;
+  return ps->transforms == TRANSFORM_ALWAYS ||
+         winograd_cost(s, pass, ps->program->batch, ps->block) < 0.9 * cost;
+}
+
 void conv_plans(Plans *ps, const Node *n, const ConvShape *s, ConvPass pass, int main, int other)
 {
   int64_t batch = ps->program->batch;
-  Plan p = { .family = ps->family };
+  Plan p = { .family = ps->family, .rows = pass != CONV_WEIGHT_GRAD };
   const Type *out = &n->type[0];
   if (pass == CONV_WEIGHT_GRAD && s->k[1] > COLUMNS_MAX)
     return;
@@ -51,6 +61,7 @@ void conv_plans(Plans *ps, const Node *n, const ConvShape *s, ConvPass pass, int
       p.in[other] = family_layout(FAMILY_LANES, value_type(n->in[other]), ps->block, batch);
       p.out[0] = plain_weights(s);
     } else {
+      p.windows = pass == CONV_FORWARD ? LOCAL_BYTES_MAX / 64 : 0;
       p.in[other] = plain_weights(s);
       p.out[0] = family_layout(FAMILY_LANES, out, ps->block, batch);
     }
@@ -66,8 +77,18 @@ void conv_plans(Plans *ps, const Node *n, const ConvShape *s, ConvPass pass, int
     p.in[main] = blocked_layout(value_type(n->in[main]), ps->block, batch);
     p.out[0] = lane_weights(s, 0, ps->block);
   } else {
+    p.windows = pass == CONV_FORWARD ? LOCAL_BYTES_MAX / 64 : 0;
     p.in[other] = lane_weights(s, pass == CONV_INPUT_GRAD ? 1 : 0, ps->block);
     p.out[0] = blocked_layout(out, ps->block, batch);
+  }
+  if (may_transform(ps, s, pass, p.cost)) {
+    p.algorithm = "winograd";
+    p.grid = WINO_OUT;
+    p.cost = winograd_cost(s, pass, batch, ps->block);
+    p.rows = winograd_whole_rows(s, pass, batch, ps->block);
+    p.in[main] = blocked_layout(value_type(n->in[main]), ps->block, batch);
+    if (pass == CONV_WEIGHT_GRAD)
+      p.in[other] = blocked_layout(value_type(n->in[other]), ps->block, batch);
   }
   plans_offer(ps, &p);
 }

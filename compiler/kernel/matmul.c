@@ -475,7 +475,7 @@ static void emit_weight_grad_block(Lower *l, const Node *n, Value dy, Value x)
 
 void dense_forward(Lower *l, const Node *n, const Plan *p, Value x, Value w, Value bias)
 {
-  if (p->family == FAMILY_LANES) {
+  if (p->sample_lanes) {
     Matmul m = { .l = l, .n = n, .vec = x, .scal = w, .bias = bias, .vec_coord = x_lanes, .scal_coord = w_forward,
                  .r_extent = value_type(x)->dim[0], .s_extent = n->type[0].dim[0] };
     emit_lanes(&m, forward_lanes, 0);
@@ -487,7 +487,7 @@ void dense_forward(Lower *l, const Node *n, const Plan *p, Value x, Value w, Val
 
 void dense_input_grad(Lower *l, const Node *n, const Plan *p, Value dy, Value w)
 {
-  if (p->family != FAMILY_LANES) {
+  if (!p->sample_lanes) {
     emit_input_grad_block(l, n, dy, w);
     return;
   }
@@ -498,7 +498,7 @@ void dense_input_grad(Lower *l, const Node *n, const Plan *p, Value dy, Value w)
 
 void dense_weight_grad(Lower *l, const Node *n, const Plan *p, Value dy, Value x)
 {
-  if (p->family != FAMILY_LANES) {
+  if (!p->sample_lanes) {
     emit_weight_grad_block(l, n, dy, x);
     return;
   }

@@ -2,7 +2,8 @@
  *
  * Batch in lanes: weights [k/16][o][k%16]: a forward tile reads o neighbouring lines, the input gradient one
  * line per o, and the weight gradient writes whole lines (x is transposed first). Channel blocks: weights
- * [o/16][k as x has it][o%16]. */
+ * [o/16][k as x has it][o%16]. Among channel blocks too, samples fill the lanes of a dense layer as
+ * soon as there are enough of them: its input gradient is then no sum over lanes. */
 #include "kernel/matmul.h"
 
 static Layout lane_weights(int64_t o, int64_t k, int block)
@@ -46,7 +47,7 @@ static bool has_output_lanes(const Layout *w, int block)
 static void plan_lanes(Plans *ps, const Node *n, DensePass pass, int main, int other, int64_t o, int64_t k)
 {
   int64_t batch = ps->program->batch;
-  Plan p = { .family = FAMILY_LANES, .algorithm = "batch in lanes",
+  Plan p = { .family = ps->family, .algorithm = "batch in lanes", .sample_lanes = true,
              .cost = (double)o * (double)k * (double)ceil_div(batch, ps->block) };
   p.in[main] = family_layout(FAMILY_LANES, value_type(n->in[main]), ps->block, batch);
   if (pass == DENSE_WEIGHT_GRAD) {
@@ -66,7 +67,7 @@ void dense_plans(Plans *ps, const Node *n, DensePass pass, int main, int other)
   int64_t batch = ps->program->batch;
   int64_t o = pass == DENSE_FORWARD ? n->type[0].dim[0] : t_main->dim[0];
   int64_t k = pass == DENSE_FORWARD ? t_main->dim[0] : pass == DENSE_INPUT_GRAD ? n->type[0].dim[0] : t_other->dim[0];
-  if (ps->family == FAMILY_LANES) {
+  if (ps->family == FAMILY_LANES || batch >= ps->block) {
     plan_lanes(ps, n, pass, main, other, o, k);
     return;
   }

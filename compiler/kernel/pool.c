@@ -108,6 +108,30 @@ static LExpr *load(Pool *k, Value v, const Coord *c)
 
 /* ---- maximum ---- */
 
+/* Cell number `index` against the best so far: ties keep it, a NaN replaces it. argmax may be NULL. */
+static void max_step(Build *b, LExpr *v, int64_t index, LExpr **best, LExpr **argmax)
+{
+  LExpr *rises = l_op(b, SC_lt, *best, v, NULL);
+  LExpr *better = l_let(b, "better", l_op(b, SC_or, rises, l_op(b, SC_ne, v, v, NULL), NULL));
+  *best = l_op(b, SC_select, better, v, *best);
+  if (argmax)
+    *argmax = l_op(b, SC_select, better, l_real(b, (double)index), *argmax);
+}
+
+void pool_combine_max(Lower *l, LExpr *const *cell, int64_t cells, bool argmax, LExpr **result)
+{
+  Build *b = l->b;
+  LExpr *best = cell[0], *first = l_splat(b, l_real(b, 0), cell[0]->lanes);
+  for (int64_t i = 1; i < cells; i++) {
+    max_step(b, cell[i], i, &best, argmax ? &first : NULL);
+    best = l_let(b, "best", best);
+    if (argmax)
+      first = l_let(b, "argmax", first);
+  }
+  result[0] = best;
+  result[1] = argmax ? first : NULL;
+}
+
 typedef struct { Value x; bool argmax, padded; } Max;
 
 static void max_cell(Pool *k, const Cell *cell, int64_t index, void *ctx)
@@ -121,10 +145,11 @@ static void max_cell(Pool *k, const Cell *cell, int64_t index, void *ctx)
     return;
   }
   LExpr *v = l_let(b, "v", load(k, m->x, &cell->c));
-  LExpr *better = l_let(b, "better", l_op(b, SC_or, l_op(b, SC_lt, get(k, 0), v, NULL), l_op(b, SC_ne, v, v, NULL), NULL));
-  set(k, 0, l_op(b, SC_select, better, v, get(k, 0)));
+  LExpr *best = get(k, 0), *argmax = m->argmax ? get(k, 1) : NULL;
+  max_step(b, v, index, &best, m->argmax ? &argmax : NULL);
+  set(k, 0, best);
   if (m->argmax)
-    set(k, 1, l_op(b, SC_select, better, l_real(b, (double)index), get(k, 1)));
+    set(k, 1, argmax);
 }
 
 void pool_max(Lower *l, const Node *n, const PoolShape *s, Value x)
@@ -132,7 +157,7 @@ void pool_max(Lower *l, const Node *n, const PoolShape *s, Value x)
   Pool k = { .l = l, .n = n, .s = s };
   Build *b = l->b;
   pool_begin(&k, &n->type[0], lower_layout(l, (Value){ (Node *)(uintptr_t)n, 0 }), "pool.max");
-  Max m = { x, l->buffer[n->id][1] != NULL, false };
+  Max m = { x, lower_is_stored(l, (Value){ (Node *)(uintptr_t)n, 1 }), false };
   for (int a = 0; a < 2; a++)
     m.padded |= s->pad[a] > 0 || (s->out[a] - 1) * s->stride[a] + (s->k[a] - 1) * s->dilation[a] - s->pad[a] >= s->in[a];
   if (m.padded) {
@@ -209,32 +234,83 @@ static LExpr *max_share(Pool *k, const Coord *window, LExpr *const cell[2], void
   return l_op(b, SC_select, mine, load(k, m->dy, window), l_real(b, 0));
 }
 
-/* Windows that neither overlap nor leave cells out: one pass over the windows writes all their cells. */
-static bool tiles_exactly(const PoolShape *s)
+bool pool_apart(const PoolShape *s)
 {
   for (int a = 0; a < 2; a++)
-    if (s->stride[a] != s->k[a] || s->dilation[a] != 1 || s->pad[a] != 0 || s->out[a] * s->k[a] != s->in[a])
+    if (s->stride[a] != s->k[a] || s->dilation[a] != 1 || s->pad[a] != 0 ||
+        s->out[a] * s->k[a] > s->in[a])
       return false;
   return true;
 }
 
-static void max_grad_tiles(Pool *k, Back *m)
+/* Where windows lie apart, one pass over them writes all their cells, and zeros where no window lies.
+ * It goes row by row, so the layout must end with rows and columns. */
+static bool tiles(const PoolShape *s, const Layout *windows)
 {
-  Lower *l = k->l;
-  Build *b = l->b;
+  const Digit *last = &windows->digit[windows->n - 1];
+  if (last->axis != 1 && last->axis != 2)       /* lanes */
+    last--;
+  return pool_apart(s) && windows->n >= 4 && last->axis == 2 && last->extent == s->out[1] &&
+         last[-1].axis == 1 && last[-1].extent == s->out[0];
+}
+
+/* Zero for the cells of rows [y0, y1) and columns [x0, x1). */
+static void finish_zeros(Pool *k, LExpr *y0, LExpr *y1, LExpr *x0, LExpr *x1)
+{
+  Build *b = k->l->b;
+  Coord c = k->p.c;
+  coord_set(&c, 1, l_var(b, l_loop(b, "cy", y0, y1, 1, FOR_PLAIN)), k->s->in[0]);
+  coord_set(&c, 2, l_var(b, l_loop(b, "cx", x0, x1, 1, FOR_PLAIN)), k->s->in[1]);
+  LExpr *e = l_splat(b, l_real(b, 0), k->p.lanes);
+  lower_finish(k->l, k->n, &c, &e, k->p.lanes);
+  l_end(b);
+  l_end(b);
+}
+
+/* Closes the loop over the windows of a row, writes what no window holds, and closes the rest. */
+static void finish_tiles(Pool *k)
+{
+  Build *b = k->l->b;
   const PoolShape *s = k->s;
-  pool_begin(k, value_type(m->dy), lower_layout(l, m->dy), "pool.max_grad");
-  LExpr *dy = l_let(b, "dy", load(k, m->dy, &k->p.c)), *idx = l_let(b, "idx", load(k, m->idx, &k->p.c));
+  int64_t rows = s->out[0] * s->k[0], cols = s->out[1] * s->k[1];
+  LExpr *oy = axis_of(k, 1), *from = l_muli(b, oy, s->k[0]);
+  l_end(b);
+  k->p.depth--;
+  if (cols < s->in[1])
+    finish_zeros(k, from, l_addi(b, from, s->k[0]), l_int(b, cols), l_int(b, s->in[1]));
+  if (rows < s->in[0]) {
+    l_if(b, l_op(b, SC_eq, oy, l_int(b, s->out[0] - 1), NULL));
+    finish_zeros(k, l_int(b, rows), l_int(b, s->in[0]), l_int(b, 0), l_int(b, s->in[1]));
+    l_end(b);
+  }
+  pool_end(k);
+}
+
+/* What cell number `index` of the window gets. */
+typedef LExpr *(*TileShare)(Pool *k, int64_t index, void *ctx);
+
+static void finish_window(Pool *k, TileShare share, void *ctx)
+{
+  Build *b = k->l->b;
+  const PoolShape *s = k->s;
   for (int64_t u = 0; u < s->k[0]; u++)
     for (int64_t v = 0; v < s->k[1]; v++) {
       Coord c = k->p.c;
       coord_set(&c, 1, l_addi(b, l_muli(b, axis_of(k, 1), s->k[0]), u), s->in[0]);
       coord_set(&c, 2, l_addi(b, l_muli(b, axis_of(k, 2), s->k[1]), v), s->in[1]);
-      LExpr *mine = l_op(b, SC_eq, idx, l_real(b, (double)(u * s->k[1] + v)), NULL);
-      LExpr *e = l_op(b, SC_select, mine, dy, l_real(b, 0));
-      lower_finish(l, k->n, &c, &e, k->p.lanes);
+      LExpr *e = share(k, u * s->k[1] + v, ctx);
+      lower_finish(k->l, k->n, &c, &e, k->p.lanes);
     }
-  pool_end(k);
+}
+
+typedef struct { LExpr *dy, *idx; } Won;
+
+static LExpr *won_share(Pool *k, int64_t index, void *ctx)
+{
+  Build *b = k->l->b;
+  const Won *w = ctx;
+  LExpr *mine = l_op(b, SC_eq, w->idx, l_real(b, (double)index), NULL);
+  return l_op(b, SC_select, mine, w->dy, l_real(b, 0));
 }
 
 void pool_max_grad(Lower *l, const Node *n, const PoolShape *s, Value dy, Value idx)
@@ -242,8 +318,11 @@ void pool_max_grad(Lower *l, const Node *n, const PoolShape *s, Value dy, Value 
   Pool k = { .l = l, .n = n, .s = s };
   Back m = { .dy = dy, .idx = idx };
   const Layout *lay = lower_layout(l, (Value){ (Node *)(uintptr_t)n, 0 });
-  if (tiles_exactly(s) && layout_equal(lower_layout(l, dy), lower_layout(l, idx))) {
-    max_grad_tiles(&k, &m);
+  if (tiles(s, lower_layout(l, dy)) && layout_equal(lower_layout(l, dy), lower_layout(l, idx))) {
+    pool_begin(&k, value_type(dy), lower_layout(l, dy), "pool.max_grad");
+    Won w = { l_let(l->b, "dy", load(&k, dy, &k.p.c)), l_let(l->b, "idx", load(&k, idx, &k.p.c)) };
+    finish_window(&k, won_share, &w);
+    finish_tiles(&k);
     return;
   }
   pool_begin(&k, &n->type[0], lay, "pool.max_grad");
@@ -285,6 +364,15 @@ static LExpr *divide(Pool *k, LExpr *value, LExpr *oy, LExpr *ox, const Back *m)
   return l_div(b, value, l_cast(b, count, k->l->program->real));
 }
 
+void pool_combine_mean(Lower *l, LExpr *const *cell, int64_t cells, LExpr **result)
+{
+  Build *b = l->b;
+  LExpr *sum = l_splat(b, l_real(b, 0), cell[0]->lanes);
+  for (int64_t i = 0; i < cells; i++)
+    sum = l_add(b, sum, cell[i]);
+  result[0] = l_div(b, sum, l_real(b, (double)cells));
+}
+
 static void sum_cell(Pool *k, const Cell *cell, int64_t index, void *ctx)
 {
   Value *x = ctx;
@@ -312,10 +400,23 @@ static LExpr *mean_share(Pool *k, const Coord *window, LExpr *const cell[2], voi
   return divide(k, load(k, m->dy, window), coord_index(b, window, 1), coord_index(b, window, 2), m);
 }
 
+static LExpr *same_share(Pool *k, int64_t index, void *ctx)
+{
+  (void)k, (void)index;
+  return ctx;
+}
+
 void pool_mean_grad(Lower *l, const Node *n, const PoolShape *s, Value dy, bool count_pad, const int64_t pad_after[2])
 {
   Pool k = { .l = l, .n = n, .s = s };
   Back m = { .dy = dy, .count_pad = count_pad, .pad_after = pad_after };
+  if (tiles(s, lower_layout(l, dy))) {
+    pool_begin(&k, value_type(dy), lower_layout(l, dy), "pool.mean_grad");
+    LExpr *part = l_div(l->b, load(&k, dy, &k.p.c), l_real(l->b, (double)(s->k[0] * s->k[1])));
+    finish_window(&k, same_share, l_let(l->b, "part", part));
+    finish_tiles(&k);
+    return;
+  }
   pool_begin(&k, &n->type[0], lower_layout(l, (Value){ (Node *)(uintptr_t)n, 0 }), "pool.mean_grad");
   gather_windows(&k, mean_share, &m);
   LExpr *e = get(&k, 0);

@@ -10,6 +10,13 @@ typedef struct {
 } PoolShape;
 
 void pool_plans(Plans *ps, const Node *n);
+/* Windows that neither overlap nor hold padding: each may be finished where its cells are made.
+ * Rows and columns at the end that fill no window are left out. */
+bool pool_apart(const PoolShape *s);
+/* Results of one such window from its row-major values; result[1] is NULL without argmax. */
+void pool_combine_max(Lower *l, LExpr *const *cell, int64_t cells, bool argmax, LExpr **result);
+void pool_combine_mean(Lower *l, LExpr *const *cell, int64_t cells, LExpr **result);
+
 void pool_max(Lower *l, const Node *n, const PoolShape *s, Value x);            /* results: y, argmax cell (u8) */
 void pool_max_grad(Lower *l, const Node *n, const PoolShape *s, Value dy, Value idx);
 /* count_pad: cells of the padding count in the divisor, as PyTorch's count_include_pad. */

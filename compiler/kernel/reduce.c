@@ -107,21 +107,124 @@ void channels_end(Channels *ch)
   lower_kernel_end(l, l_int(l->b, ch->channel.part[1][0].extent));
 }
 
-static LExpr *plain_term(void *ctx, const Coord *c, int lanes)
+typedef struct { Lower *l; Value x; } Summand;
+
+static LExpr *summand(void *ctx, const Coord *c, int lanes)
 {
-  Channels *ch = ctx;
-  return lanes > 1 ? lower_load(ch->l, ch->x, c, lanes) : lower_load_scalar(ch->l, ch->x, c);
+  const Summand *s = ctx;
+  return lanes > 1 ? lower_load(s->l, s->x, c, lanes) : lower_load_scalar(s->l, s->x, c);
 }
 
 void reduce_channels(Lower *l, const Node *n, Value x)
 {
   Channels ch;
   channels_begin(&ch, l, n, x, 1, "channel_sum");
-  Term term = plain_term;
+  Summand s = { l, x };
+  Term term = summand;
   LExpr *sum;
-  channels_sum(&ch, 0, 1, &term, &ch, &sum);
+  channels_sum(&ch, 0, 1, &term, &s, &sum);
   lower_finish(l, n, &ch.channel, &sum, ch.lanes_hold_samples ? 1 : ch.lanes);
   channels_end(&ch);
+}
+
+/* ---- rows ---- */
+
+/* The block lanes of a layout whose value of type t is summed along its last axis; 1: they lie
+ * along that axis. */
+static int row_lanes(const Layout *lay, const Type *t, int block)
+{
+  const Digit *last = &lay->digit[lay->n - 1];
+  bool lanes = lay->n > 1 && last->extent == block && last->div == 1;
+  return lanes && last->axis != t->rank - 1 ? block : 1;
+}
+
+void row_sum_plans(Plans *ps, const Node *n)
+{
+  const Type *t = value_type(n->in[0]);
+  Plan p = { .family = ps->family, .algorithm = "row sums", .cost = 0 };
+  for (uint32_t i = 1; i < n->nin; i++)
+    if (type_same_shape(value_type(n->in[i]), t))
+      p.in[i] = ps->in_layout[0];
+  for (int d = 0; d < ps->in_layout[0].n; d++)
+    if (ps->in_layout[0].digit[d].axis != t->rank - 1)
+      p.out[0].digit[p.out[0].n++] = ps->in_layout[0].digit[d];
+  for (uint32_t r = 1; r < n->nout; r++)
+    p.out[r] = p.out[0];
+  plans_offer(ps, &p);
+}
+
+enum { ROW_PARTS = 4 };         /* sums of a row that do not wait for each other */
+
+static void add_column(Lower *l, Buffer *acc, Coord *c, const Type *t, LExpr *x, int part, int nsum,
+                       const Fold *fold, void *ctx)
+{
+  coord_set(c, t->rank - 1, x, t->dim[t->rank - 1]);
+  for (int i = 0; i < nsum; i++) {
+    LExpr *at = l_int(l->b, i * ROW_PARTS + part);
+    LExpr *old = l_load(l->b, acc, at, acc->lanes);
+    l_store(l->b, acc, at, fold[i](ctx, c, old));
+  }
+}
+
+void row_sums(Lower *l, const Coord *c, const Type *t, int nsum, const Fold *fold, void *ctx,
+              LExpr **sum)
+{
+  Build *b = l->b;
+  int lanes = coord_lane_axis(c) == RANK_MAX ? 1 : l->block;
+  int64_t width = t->dim[t->rank - 1], whole = width - width % ROW_PARTS;
+  Buffer *acc = l_registers(b, "sum", (int)l->program->real, lanes, nsum * ROW_PARTS);
+  Coord at = *c;
+  for (int i = 0; i < nsum * ROW_PARTS; i++)
+    l_store(b, acc, l_int(b, i), l_splat(b, l_real(b, 0), lanes));
+  if (whole > 0) {
+    LExpr *x = l_var(b, l_loop(b, "x", l_int(b, 0), l_int(b, whole), ROW_PARTS, FOR_ROLLED));
+    for (int k = 0; k < ROW_PARTS; k++)
+      add_column(l, acc, &at, t, l_addi(b, x, k), k, nsum, fold, ctx);
+    l_end(b);
+  }
+  for (int64_t x = whole; x < width; x++)
+    add_column(l, acc, &at, t, l_int(b, x), (int)(x - whole), nsum, fold, ctx);
+  for (int i = 0; i < nsum; i++) {
+    LExpr *part[ROW_PARTS];
+    for (int k = 0; k < ROW_PARTS; k++)
+      part[k] = l_load(b, acc, l_int(b, i * ROW_PARTS + k), lanes);
+    sum[i] = l_let(b, "row", l_add(b, l_add(b, part[0], part[1]), l_add(b, part[2], part[3])));
+  }
+}
+
+static LExpr *fold_sum(void *ctx, const Coord *c, LExpr *sum)
+{
+  return l_add(((Summand *)ctx)->l->b, sum, summand(ctx, c, sum->lanes));
+}
+
+void reduce_row(Lower *l, const Node *n, const Coord *c)
+{
+  Summand s = { l, n->in[0] };
+  Fold fold = fold_sum;
+  LExpr *sum;
+  row_sums(l, c, value_type(s.x), 1, &fold, &s, &sum);
+  lower_finish(l, n, c, &sum, sum->lanes);
+}
+
+void reduce_rows(Lower *l, const Node *n)
+{
+  const Layout *in = lower_layout(l, n->in[0]);
+  bool scalar = row_lanes(in, value_type(n->in[0]), l->block) == 1;
+  lower_kernel(l, n, "", "row_sums", scalar ? "row by row" : "lanes hold one block of rows");
+  Points p;
+  const Layout *out = lower_layout(l, (Value){ (Node *)(uintptr_t)n, 0 });
+  points_begin(l, &p, &n->type[0], out, scalar);
+  LExpr *inside = points_inside(l, &p, &n->type[0], out);
+  if (inside)
+    l_if(l->b, inside);
+  n->op->row(l, n, &p.c);
+  if (inside) {
+    l_else(l->b);
+    lower_finish_zero(l, n, &p.c);
+    l_end(l->b);
+  }
+  points_end(l, &p);
+  lower_kernel_end(l, p.items);
 }
 
 /* ---- samples ---- */

@@ -9,6 +9,10 @@ void channel_plans(Plans *ps, const Node *n);
 /* Plan of a reduction over samples: operand with samples in lanes. */
 void batch_plans(Plans *ps, const Node *n);
 
+/* Plan of a reduction of rows: as for channels; results [.., 1] lie as the first operand without
+ * its last axis. */
+void row_sum_plans(Plans *ps, const Node *n);
+
 /* Value of one summand at c, `lanes` wide; called inside the loops. */
 typedef LExpr *(*Term)(void *ctx, const Coord *c, int lanes);
 
@@ -22,10 +26,20 @@ typedef struct {
   Buffer *acc;
 } Channels;
 void channels_begin(Channels *ch, Lower *l, const Node *n, Value x, int nacc, const char *template_name);
-/* acc[first + i] := sum of term i over samples and space; then its lanes are added if they hold samples.
- * Returns nothing; read with channels_sum. */
+/* acc[first + i] := sum of term i over samples and space; then its lanes are added if they hold
+ * samples. sum[i] receives it. */
 void channels_sum(Channels *ch, int first, int nterm, const Term *term, void *ctx, LExpr **sum);
 void channels_end(Channels *ch);
+
+/* sum with what the place c adds to it. */
+typedef LExpr *(*Fold)(void *ctx, const Coord *c, LExpr *sum);
+/* sum[i] := what fold i makes of 0 over the last axis of a value of type t, the row at c, which
+ * leaves that axis open. Four partial sums, by the column's number mod 4, are added by pairs. As
+ * wide as the lanes of c. */
+void row_sums(Lower *l, const Coord *c, const Type *t, int nsum, const Fold *fold, void *ctx,
+              LExpr **sum);
+void reduce_row(Lower *l, const Node *n, const Coord *c);       /* op->row: sum of operand 0 at c */
+void reduce_rows(Lower *l, const Node *n);      /* a kernel of its own: op->row at every row */
 
 void reduce_channels(Lower *l, const Node *n, Value x);         /* [n,C,..] -> [C] */
 void reduce_batch(Lower *l, const Node *n, Value x, bool mean); /* [n,..] -> [..] */

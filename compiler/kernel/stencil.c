@@ -5,9 +5,14 @@
  * Each output is one chain of fma in the order (r, ty, tx), whatever the tile. Padding costs nothing: rows
  * bound the loop over ty, and the tiles at the left and right edge leave their missing taps out. Lanes hold
  * samples (then x is the vector operand and weights are broadcast) or output channels (the reverse). The
- * input gradient of a strided convolution is one dense gather per phase of the output position. */
+ * input gradient of a strided convolution is one dense gather per phase of the output position.
+ *
+ * With a window node fused behind it a work item is one row of windows: the rows of outputs that
+ * they read go, finished, into an array that stays in the nearest cache, and are combined from
+ * there. Outputs that no window reads are not computed. */
 #include "kernel/conv.h"
 #include "kernel/tile.h"
+#include "kernel/winograd.h"
 
 /* One spatial axis of one phase. */
 typedef struct {
@@ -29,12 +34,19 @@ typedef struct {
   Tile tile;                    /* nv x ns as the family reads them */
   int cb, pb;                   /* channels (units) and pixels of the tile */
   Buffer *acc;
+  const Node *window;           /* fused behind n, or NULL; then: */
+  int64_t wk[2];                /* cells of a window */
+  Buffer *cells;                /* [wk[0]][columns that windows read][units of the tile][lanes] */
+  LExpr *u;                     /* row of the window */
+  bool behind;                  /* something is fused behind its rows */
   /* the current place */
   LExpr *batch, *group, *unit;  /* sample group or sample; channel group; first unit of the tile in it */
   LExpr *q_row, *r, *r_block, *r_in, *ky, *iy;
   LExpr *q0;                    /* first pixel of the tile; q0_const >= 0: known */
   int64_t q0_const, tx;
 } Stencil;
+
+enum { CELLS_MAX = 512 };       /* blocks of 64 bytes of `cells`, if possible: x shares the cache */
 
 static int64_t lanes_of(const Stencil *s) { return s->channel_lanes ? s->l->block : 1; }
 
@@ -152,6 +164,13 @@ static void tap_range(const Stencil *s, const Axis *a, LExpr *q, LExpr **lo, LEx
   *hi = high ? l_let(b, "ty1", l_min(b, l_int(b, a->taps), above)) : l_int(b, a->taps);
 }
 
+static LExpr *cell_index(const Stencil *s, LExpr *u, LExpr *col, int j)
+{
+  Build *b = s->l->b;
+  LExpr *at = l_add(b, l_muli(b, u, s->x.count), col);
+  return l_addi(b, l_muli(b, at, (int64_t)s->cb * s->l->block), (int64_t)j * s->l->block);
+}
+
 /* Output and epilogue coordinates of accumulator (channel j, pixel i). */
 static void finish_tile(Stencil *s, int cb, int pb)
 {
@@ -167,7 +186,9 @@ static void finish_tile(Stencil *s, int cb, int pb)
       LExpr *col = l_addi(b, s->q0, i);
       coord_set(&c, 2, l_addi(b, l_muli(b, col, s->x.out_step), s->x.out_base), s->n->type[0].dim[2]);
       LExpr *v = reg_get(l, s->acc, s->channel_lanes ? j * pb + i : i * cb + j);
-      lower_finish(l, s->n, &c, &v, l->block);
+      LExpr *kept = lower_finish(l, s->n, &c, &v, l->block);
+      if (s->window)
+        l_store(b, s->cells, cell_index(s, s->u, col, j), l_splat(b, kept, l->block));
     }
 }
 
@@ -263,6 +284,65 @@ static void emit_row(Stencil *s, int cb)
   }
 }
 
+/* Combines the cells of window (row, col) of channel j and finishes what is fused behind. */
+static void combine_window(Stencil *s, LExpr *row, LExpr *col, int j)
+{
+  Lower *l = s->l;
+  Build *b = l->b;
+  const Type *t = &s->window->type[0];
+  LExpr **cell = ARENA_ARRAY(l->arena, LExpr *, s->wk[0] * s->wk[1]), *result[2] = { NULL, NULL };
+  for (int64_t u = 0; u < s->wk[0]; u++)
+    for (int64_t v = 0; v < s->wk[1]; v++) {
+      LExpr *at = l_addi(b, l_muli(b, col, s->wk[1]), v);
+      LExpr *value = l_load(b, s->cells, cell_index(s, l_int(b, u), at, j), l->block);
+      cell[u * s->wk[1] + v] = l_let(b, "v", value);
+    }
+  s->window->op->combine(l, s->window, cell, result);
+  Coord c;
+  coord_clear(&c);
+  batch_coord(s, &c);
+  produced_coord(s, &c, 0, j, false);
+  coord_set(&c, 1, row, t->dim[1]);
+  coord_set(&c, 2, col, t->dim[2]);
+  lower_finish(l, s->window, &c, result, l->block);
+}
+
+/* One row of windows for cb channels. */
+static void emit_windows(Stencil *s, LExpr *row, int cb)
+{
+  Build *b = s->l->b;
+  /* over rows of the image: gcc peels a loop whose bounds it knows, and spills in both copies */
+  LExpr *first = l_muli(b, row, s->wk[0]), *end = l_addi(b, first, s->wk[0]);
+  s->q_row = l_var(b, l_loop(b, "cy", first, end, 1, FOR_ROLLED));
+  s->u = l_let(b, "u", l_sub(b, s->q_row, first));
+  emit_row(s, cb);
+  l_end(b);
+  LExpr *cols = l_int(b, s->window->type[0].dim[2]);
+  LExpr *col = l_var(b, l_loop(b, "ox", l_int(b, 0), cols, 1, FOR_PLAIN));
+  for (int j = 0; j < cb; j++)
+    combine_window(s, row, col, j);
+  l_end(b);
+}
+
+/* What is fused behind whole rows, for cb channels of output row `row` of the phase. */
+static void emit_behind(Stencil *s, LExpr *row, int cb)
+{
+  Lower *l = s->l;
+  Build *b = l->b;
+  LExpr *unit = s->unit;
+  if (cb > 1)
+    s->unit = l_add(b, unit, l_var(b, l_loop(b, "j", l_int(b, 0), l_int(b, cb), 1, FOR_ROLLED)));
+  Coord c;
+  coord_clear(&c);
+  batch_coord(s, &c);
+  produced_coord(s, &c, 0, 0, false);
+  coord_set(&c, 1, l_addi(b, l_muli(b, row, s->y.out_step), s->y.out_base), s->n->type[0].dim[1]);
+  lower_rows(l, s->n, &c);
+  if (cb > 1)
+    l_end(b);
+  s->unit = unit;
+}
+
 typedef struct { Axis *y, *x; int ny, nx; int64_t rows; } Phases;
 
 static void emit_phases(Stencil *s, const Phases *ph, LExpr *row, int cb)
@@ -271,13 +351,18 @@ static void emit_phases(Stencil *s, const Phases *ph, LExpr *row, int cb)
   for (int py = 0; py < ph->ny; py++) {
     s->y = ph->y[py];
     s->q_row = row;
-    bool some = s->y.count < ph->rows;
+    bool some = !s->window && s->y.count < ph->rows;
     if (some)
       l_if(b, l_op(b, SC_lt, row, l_int(b, s->y.count), NULL));
     for (int px = 0; px < ph->nx; px++) {
       s->x = ph->x[px];
-      emit_row(s, cb);
+      if (s->window)
+        emit_windows(s, row, cb);
+      else
+        emit_row(s, cb);
     }
+    if (s->behind)
+      emit_behind(s, row, cb);
     if (some)
       l_end(b);
   }
@@ -290,8 +375,11 @@ static void emit_stencil(Stencil *s, const Phases *ph, const char *suffix)
   int64_t units = ceil_div(s->produced, lanes_of(s));
   /* Neighbouring pixels share inputs, which compilers keep from tap to tap: narrow registers have little room. */
   bool narrow = l->target->vector_bytes < 64;
-  s->tile = s->channel_lanes ? tile_choose(l, units, ph->x[0].count, 4, narrow ? 5 : 0)
-                             : tile_choose(l, ph->x[0].count, units, narrow ? 1 : 0, 8);
+  int most = s->channel_lanes ? 4 : 8;
+  if (s->window)
+    most = (int)max_i64(1, min_i64(most, CELLS_MAX / (s->wk[0] * ph->x[0].count)));
+  s->tile = s->channel_lanes ? tile_choose(l, units, ph->x[0].count, most, narrow ? 5 : 0)
+                             : tile_choose(l, ph->x[0].count, units, narrow ? 1 : 0, most);
   s->cb = s->channel_lanes ? s->tile.nv : s->tile.ns;
   s->pb = s->channel_lanes ? s->tile.ns : s->tile.nv;
   int64_t tiles = ceil_div(units, s->cb);
@@ -301,6 +389,10 @@ static void emit_stencil(Stencil *s, const Phases *ph, const char *suffix)
                             s->channel_lanes ? "channels" : "samples", s->cb,
                             s->channel_lanes ? "channel blocks" : "channels", s->pb));
   s->acc = l_registers(b, "acc", (int)l->program->real, l->block, (int64_t)s->cb * s->pb);
+  s->behind = lower_has_rows(l, s->n);
+  if (s->window)
+    s->cells = l_local(b, "cells", (int)l->program->real,
+                       s->wk[0] * ph->x[0].count * s->cb * l->block);
   const char *names[] = { s->channel_lanes ? "i" : "g", "group", "tile", "oy" };
   int64_t extent[] = { 0, s->groups, tiles, ph->rows };
   LExpr *digit[4];
@@ -326,6 +418,10 @@ static void emit_stencil(Stencil *s, const Phases *ph, const char *suffix)
 
 void conv_forward(Lower *l, const Node *n, const Plan *p, const ConvShape *c, Value x, Value w, Value bias)
 {
+  if (p->grid) {
+    winograd_gather_pass(l, n, c, CONV_FORWARD, x, w, bias);
+    return;
+  }
   Stencil s = { .l = l, .n = n, .in = x, .w = w, .bias = bias, .channel_lanes = p->family == FAMILY_CHANNELS,
                 .groups = c->groups, .produced = c->oc / c->groups, .reduced = c->ic / c->groups,
                 .out_channels = c->oc, .in_channels = c->ic, .k = { c->k[0], c->k[1] } };
@@ -334,6 +430,13 @@ void conv_forward(Lower *l, const Node *n, const Plan *p, const ConvShape *c, Va
   for (int a = 0; a < 2; a++)
     axis[a] = (Axis){ .count = c->out[a], .out_step = 1, .in_step = c->stride[a], .first = -c->pad[a],
                       .apart = c->dilation[a], .in_extent = c->in[a], .taps = c->k[a], .kstep = 1 };
+  s.window = lower_window(l, n);
+  if (s.window) {
+    s.window->op->windows(s.window, s.wk);
+    ph.rows = s.window->type[0].dim[1];
+    for (int a = 0; a < 2; a++)
+      axis[a].count = s.window->type[0].dim[1 + a] * s.wk[a];
+  }
   emit_stencil(&s, &ph, "");
 }
 
@@ -358,6 +461,10 @@ static Axis grad_axis(const ConvShape *c, int a, int64_t r)
 
 void conv_input_grad(Lower *l, const Node *n, const Plan *p, const ConvShape *c, Value dy, Value w)
 {
+  if (p->grid) {
+    winograd_gather_pass(l, n, c, CONV_INPUT_GRAD, dy, w, (Value){ NULL, 0 });
+    return;
+  }
   Stencil s = { .l = l, .n = n, .in = dy, .w = w, .channel_lanes = p->family == FAMILY_CHANNELS, .flip = true,
                 .groups = c->groups, .produced = c->ic / c->groups, .reduced = c->oc / c->groups,
                 .out_channels = c->ic, .in_channels = c->oc, .k = { c->k[0], c->k[1] } };

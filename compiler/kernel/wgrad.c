@@ -1,12 +1,16 @@
 /* The outer-product template: the weight gradient of a convolution.
  *
- *   dw[oc, ic, ky, kx] = sum over samples, oy, ox of dy[oc, oy, ox] * x[ic, oy * s + ky * d - p, ox * s + kx * d - p]
+ *   dw[oc, ic, ky, kx] = sum over samples, oy, ox of dy[oc, oy, ox] *
+ *                        x[ic, oy * s + ky * d - p, ox * s + kx * d - p]
  *
- * A work item owns the weights of a few channels and one kernel row, so no two workers share a sum; the
- * chain runs over samples, rows and columns in that order. Lanes hold samples (16 partial sums, added by
- * halving at the end) or output channels. Columns where a tap falls outside are peeled off the loop. */
+ * A work item owns the weights of a few channels and one kernel row, so no two workers share a sum;
+ * the chain runs over samples, rows and columns in that order. Where that makes few items, each
+ * sums over a fixed part of the batch alone, a shard, and a second kernel adds the shards by pairs.
+ * Lanes hold samples (16 partial sums, added by halving at the end) or output channels. Columns
+ * where a tap falls outside are peeled off the loop. */
 #include "kernel/conv.h"
 #include "kernel/tile.h"
+#include "kernel/winograd.h"
 
 typedef struct {
   Lower *l;
@@ -17,6 +21,11 @@ typedef struct {
   int cb, rb;                   /* output channels (units) and input channels of the tile */
   int64_t kw;
   Buffer *acc;
+  Buffer *window;               /* x under the kernel's columns, kept between pixels; or NULL */
+  bool sliding;                 /* the current loop over pixels keeps it */
+  int64_t shards;
+  Buffer *part;                 /* [shard][item][accumulator][lane]; NULL: one shard */
+  LExpr *shard, *item;          /* shard NULL: the kernel that adds the shards */
   LExpr *group, *unit, *r0, *ky, *batch, *oy, *iy;
   LExpr *ox;
   int64_t ox_const;             /* >= 0: known */
@@ -67,6 +76,8 @@ static LExpr *load_x(void *ctx, int i)
   Build *b = g->l->b;
   const ConvShape *s = g->c;
   Coord c;
+  if (g->sliding)
+    return reg_get(g->l, g->window, i);
   coord_clear(&c);
   batch_coord(g, &c);
   LExpr *r = l_addi(b, g->r0, i / g->kw);
@@ -108,6 +119,25 @@ static void emit_pixel(Wgrad *g, LExpr *ox, int64_t ox_const, int cb)
     tile_multiply(g->l, g->acc, (Tile){ xs, cb }, load_x, load_dy, live, g);
 }
 
+/* What lies under the window one pixel before ox, but for the column that leaves it. */
+static void fill_window(Wgrad *g, int64_t ox)
+{
+  g->ox = l_int(g->l->b, ox);
+  for (int i = 0; g->window && i < g->r_now * g->kw; i++)
+    if (i % g->kw < g->kw - 1)
+      reg_set(g->l, g->window, i + 1, load_x(g, i));
+}
+
+static void slide_window(Wgrad *g, LExpr *ox)
+{
+  g->ox = ox;
+  for (int i = 0; g->window && i < g->r_now * g->kw; i++) {
+    bool kept = i % g->kw < g->kw - 1;
+    reg_set(g->l, g->window, i, kept ? reg_get(g->l, g->window, i + 1) : load_x(g, i));
+  }
+  g->sliding = g->window != NULL;
+}
+
 static void emit_columns(Wgrad *g, int cb)
 {
   Build *b = g->l->b;
@@ -118,15 +148,25 @@ static void emit_columns(Wgrad *g, int cb)
     while (end < s->out[1] && all_inside(s, end))
       end++;
     if (end > ox + 1) {
+      fill_window(g, ox);
       LExpr *v = l_var(b, l_loop(b, "ox", l_int(b, ox), l_int(b, end), 1, FOR_ROLLED));
+      slide_window(g, v);
       emit_pixel(g, v, -1, cb);
       l_end(b);
+      g->sliding = false;
       ox = end;
     } else {
       emit_pixel(g, l_int(b, ox), ox, cb);
       ox++;
     }
   }
+}
+
+/* Samples, or groups of them, that a chain runs over when the batch is full. */
+static int64_t steps_of(const Wgrad *g)
+{
+  int64_t batch = g->l->program->batch;
+  return g->channel_lanes ? batch : ceil_div(batch, g->l->block);
 }
 
 /* Rows oy whose input row iy = oy * stride + ky * dilation - pad exists. */
@@ -141,8 +181,13 @@ static int rows_begin(Wgrad *g)
   if ((s->out[0] - 1) * s->stride[0] + (s->k[0] - 1) * s->dilation[0] - s->pad[0] >= s->in[0])
     hi = l_let(b, "oy1", l_min(b, hi, l_div(b, l_sub(b, l_int(b, s->in[0] - 1 + s->stride[0]), off),
                                             l_int(b, s->stride[0]))));
-  LExpr *n = g->channel_lanes ? g->l->n : lower_groups(g->l, g->l->n);
-  g->batch = l_var(b, l_loop(b, g->channel_lanes ? "i" : "g", l_int(b, 0), n, 1, FOR_ROLLED));
+  LExpr *first = l_int(b, 0), *n = g->channel_lanes ? g->l->n : lower_groups(g->l, g->l->n);
+  if (g->part) {
+    first = l_div(b, l_muli(b, g->shard, steps_of(g)), l_int(b, g->shards));
+    LExpr *next = l_muli(b, l_addi(b, g->shard, 1), steps_of(g));
+    n = l_let(b, "end", l_min(b, n, l_div(b, next, l_int(b, g->shards))));
+  }
+  g->batch = l_var(b, l_loop(b, g->channel_lanes ? "i" : "g", first, n, 1, FOR_ROLLED));
   g->oy = l_var(b, l_loop(b, "oy", lo, hi, 1, FOR_ROLLED));
   g->iy = l_let(b, "iy", l_add(b, l_muli(b, g->oy, s->stride[0]), off));
   return 2;
@@ -168,17 +213,59 @@ static void finish_tile(Wgrad *g, int cb)
     }
 }
 
+static int accumulators(const Wgrad *g) { return (int)(g->cb * g->rb * g->kw); }
+
+static int64_t items_of(const Wgrad *g)
+{
+  int64_t units = ceil_div(g->c->oc / g->c->groups, lanes_of(g)), inputs = g->c->ic / g->c->groups;
+  return g->c->groups * ceil_div(units, g->cb) * ceil_div(inputs, g->rb) * g->c->k[0];
+}
+
+static LExpr *part_at(Wgrad *g, LExpr *shard, int i)
+{
+  Build *b = g->l->b;
+  LExpr *row = l_add(b, l_muli(b, shard, items_of(g)), g->item);
+  return l_muli(b, l_addi(b, l_muli(b, row, accumulators(g)), i), g->l->block);
+}
+
+/* Shards first to first + count - 1, a power of two, by pairs. */
+static LExpr *sum_shards(Wgrad *g, Buffer *part, int64_t first, int64_t count, int i)
+{
+  Lower *l = g->l;
+  if (count == 1)
+    return l_load(l->b, part, part_at(g, l_int(l->b, first), i), l->block);
+  LExpr *low = sum_shards(g, part, first, count / 2, i);
+  return l_add(l->b, low, sum_shards(g, part, first + count / 2, count / 2, i));
+}
+
+static void accumulate_tile(Wgrad *g, int cb)
+{
+  for (int64_t i = 0; i < (int64_t)cb * g->r_now * g->kw; i++)
+    reg_set(g->l, g->acc, (int)i, l_real(g->l->b, 0));
+  int loops = rows_begin(g);
+  emit_columns(g, cb);
+  while (loops-- > 0)
+    l_end(g->l->b);
+}
+
 static void emit_tile(Wgrad *g, int cb, int rb)
 {
   Lower *l = g->l;
   g->r_now = rb;
-  for (int64_t i = 0; i < (int64_t)cb * rb * g->kw; i++)
-    reg_set(l, g->acc, (int)i, l_real(l->b, 0));
-  int loops = rows_begin(g);
-  emit_columns(g, cb);
-  while (loops-- > 0)
-    l_end(l->b);
-  finish_tile(g, cb);
+  if (!g->part || g->shard)
+    accumulate_tile(g, cb);
+  if (!g->part) {
+    finish_tile(g, cb);
+    return;
+  }
+  Buffer *part = lower_formal(l, g->part, g->shard != NULL);
+  for (int i = 0; i < cb * rb * (int)g->kw; i++)
+    if (g->shard)
+      l_store(l->b, part, part_at(g, g->shard, i), reg_get(l, g->acc, i));
+    else
+      reg_set(l, g->acc, i, sum_shards(g, part, 0, g->shards, i));
+  if (!g->shard)
+    finish_tile(g, cb);
 }
 
 /* Full and last tiles of the output channels (units) for a fixed number of input channels. */
@@ -204,49 +291,115 @@ static LExpr *scaled(Build *b, const char *name, LExpr *e, int64_t k)
   return r->kind == LE_VAR || r->kind == LE_INT ? r : l_let(b, name, r);
 }
 
+/* Samples in the lanes make both operands vectors: as many loads as products, unless neighbouring
+ * pixels share those of x. Where registers are narrow there is no room to keep them. */
+static bool may_slide(const Wgrad *g)
+{
+  return !g->channel_lanes && g->kw > 1 && g->c->stride[1] == 1 && g->c->dilation[1] == 1 &&
+         g->l->target->vector_bytes == 64;
+}
+
 static bool wgrad_fits(const Wgrad *g)
 {
   int columns = (int)(g->rb * g->kw);
+  if (may_slide(g))
+    return columns * (g->cb + 1) + 1 <= g->l->target->registers;
   return g->channel_lanes ? tile_fits(g->l, g->cb, columns) : tile_fits(g->l, columns, g->cb);
+}
+
+/* Work items when all workers of a usual machine are to have some. */
+enum { ITEMS_MIN = 16 };
+
+/* A power of two that shape and layout alone decide: about ITEMS_MIN items with the tiles of the
+ * reference machine, whatever those of the target are, for shards change the order of the sum. */
+static int64_t shards_of(const Wgrad *g)
+{
+  int64_t units = ceil_div(g->c->oc / g->c->groups, lanes_of(g)), inputs = g->c->ic / g->c->groups;
+  int64_t columns = g->channel_lanes ? 12 : 5, shards = 1;
+  int64_t items = g->c->groups * ceil_div(units, g->channel_lanes ? 2 : 4) *
+                  ceil_div(inputs, max_i64(1, columns / g->kw)) * g->c->k[0];
+  while (items * shards < ITEMS_MIN && shards * 2 <= steps_of(g))
+    shards *= 2;
+  return shards;
+}
+
+/* The kernel that sums over a shard; or the one that finishes. */
+static void emit_kernel(Wgrad *g, bool sharded)
+{
+  Lower *l = g->l;
+  Build *b = l->b;
+  const ConvShape *c = g->c;
+  bool adds = g->part && !sharded;
+  int64_t units = ceil_div(c->oc / c->groups, lanes_of(g)), inputs = c->ic / c->groups;
+  int64_t utiles = ceil_div(units, g->cb), rtiles = ceil_div(inputs, g->rb);
+  int rest = (int)(inputs % g->rb);
+  const char *about = arena_printf(
+      l->arena,
+      "outer product; lanes hold %d %s; tile of %d output x %d input channels x %d columns%s",
+      l->block, g->channel_lanes ? "output channels" : "samples", g->cb, g->rb, (int)g->kw,
+      sharded ? arena_printf(l->arena, "; %d shards of the batch", (int)g->shards) : "");
+  lower_kernel(l, g->n, sharded ? "part" : "",
+               adds ? "outer.sum" : g->channel_lanes ? "outer.channels" : "outer.lanes",
+               adds ? "the shards' sums, added by pairs" : about);
+  if (adds)
+    l->kernel->flops = 0;
+  g->acc = l_registers(b, "acc", (int)l->program->real, l->block, accumulators(g));
+  g->window = NULL;
+  if (may_slide(g) && !adds)
+    g->window = l_registers(b, "x", (int)l->program->real, l->block, g->rb * g->kw);
+  const char *names[] = { "shard", "group", "tile", "rtile", "ky" };
+  int64_t extent[] = { sharded ? g->shards : 1, c->groups, utiles, rtiles, c->k[0] };
+  LExpr *digit[5];
+  items_begin(l, names, extent, 5, digit);
+  g->shard = sharded ? digit[0] : NULL;
+  g->group = digit[1];
+  g->unit = scaled(b, "c", digit[2], g->cb);
+  g->r0 = scaled(b, "r", digit[3], g->rb);
+  g->ky = digit[4];
+  g->item = digit[1];
+  for (int i = 2; i < 5; i++)
+    g->item = l_add(b, l_muli(b, g->item, extent[i]), digit[i]);
+  if (!rest || rtiles == 1)
+    emit_units(g, digit[2], units, rest ? rest : g->rb);
+  else {
+    l_if(b, l_op(b, SC_lt, digit[3], l_int(b, rtiles - 1), NULL));
+    emit_units(g, digit[2], units, g->rb);
+    l_else(b);
+    emit_units(g, digit[2], units, rest);
+    l_end(b);
+  }
+  l_end(b);
+  lower_kernel_end(l, l_int(b, (sharded ? g->shards : 1) * items_of(g)));
 }
 
 void conv_weight_grad(Lower *l, const Node *n, const Plan *p, const ConvShape *c, Value dy, Value x)
 {
+  if (p->grid) {
+    winograd_weight_grad(l, n, c, dy, x);
+    return;
+  }
   Build *b = l->b;
   Wgrad g = { .l = l, .n = n, .c = c, .dy = dy, .x = x, .channel_lanes = p->family == FAMILY_CHANNELS, .kw = c->k[1] };
   int64_t units = ceil_div(c->oc / c->groups, lanes_of(&g)), inputs = c->ic / c->groups;
   if (g.kw > 24)
     ice("kernel of %d columns in the weight gradient", (int)g.kw);
   /* accumulators: cb * rb * kw within the register budget */
-  Tile t = g.channel_lanes ? tile_choose(l, units, inputs * g.kw, 4, 0) : tile_choose(l, inputs * g.kw, units, 0, 8);
+  Tile t = g.channel_lanes ? tile_choose(l, units, inputs * g.kw, 4, 0)
+                           : tile_choose(l, inputs * g.kw, units, 0, 8);
   g.cb = g.channel_lanes ? t.nv : t.ns;
   int room = g.channel_lanes ? t.ns : t.nv;
   g.rb = (int)max_i64(1, room / g.kw);
   while (g.cb > 1 && (g.cb * g.rb * g.kw > 26 || !wgrad_fits(&g)))
     g.cb--;
-  int64_t utiles = ceil_div(units, g.cb), rtiles = ceil_div(inputs, g.rb);
-  int rest = (int)(inputs % g.rb);
-  lower_kernel(l, n, "", g.channel_lanes ? "outer.channels" : "outer.lanes",
-               arena_printf(l->arena, "outer product; lanes hold %d %s; tile of %d output x %d input channels x %d columns",
-                            l->block, g.channel_lanes ? "output channels" : "samples", g.cb, g.rb, (int)g.kw));
-  g.acc = l_registers(b, "acc", (int)l->program->real, l->block, (int64_t)g.cb * g.rb * g.kw);
-  const char *names[] = { "group", "tile", "rtile", "ky" };
-  int64_t extent[] = { c->groups, utiles, rtiles, c->k[0] };
-  LExpr *digit[4];
-  items_begin(l, names, extent, 4, digit);
-  g.group = digit[0];
-  g.unit = scaled(b, "c", digit[1], g.cb);
-  g.r0 = scaled(b, "r", digit[2], g.rb);
-  g.ky = digit[3];
-  if (!rest || rtiles == 1)
-    emit_units(&g, digit[1], units, rest ? rest : g.rb);
-  else {
-    l_if(b, l_op(b, SC_lt, digit[2], l_int(b, rtiles - 1), NULL));
-    emit_units(&g, digit[1], units, g.rb);
-    l_else(b);
-    emit_units(&g, digit[1], units, rest);
-    l_end(b);
+  g.cb = (int)ceil_div(units, ceil_div(units, g.cb));   /* no thin last tile */
+  g.rb = (int)ceil_div(inputs, ceil_div(inputs, g.rb));
+  g.shards = shards_of(&g);
+  if (g.shards > 1) {
+    int64_t extent = g.shards * items_of(&g) * accumulators(&g) * l->block;
+    const Buffer *whole = l->buffer[n->id][0];
+    const char *name = arena_printf(l->arena, "%s_shards", whole ? whole->name : "dw");
+    g.part = l_buffer(b, name, BUF_ARENA, l->program->real, extent);
+    emit_kernel(&g, true);
   }
-  l_end(b);
-  lower_kernel_end(l, l_int(b, c->groups * utiles * rtiles * c->k[0]));
+  emit_kernel(&g, false);
 }

@@ -297,7 +297,7 @@ void l_note(Build *b, const char *fmt, ...)
   append(b, LS_NOTE)->note.text = arena_strdup(b->m->arena, text);
 }
 
-void l_call_kernel(Build *b, const Kernel *k, Buffer *const *arg, LExpr *lo, LExpr *hi)
+LStmt *l_call_kernel(Build *b, const Kernel *k, Buffer *const *arg, LExpr *lo, LExpr *hi)
 {
   if (!b->host || b->depth != 1)
     ice("call of kernel '%s' outside of host functions", k->name);
@@ -311,6 +311,7 @@ void l_call_kernel(Build *b, const Kernel *k, Buffer *const *arg, LExpr *lo, LEx
     s->call.arg[i] = arg[i];
   s->call.lo = lo;
   s->call.hi = hi;
+  return s;
 }
 
 void l_barrier(Build *b)
@@ -394,6 +395,16 @@ Buffer *l_registers(Build *b, const char *name, int dtype, int lanes, int64_t co
   return r;
 }
 
+Buffer *l_local(Build *b, const char *name, int dtype, int64_t count)
+{
+  if (!b->kernel || count < 1 || dtype < 0 || dtype >= DT_COUNT ||
+      count > LOCAL_BYTES_MAX / dtype_bytes((DType)dtype))
+    ice("%s: array '%s': %lld of %s", place(b), name, (long long)count, ltype_text(dtype));
+  Buffer *a = buffer(b, name, BUF_LOCAL, (DType)dtype, count);
+  vec_push(b->m->arena, &b->kernel->regs, a);
+  return a;
+}
+
 Host *l_host(Build *b, HostKind kind)
 {
   static const char *const name[HOST_COUNT] = { "train_step", "eval_step", "infer_step" };
@@ -421,8 +432,8 @@ void l_host_end(Build *b)
 
 Buffer *l_buffer(Build *b, const char *name, BufRole role, DType dtype, int64_t extent)
 {
-  if (role == BUF_FORMAL || role == BUF_REGISTER)
-    ice("buffer '%s': formals and registers belong to kernels", name);
+  if (role == BUF_FORMAL || role == BUF_REGISTER || role == BUF_LOCAL)
+    ice("buffer '%s': formals, registers and local arrays belong to kernels", name);
   Buffer *buf = buffer(b, name, role, dtype, extent);
   vec_push(b->m->arena, &b->m->buffers, buf);
   return buf;

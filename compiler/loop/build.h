@@ -61,13 +61,17 @@ LExpr *l_let(Build *b, const char *name, LExpr *value); /* returns the local as 
                                                            variables come back as they are */
 void l_store(Build *b, Buffer *buf, LExpr *index, LExpr *value);
 void l_note(Build *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void l_call_kernel(Build *b, const Kernel *k, Buffer *const *arg, LExpr *lo, LExpr *hi);
+/* Result: the call, whose layer and direction may be set. */
+LStmt *l_call_kernel(Build *b, const Kernel *k, Buffer *const *arg, LExpr *lo, LExpr *hi);
 void l_barrier(Build *b);
 
 /* kernels and hosts: open, append statements, close */
 Kernel *l_kernel(Build *b, const char *name);           /* opens; makes lo, hi, n */
 Buffer *l_formal(Build *b, const Buffer *actual, const char *name, bool written);       /* next argument */
 Buffer *l_registers(Build *b, const char *name, int dtype, int lanes, int64_t count);
+/* An array of count elements that lives as long as a call of the kernel; at most LOCAL_BYTES_MAX
+ * bytes, aligned to 64; holds nothing to begin with. */
+Buffer *l_local(Build *b, const char *name, int dtype, int64_t count);
 void l_kernel_end(Build *b);                            /* appends it to the module */
 Host *l_host(Build *b, HostKind kind);                  /* opens; makes worker, nworkers, n */
 void l_host_end(Build *b);

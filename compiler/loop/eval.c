@@ -205,6 +205,14 @@ static void op_select(const LExpr *e, const Val *const *x, size_t bytes, Val *to
            (const char *)(x[0]->b[i] ? x[1] : x[2]) + (size_t)i * bytes, bytes);
 }
 
+static void op_zip(const LExpr *e, const Val *const *x, size_t bytes, Val *to)
+{
+  size_t half = (size_t)e->lanes / 2, first = e->op.op == SC_ziphi ? half : 0;
+  for (size_t i = 0; i < half; i++)
+    for (size_t k = 0; k < 2; k++)
+      memcpy((char *)to + (2 * i + k) * bytes, (const char *)x[k] + (first + i) * bytes, bytes);
+}
+
 static void eval_op(Eval *v, const LExpr *e, Val *to)
 {
   ScalarOp op = (ScalarOp)e->op.op;
@@ -217,7 +225,9 @@ static void eval_op(Eval *v, const LExpr *e, Val *to)
   if (v->error)
     return;
   int from = e->op.arg[0]->dtype;
-  if (op == SC_select)
+  if (op == SC_ziplo || op == SC_ziphi)
+    op_zip(e, x, (size_t)dtype_bytes((DType)e->dtype), to);
+  else if (op == SC_select)
     op_select(e, x, (size_t)dtype_bytes((DType)e->dtype), to);
   else if (from == TY_BOOL)
     op_bool(op, x, e->lanes, to);

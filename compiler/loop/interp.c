@@ -75,12 +75,27 @@ static void run_body(Eval *v, const LStmt *s)
     }
 }
 
+/* What is read before it is stored must not look like a result. */
+static void open_local(Eval *v, const Buffer *buf)
+{
+  size_t bytes = (size_t)dtype_bytes(buf->dtype) * (size_t)buf->extent;
+  if (!v->block[buf->id].at) {
+    v->block[buf->id].at = ARENA_ARRAY(v->arena, char, bytes);
+    v->block[buf->id].extent = buf->extent;
+  }
+  memset(v->block[buf->id].at, 0xff, bytes);
+}
+
 static void open_registers(Eval *v, const Kernel *k)
 {
   for (uint32_t i = 0; i < k->regs.n; i++) {
     const Buffer *buf = k->regs.at[i];
     Reg *r = &v->reg[buf->id];
     size_t count = (size_t)buf->extent;
+    if (buf->role == BUF_LOCAL) {
+      open_local(v, buf);
+      continue;
+    }
     if (!r->value) {
       r->value = ARENA_ARRAY(v->arena, Val, count);
       r->assigned = ARENA_ARRAY(v->arena, bool, count);
@@ -118,6 +133,7 @@ static int64_t known_extent(const Module *m, const Buffer *buf, const LoopRun *r
   case BUF_CONST:
   case BUF_FORMAL:
   case BUF_REGISTER:
+  case BUF_LOCAL:
     return buf->extent;
   }
   return 0;
@@ -147,7 +163,7 @@ static char *block_of(Eval *v, const Buffer *buf, const LoopRun *run, size_t wor
   case BUF_ARGS: return (char *)(uintptr_t)run->args;
   case BUF_OUT: return run->out[buf->index];
   case BUF_CONST: return v->block[buf->id].at ? v->block[buf->id].at : constant_block(v, buf);
-  case BUF_FORMAL: case BUF_REGISTER: break;
+  case BUF_FORMAL: case BUF_REGISTER: case BUF_LOCAL: break;
   }
   ice("call of '%s' binds '%s', which belongs to a kernel", v->where, buf->name);
 }

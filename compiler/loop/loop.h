@@ -45,7 +45,8 @@ typedef enum {
   BUF_OUT,              /* output `index` of the function: canonical rows in the real type */
   BUF_CONST,            /* values[] known when compiling */
   BUF_FORMAL,           /* parameter of a kernel: bound to another buffer by the call */
-  BUF_REGISTER          /* local to a kernel: only constant indices; each element a named local or SSA value */
+  BUF_REGISTER,         /* local to a kernel: only constant indices; elements are named locals */
+  BUF_LOCAL             /* an array local to a kernel, in the nearest cache: any indices, lanes 1 */
 } BufRole;
 
 struct Buffer {
@@ -61,10 +62,13 @@ struct Buffer {
   const Type *type;             /* shape for comments; may be NULL */
   const Layout *layout;         /* may be NULL */
   const double *values;         /* CONST */
+  const char *layer;            /* ARENA, WORKER: for messages: which layer's value; may be NULL */
+  Span at;                      /* and where that stands in the spec */
 };
 
 /* ---- expressions ---- */
 enum { LANES_MAX = 16, PARAMS_MAX = 8 };
+enum { LOCAL_BYTES_MAX = 1 << 18 };     /* of one LOCAL array: they live on a stack */
 
 typedef struct {
   const char *name;             /* readable; printers make it unique in its kernel */
@@ -118,6 +122,9 @@ typedef enum { FOR_PLAIN, FOR_ROLLED /* a reduction loop that must not be unroll
 
 typedef struct Kernel Kernel;
 
+/* Which part of a step a call belongs to. */
+typedef enum { DIRECTION_FORWARD, DIRECTION_BACKWARD, DIRECTION_UPDATE } Direction;
+
 struct LStmt {
   LStmtKind kind;
   LStmt *next;
@@ -127,7 +134,13 @@ struct LStmt {
     struct { LExpr *cond; LStmt *then, *otherwise; } branch;
     struct { LVar *var; LExpr *value; } let;
     struct { Buffer *buf; LExpr *index, *value; } store;
-    struct { const Kernel *kernel; Buffer **arg; LExpr *lo, *hi; } call;
+    struct {
+      const Kernel *kernel;
+      Buffer **arg;
+      LExpr *lo, *hi;
+      const char *layer;        /* for measurements, not in the text: whose work; may be NULL */
+      Direction direction;
+    } call;
     struct { const char *text; } note;
   };
 };
@@ -154,7 +167,7 @@ struct Kernel {
   Span at;
   double flops;                 /* for a full batch */
   VEC(Buffer *) formal;
-  VEC(Buffer *) regs;           /* REGISTER buffers */
+  VEC(Buffer *) regs;           /* REGISTER and LOCAL buffers */
   LVar *lo, *hi, *n;            /* items to do; samples in the batch */
   LStmt *body;
 };

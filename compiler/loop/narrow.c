@@ -253,8 +253,10 @@ static void split_call(Narrow *n, const LStmt *s)
   const Module *to = build_module(n->b);
   for (uint32_t i = 0; i < n->m->kernels.n; i++)
     if (n->m->kernels.at[i] == s->call.kernel) {
-      l_call_kernel(n->b, to->kernels.at[i], s->call.arg, narrow_part(n, s->call.lo, 0),
-                    narrow_part(n, s->call.hi, 0));
+      LStmt *call = l_call_kernel(n->b, to->kernels.at[i], s->call.arg,
+                                  narrow_part(n, s->call.lo, 0), narrow_part(n, s->call.hi, 0));
+      call->call.layer = s->call.layer;
+      call->call.direction = s->call.direction;
       return;
     }
   ice("narrow: a call of kernel '%s', which is not of the module", s->call.kernel->name);
@@ -383,8 +385,10 @@ static void split_kernel(Narrow *n, const Kernel *k)
   }
   for (uint32_t i = 0; i < k->regs.n; i++) {
     const Buffer *r = k->regs.at[i];
-    n->buf[r->id] = l_registers(n->b, r->name, (int)r->dtype, part_lanes(n, r->lanes),
-                                r->extent * parts(n, r->lanes));
+    n->buf[r->id] = r->role == BUF_LOCAL
+                        ? l_local(n->b, r->name, (int)r->dtype, r->extent)
+                        : l_registers(n->b, r->name, (int)r->dtype, part_lanes(n, r->lanes),
+                                      r->extent * parts(n, r->lanes));
   }
   n->var[k->lo->id][0] = l_var(n->b, to->lo);
   n->var[k->hi->id][0] = l_var(n->b, to->hi);

@@ -35,9 +35,15 @@ static bool is_load(const Narrow *n, const LExpr *e)
   return e->kind == LE_LOAD;
 }
 
+static bool zips(const LExpr *e)
+{
+  return e->kind == LE_OP && (e->op.op == SC_ziplo || e->op.op == SC_ziphi);
+}
+
 bool narrow_meets(const Narrow *n, const LExpr *e)
 {
-  return (e->kind == LE_REDUCE && wide(n, e->reduce.from->lanes)) ||
+  return (zips(e) && wide(n, e->lanes)) ||
+         (e->kind == LE_REDUCE && wide(n, e->reduce.from->lanes)) ||
          (e->kind == LE_CALL && func_of(n, e->call.fn)->how == FUNC_INLINED);
 }
 
@@ -54,6 +60,7 @@ bool narrow_uniform(const Narrow *n, const LExpr *e)
   switch (e->kind) {
   case LE_VAR: return n->uniform[e->var->id];
   case LE_OP:
+    all = !zips(e);
     for (int i = 0; i < scalar_defs[e->op.op].arity; i++)
       all = all && narrow_uniform(n, e->op.arg[i]);
     return all;
@@ -182,9 +189,23 @@ static LExpr *call(Narrow *n, LExpr *e, int p)
   return l_call(n->b, f->to, arg, e->call.narg);
 }
 
+/* Zipped whole, parts i of both operands make parts 2i and 2i + 1. */
+static LExpr *zip(Narrow *n, const LExpr *e, int p)
+{
+  int count = parts(n, e->lanes), at = e->op.op == SC_ziphi ? count + p : p;
+  if (!wide(n, e->lanes))
+    at = e->op.op == SC_ziphi;
+  LExpr *x = narrow_part(n, e->op.arg[0], at / 2), *y = narrow_part(n, e->op.arg[1], at / 2);
+  if (x->lanes == 1)
+    return at % 2 ? y : x;
+  return l_op(n->b, at % 2 ? SC_ziphi : SC_ziplo, x, y, NULL);
+}
+
 static LExpr *op(Narrow *n, const LExpr *e, int p)
 {
   LExpr *arg[3] = { NULL };
+  if (zips(e))
+    return zip(n, e, p);
   for (int i = 0; i < scalar_defs[e->op.op].arity; i++)
     arg[i] = narrow_part(n, e->op.arg[i], p);
   return l_op(n->b, (ScalarOp)e->op.op, arg[0], arg[1], arg[2]);

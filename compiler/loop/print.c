@@ -403,7 +403,7 @@ static void print_kernel(Print *p, const Kernel *k)
   for (uint32_t i = 0; i < k->regs.n; i++) {
     p->name[k->regs.at[i]->id] = unique(p, k->regs.at[i]->name);
     out_begin(p->o);
-    out_printf(p->o, "registers ");
+    out_printf(p->o, k->regs.at[i]->role == BUF_LOCAL ? "local " : "registers ");
     declare(p, k->regs.at[i]);
     out_end(p->o);
   }

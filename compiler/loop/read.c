@@ -343,8 +343,11 @@ static bool read_kernel(Read *r)
   r->kernel = k;
   if (!read_attributes(r, k) || !read_formals(r, k))
     return false;
-  while (scan_take(&r->s, "registers")) {
-    Buffer *b = read_declared(r, BUF_REGISTER);
+  for (;;) {
+    bool registers = scan_take(&r->s, "registers");
+    if (!registers && !scan_take(&r->s, "local"))
+      break;
+    Buffer *b = read_declared(r, registers ? BUF_REGISTER : BUF_LOCAL);
     if (!b)
       return false;
     vec_push(r->arena, &k->regs, b);

@@ -164,6 +164,8 @@ static void check_op(Check *c, const LExpr *e)
     if (e->op.arg[i]->lanes != e->lanes)
       fail(c, "%s in %d lanes has an operand of %d", def->name, e->lanes, e->op.arg[i]->lanes);
   }
+  if (e->lanes == 1 && (e->op.op == SC_ziplo || e->op.op == SC_ziphi))
+    fail(c, "%s of scalars", def->name);
   if (!scalar_result((ScalarOp)e->op.op, type, c->m->real, &result))
     fail(c, "%s does not take %s%s%s", def->name, ltype_text(type[0]), def->arity > 1 ? ", " : "",
          def->arity > 1 ? ltype_text(type[1]) : "");
@@ -459,8 +461,8 @@ static void check_buffer(Check *c, const Buffer *b)
     return;
   }
   c->defined[b->id] = true;
-  if (b->role == BUF_FORMAL || b->role == BUF_REGISTER)
-    fail(c, "formals and registers belong to kernels");
+  if (b->role == BUF_FORMAL || b->role == BUF_REGISTER || b->role == BUF_LOCAL)
+    fail(c, "formals, registers and local arrays belong to kernels");
   else if (b->extent < 0 ||
            (b->extent == 0 && b->role != BUF_ROWS && b->role != BUF_IDS && b->role != BUF_OUT))
     fail(c, "extent %lld", (long long)b->extent);
@@ -529,6 +531,9 @@ static void check_own_buffer(Check *c, const Buffer *b, BufRole role, int index)
   else if (role == BUF_REGISTER && (b->extent < 1 || b->extent > REGISTERS_MAX ||
                                     !lanes_valid(b->lanes) || b->lanes > c->m->block))
     fail(c, "registers '%s': %lld of %d lanes", b->name, (long long)b->extent, b->lanes);
+  else if (role == BUF_LOCAL && (b->extent < 1 || b->lanes != 1 ||
+                                 b->extent > LOCAL_BYTES_MAX / dtype_bytes(b->dtype)))
+    fail(c, "array '%s': %lld elements of %d lanes", b->name, (long long)b->extent, b->lanes);
 }
 
 static void check_kernel(Check *c, const Kernel *k)
@@ -543,7 +548,8 @@ static void check_kernel(Check *c, const Kernel *k)
   for (uint32_t i = 0; i < k->formal.n && !c->error; i++)
     check_own_buffer(c, k->formal.at[i], BUF_FORMAL, (int)i);
   for (uint32_t i = 0; i < k->regs.n && !c->error; i++)
-    check_own_buffer(c, k->regs.at[i], BUF_REGISTER, 0);
+    check_own_buffer(c, k->regs.at[i], k->regs.at[i]->role == BUF_LOCAL ? BUF_LOCAL : BUF_REGISTER,
+                     0);
   define_int(c, k->lo);
   define_int(c, k->hi);
   define_int(c, k->n);

@@ -55,6 +55,19 @@ static int64_t axis_range(const Coord *c, int axis)
   return range;
 }
 
+/* Do parts carry into one another, as when lanes start anywhere? */
+static bool parts_overlap(const Coord *c, int axis)
+{
+  int n = c->n[axis + 1];
+  const Part *p = c->part[axis + 1];
+  for (int i = 0; i < n; i++)
+    for (int k = 0; k < n; k++)
+      if (i != k && p[i].extent > 1 && p[k].extent > 1 && p[i].div <= p[k].div &&
+          p[i].div * p[i].extent > p[k].div)
+        return true;
+  return false;
+}
+
 /* One digit of the layout at c; outermost: its index may run into the padding behind the buffer's last
  * element. *lane receives by how much the digit grows from lane to lane; -1 when the
  * lanes do not advance evenly. */
@@ -63,7 +76,7 @@ static LExpr *digit_at(Build *b, const Digit *d, bool outermost, const Coord *c,
   *lane = 0;
   LExpr *sum = l_int(b, 0);
   int64_t top = outermost ? INT64_MAX : d->div * d->extent;
-  bool straddles = false;
+  bool straddles = (d->div > 1 || !outermost) && parts_overlap(c, d->axis);
   for (int i = 0; i < c->n[d->axis + 1]; i++) {
     const Part *p = &c->part[d->axis + 1][i];
     if (p->extent == 1 || p->div * p->extent <= d->div || (p->div >= top && p->div % top == 0))
@@ -81,6 +94,8 @@ static LExpr *digit_at(Build *b, const Digit *d, bool outermost, const Coord *c,
   }
   if (!straddles)
     return sum;
+  if (coord_lane_axis(c) == d->axis)    /* the lanes may carry into the next digit */
+    *lane = -1;
   LExpr *whole = coord_index(b, c, d->axis);
   if (d->div > 1)
     whole = l_div(b, whole, l_int(b, d->div));

@@ -99,16 +99,32 @@ static const char *formula_of(Lower *l, const Node *n)
 
 static const char *host_prefix(HostKind h) { return h == HOST_TRAIN ? "" : h == HOST_EVAL ? "eval_" : "infer_"; }
 
+/* "stencil; lanes hold ..; then maxpool, relu": a template and what is fused behind it. */
+static const char *with_fused(Lower *l, const Node *anchor, const char *about)
+{
+  bool any = false;
+  for (uint32_t i = 0; anchor->op->cls == OP_NEST && i < l->graph->order.n; i++) {
+    const Node *m = l->graph->order.at[i];
+    if (m == anchor || l->d->anchor[m->id] != anchor->id)
+      continue;
+    about = arena_printf(l->arena, "%s%s%s", about, any ? ", " : "; then ", m->op->name);
+    any = true;
+  }
+  return about;
+}
+
 void lower_kernel(Lower *l, const Node *anchor, const char *suffix, const char *template_name, const char *about)
 {
   const char *name = arena_printf(l->arena, "%s%s", host_prefix(l->host), value_name(l, anchor, suffix));
   Kernel *k = l_kernel(l->b, unique_kernel_name(l, name));
   k->layer = anchor->name;
   k->formula = anchor->op->formula ? formula_of(l, anchor) : NULL;
-  k->about = about;
+  k->about = with_fused(l, anchor, about);
   k->template_name = template_name;
   k->at = anchor->at;
-  k->flops = anchor->op->flops ? anchor->op->flops(anchor) * (double)l->program->batch : 0;
+  bool once = anchor->op->cls == OP_EWISE && !anchor->type[0].batched;
+  double samples = once ? 1 : (double)l->program->batch;
+  k->flops = anchor->op->flops ? anchor->op->flops(anchor) * samples : 0;
   l->anchor = anchor;
   l->kernel = k;
   l->n = l_var(l->b, k->n);
@@ -222,6 +238,8 @@ static Buffer *arena_buffer(Lower *l, const Node *n, uint32_t r)
   Buffer *b = l_buffer(l->b, name, BUF_ARENA, n->type[r].dtype, extent);
   b->type = &n->type[r];
   b->layout = layout;
+  b->layer = n->name;
+  b->at = n->at;
   return b;
 }
 
@@ -281,9 +299,9 @@ static void make_buffers(Lower *l, const uint32_t *order, uint32_t norder, bool 
   for (uint32_t i = 0; i < g->order.n; i++) {
     const Node *m = g->order.at[i];
     Placement p = l->d->place[m->id];
-    if (p == PLACE_KERNEL || p == PLACE_EPILOGUE)
-      for (uint32_t k = 0; k < m->nin; k++)
-        need(l, m->in[k], l->d->anchor[m->id], needed);
+    if (p == PLACE_KERNEL || p == PLACE_EPILOGUE || p == PLACE_WINDOW || p == PLACE_ROWS)
+      for (uint32_t k = 0; k < m->nin; k++)     /* rows are read from where they were stored */
+        need(l, m->in[k], p == PLACE_ROWS ? UINT32_MAX : l->d->anchor[m->id], needed);
   }
   for (uint32_t i = 0; i < g->outputs.n; i++)
     need(l, g->outputs.at[i].value, UINT32_MAX, needed);
@@ -318,6 +336,7 @@ static void copy_to_state(Lower *l, const Write *w)
   Build *b = l->b;
   const Node *v = resolve(l, w->value).node;
   lower_kernel(l, v, "keep", "copy", "new state value into place");
+  l->kernel->flops = 0;
   Buffer *to = lower_formal(l, l->state[w->state], true);
   LExpr *i = l_var(b, l_loop(b, "i", l_var(b, l->kernel->lo), l_var(b, l->kernel->hi), 1, FOR_PLAIN));
   LExpr *at = l_muli(b, i, l->block);
@@ -344,6 +363,7 @@ static void copy_output(Lower *l, const Output *o, int index)
   out->index = index;
   out->type = t;
   lower_kernel(l, o->value.node, "rows", "rows", "output in row-major order, one row per sample");
+  l->kernel->flops = 0;
   Coord c;
   coord_clear(&c);
   LExpr *at = l_int(b, 0);

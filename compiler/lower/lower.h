@@ -16,10 +16,10 @@
  * is the lane: it takes `extent` consecutive values across the vector. */
 enum { PARTS_MAX = 4 };
 typedef struct { LExpr *e; int64_t div, extent; } Part;
-typedef struct {
+struct Coord {
   int n[RANK_MAX + 1];
   Part part[RANK_MAX + 1][PARTS_MAX];   /* by axis + 1: AXIS_BATCH is 0 */
-} Coord;
+};
 
 void coord_clear(Coord *c);
 void coord_set(Coord *c, int axis, LExpr *e, int64_t extent);           /* the axis is e, 0 <= e < extent */
@@ -85,6 +85,7 @@ Buffer *lower_formal(Lower *l, Buffer *b, bool written);
 /* ---- operands and results ---- */
 const Layout *lower_layout(Lower *l, Value v);
 bool lower_is_real(Value v);
+bool lower_is_stored(const Lower *l, Value v);  /* does a later kernel or the state read v? */
 /* Value of v at c: `lanes` wide when it varies over the lanes, else scalar. Strided accesses are a bug
  * here: ask lower_access first. */
 LExpr *lower_load(Lower *l, Value v, const Coord *c, int lanes);
@@ -93,8 +94,16 @@ Access lower_access(Lower *l, Value v, const Coord *c);         /* worst over wh
 LExpr *lower_load_scalar(Lower *l, Value v, const Coord *c);
 /* Coordinates of an operand of type `from` for a result of type `to` at c, by the broadcasting rules. */
 Coord broadcast_coord(const Coord *c, const Type *from, const Type *to);
-/* Hands over result r of the anchor at c, runs the fused nodes that follow from it and stores what is needed. */
-void lower_finish(Lower *l, const Node *n, const Coord *c, LExpr *const *result, int lanes);
+/* Hands over results of n, the anchor or the window node fused behind it, at c; runs the nodes that
+ * are computed at n's points and stores what is needed. Returns what the window node reads, or NULL. */
+LExpr *lower_finish(Lower *l, const Node *n, const Coord *c, LExpr *const *result, int lanes);
+/* The window node fused behind the anchor n, or NULL. */
+const Node *lower_window(const Lower *l, const Node *n);
+/* Is anything fused behind whole rows of the anchor n? */
+bool lower_has_rows(const Lower *l, const Node *n);
+/* Computes what is fused behind rows of the anchor n: the row at c, which leaves the last axis
+ * open, is complete. */
+void lower_rows(Lower *l, const Node *n, const Coord *c);
 /* As lower_finish for padding: stores zero into everything the kernel materialises. */
 void lower_finish_zero(Lower *l, const Node *n, const Coord *c);
 /* The scalar hook of an elementwise node over operand values x at c. */

@@ -21,13 +21,25 @@ struct Plan {
   const char *algorithm;        /* "stencil, batch in lanes": the template's name for summary and tests */
   double cost;                  /* vector multiply-adds of a full batch on the reference machine, roughly */
   Layout in[8], out[4];         /* required layouts; n == 0: whatever the value has (in), the family's own (out) */
+  bool sample_lanes;            /* its lanes hold samples whatever the family */
+  int64_t windows;              /* cells of a row of windows that its template can hold; 0: none */
+  bool rows;                    /* its template makes row by row: rows may be read behind it */
+  int64_t grid;                 /* of tiles of the image; windows must divide it; 0: by pixels */
 };
+
+/* Products of transformed tiles, which round otherwise than the sums they stand for. */
+typedef enum {
+  TRANSFORM_NEVER,
+  TRANSFORM_BY_COST,
+  TRANSFORM_ALWAYS      /* wherever it can be (tests) */
+} Transforms;
 
 struct Plans {
   Arena *arena;
   const Program *program;
   int block;                    /* lanes of a block: 16 (f32) or 8 (f64) */
   Family family;                /* the family asked about */
+  Transforms transforms;
   const Layout *in_layout;      /* current layout of each operand in that family; NULL before layouts are known */
   bool found;
   Plan plan;
@@ -46,6 +58,8 @@ bool view_layout(const Layout *from, const Type *from_type, const Type *to_type,
 typedef enum {
   PLACE_KERNEL,         /* the anchor of a kernel of its own */
   PLACE_EPILOGUE,       /* an elementwise node finished inside its anchor's kernel */
+  PLACE_WINDOW,         /* combines windows of its anchor's results, inside the anchor's kernel */
+  PLACE_ROWS,           /* reduces rows of its anchor's results, inside the anchor's kernel */
   PLACE_INLINE,         /* recomputed where it is loaded: sources, constants, cheap scalars */
   PLACE_VIEW            /* the operand's buffer under another layout */
 } Placement;
@@ -54,6 +68,8 @@ typedef struct {
   Family family;
   Placement *place;                /* by node id */
   uint32_t *anchor;             /* by node id: whose kernel computes it (itself for anchors) */
+  uint32_t *head;               /* by node id: at whose points in its kernel it is computed: the
+                                   anchor's or those of the window node behind it */
   Plan **plan;                  /* by node id: of NEST nodes, else NULL */
   Layout **layout;              /* by node id: one per result; n == 0 for inlined values */
   Layout *state;                /* by state id */

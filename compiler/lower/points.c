@@ -3,7 +3,7 @@
  * Work items are the leading digits of the result's layout (a group of samples, a channel ..), so each item
  * owns its part of the output. When all operands share the result's layout the kernel is one flat loop. */
 #include "base/str.h"
-#include "lower/lower.h"
+#include "lower/points.h"
 #include "lower/source.h"
 
 static const char *digit_name(const Type *t, const Layout *l, int i)
@@ -106,7 +106,7 @@ LExpr *lower_batch_mask(Lower *l, const Coord *c, int lanes)
 
 /* ---- elementwise kernels ---- */
 
-static bool in_group(Lower *l, const Node *n, const Node *anchor)
+bool points_in_group(Lower *l, const Node *n, const Node *anchor)
 {
   return l->d->anchor[n->id] == anchor->id &&
          (n == anchor || l->d->place[n->id] == PLACE_EPILOGUE);
@@ -119,10 +119,10 @@ static bool all_operands(Lower *l, const Node *anchor, OperandTest test, const v
 {
   for (uint32_t i = 0; i < l->graph->order.n; i++) {
     const Node *m = l->graph->order.at[i];
-    if (!in_group(l, m, anchor))
+    if (!points_in_group(l, m, anchor))
       continue;
     for (uint32_t k = 0; k < m->nin; k++)
-      if (m->in[k].node && !in_group(l, m->in[k].node, anchor) && !test(l, m->in[k], m, ctx))
+      if (m->in[k].node && !points_in_group(l, m->in[k].node, anchor) && !test(l, m->in[k], m, ctx))
         return false;
   }
   return true;
@@ -152,7 +152,7 @@ static bool draws_by_element(Lower *l, const Node *anchor, const Layout *layout)
   bool batch_lanes = layout->n > 1 && layout->digit[layout->n - 1].axis == AXIS_BATCH;
   for (uint32_t i = 0; i < l->graph->order.n; i++) {
     const Node *m = l->graph->order.at[i];
-    if (in_group(l, m, anchor) && (m->op->flags & OP_RANDOM) && !batch_lanes)
+    if (points_in_group(l, m, anchor) && (m->op->flags & OP_RANDOM) && !batch_lanes)
       return true;
   }
   return false;
@@ -232,7 +232,7 @@ void lower_ewise(Lower *l, const Node *anchor)
   bool whole_blocks = !t->batched || (layout_extent(layout) / layout->digit[0].extent) % l->block == 0;
   bool placed = false;        /* some node must know where its element lies */
   for (uint32_t i = 0; i < l->graph->order.n; i++)
-    placed |= in_group(l, l->graph->order.at[i], anchor) &&
+    placed |= points_in_group(l, l->graph->order.at[i], anchor) &&
               ((l->graph->order.at[i]->op->flags & OP_RANDOM) || lower_starts_batch(l->graph->order.at[i]));
   if (!placed && whole_blocks && !has_padding(l, anchor, layout) && all_operands(l, anchor, is_flat_operand, layout)) {
     flat_kernel(l, anchor, layout);
@@ -246,6 +246,9 @@ void lower_ewise(Lower *l, const Node *anchor)
               layout->digit[i].extent);
   bool vector = !by_element && layout->n > 0 && is_lane(l, layout, layout->n - 1) &&
                 all_operands(l, anchor, is_lane_operand, &probe);
+  if (!vector && !by_element && layout->n > 1 && is_lane(l, layout, layout->n - 1) &&
+      lower_transposed(l, anchor, layout))
+    return;
   lower_kernel(l, anchor, "", vector ? "elementwise" : "gather",
                vector ? "lanes hold one block" : "element by element, from rows into the net's layout");
   Points p;

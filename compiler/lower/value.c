@@ -55,6 +55,11 @@ const Layout *lower_layout(Lower *l, Value v) { return &l->d->layout[v.node->id]
 
 bool lower_is_real(Value v) { return dtype_is_real(value_type(v)->dtype); }
 
+bool lower_is_stored(const Lower *l, Value v)
+{
+  return l->buffer[v.node->id] && l->buffer[v.node->id][v.result];
+}
+
 static Buffer *buffer_of(Lower *l, Value v)
 {
   int64_t state = source_attr(v.node, "state");
@@ -108,11 +113,30 @@ static Coord view_coord(Lower *l, const Coord *c, const Type *from, const Type *
   return r;
 }
 
-/* Rows are read one element at a time: sample by row number, element row-major. */
-static LExpr *load_rows(Lower *l, const Node *n, const Coord *c)
+/* Rows lie row-major: lanes along the last axis that stay inside it are neighbours. */
+static Access rows_access(const Type *t, const Coord *c)
+{
+  int axis = coord_lane_axis(c);
+  int64_t last = 0;
+  if (axis == RANK_MAX)
+    return ACCESS_SAME;
+  for (int i = 0; axis >= 0 && i < c->n[axis + 1]; i++)
+    last += c->part[axis + 1][i].div * (c->part[axis + 1][i].extent - 1);
+  return axis >= 0 && axis == t->rank - 1 && last < t->dim[axis] ? ACCESS_VECTOR : ACCESS_STRIDED;
+}
+
+/* The field behind a value that shows rows as they are or under another shape; NULL: none. */
+static const Node *field_behind(const Node *n)
+{
+  while (n->op->cls == OP_VIEW)
+    n = n->in[0].node;
+  return source_attr(n, "field") >= 0 ? n : NULL;
+}
+
+/* Sample by row number, element row-major; t: the shape that c speaks of. */
+static LExpr *load_rows(Lower *l, const Node *n, const Type *t, const Coord *c, int lanes)
 {
   Build *b = l->b;
-  const Type *t = &n->type[0];
   Buffer *rows = lower_formal(l, l->rows[source_attr(n, "field")], false);
   Buffer *ids = lower_formal(l, l->ids, false);
   LExpr *id = l_cast(b, l_load(b, ids, coord_index(b, c, AXIS_BATCH), 1), DT_I64);
@@ -122,7 +146,7 @@ static LExpr *load_rows(Lower *l, const Node *n, const Coord *c)
     tail /= t->dim[a];
     index = l_add(b, index, l_muli(b, coord_index(b, c, a), tail));
   }
-  return l_load(b, rows, index, 1);
+  return l_load(b, rows, index, rows_access(t, c) == ACCESS_VECTOR ? lanes : 1);
 }
 
 /* The index of v's element at c. Lanes past the batch have no place where samples are rows of their own: there
@@ -159,8 +183,8 @@ LExpr *lower_load(Lower *l, Value v, const Coord *c, int lanes)
     return l_load(b, buf, index, how == ACCESS_VECTOR ? lanes : 1);
   }
   const Node *n = v.node;
-  if (source_attr(n, "field") >= 0)
-    return load_rows(l, n, c);
+  if (field_behind(n))
+    return load_rows(l, field_behind(n), &n->type[0], c, lanes);
   if (source_attr(n, "which") >= 0) {
     Point p = { .base = { .b = b, .lanes = 1, .real = l->program->real }, .l = l, .c = c };
     return point_arg(&p.base, (StepArg)source_attr(n, "which"));
@@ -216,8 +240,8 @@ Access lower_access(Lower *l, Value v, const Coord *c)
     return how == ACCESS_VECTOR && past_end(l, v, c) == PAST_OTHERS ? ACCESS_STRIDED : how;
   }
   const Node *n = v.node;
-  if (source_attr(n, "field") >= 0)
-    return coord_lane_axis(c) == RANK_MAX ? ACCESS_SAME : ACCESS_STRIDED;
+  if (field_behind(n))
+    return rows_access(&n->type[0], c);
   if (n->op->cls == OP_SOURCE)
     return type_elems(&n->type[0]) == 1 || coord_lane_axis(c) >= RANK_MAX ? ACCESS_SAME : ACCESS_STRIDED;
   if (n->op->cls == OP_VIEW)
@@ -360,12 +384,28 @@ static void finish_node(Lower *l, const Node *m, const Coord *c, int lanes)
     lower_store(l, (Value){ (Node *)(uintptr_t)m, 0 }, c, e);
 }
 
-void lower_finish(Lower *l, const Node *n, const Coord *c, LExpr *const *result, int lanes)
+/* Is m computed at the points of n, in the same kernel? */
+static bool follows(const Lower *l, const Node *m, const Node *n)
+{
+  return m != n && l->d->place[m->id] == PLACE_EPILOGUE && l->d->head[m->id] == n->id;
+}
+
+const Node *lower_window(const Lower *l, const Node *n)
+{
+  for (uint32_t i = 0; i < l->graph->order.n; i++) {
+    const Node *m = l->graph->order.at[i];
+    if (l->d->place[m->id] == PLACE_WINDOW && l->d->anchor[m->id] == n->id)
+      return m;
+  }
+  return NULL;
+}
+
+LExpr *lower_finish(Lower *l, const Node *n, const Coord *c, LExpr *const *result, int lanes)
 {
   bool fused = false;
   for (uint32_t i = 0; i < l->graph->order.n; i++) {
     const Node *m = l->graph->order.at[i];
-    fused |= m != n && l->d->place[m->id] == PLACE_EPILOGUE && l->d->anchor[m->id] == n->id;
+    fused |= follows(l, m, n);
   }
   l->have[n->id] = ARENA_ARRAY(l->arena, LExpr *, n->nout);
   for (uint32_t r = 0; r < n->nout; r++) {
@@ -381,11 +421,33 @@ void lower_finish(Lower *l, const Node *n, const Coord *c, LExpr *const *result,
   }
   for (uint32_t i = 0; i < l->graph->order.n && fused; i++) {
     const Node *m = l->graph->order.at[i];
-    if (m != n && l->d->place[m->id] == PLACE_EPILOGUE && l->d->anchor[m->id] == n->id)
+    if (follows(l, m, n))
       finish_node(l, m, c, lanes);
   }
+  const Node *window = lower_window(l, n);
+  LExpr *kept = window ? l->have[window->in[0].node->id][0] : NULL;
   for (uint32_t i = 0; i < l->graph->next_id; i++)
     l->have[i] = NULL;
+  return kept;
+}
+
+bool lower_has_rows(const Lower *l, const Node *n)
+{
+  for (uint32_t i = 0; i < l->graph->order.n; i++) {
+    const Node *m = l->graph->order.at[i];
+    if (l->d->place[m->id] == PLACE_ROWS && l->d->anchor[m->id] == n->id)
+      return true;
+  }
+  return false;
+}
+
+void lower_rows(Lower *l, const Node *n, const Coord *c)
+{
+  for (uint32_t i = 0; i < l->graph->order.n; i++) {
+    const Node *m = l->graph->order.at[i];
+    if (l->d->place[m->id] == PLACE_ROWS && l->d->anchor[m->id] == n->id)
+      m->op->row(l, m, c);
+  }
 }
 
 void lower_finish_zero(Lower *l, const Node *n, const Coord *c)

@@ -39,7 +39,8 @@ static double relu_ref(const Node *n, const double *x) { (void)n; return 0 > x[0
 
 const OpDef op_relu = {
   .name = "relu", .doc = "max(x, 0); gradient 0 at 0", .aliases = "ReLU",
-  .formula = "$y = max($x, 0)", .cls = OP_EWISE, .flags = OP_LAYER | OP_ZERO, .operands = "x",
+  .formula = "$y = max($x, 0)", .cls = OP_EWISE,
+  .flags = OP_LAYER | OP_ZERO | OP_CLAMPS, .operands = "x",
   .results = "y", .infer = infer_like_first, .grad = relu_grad, .simplify = relu_simplify,
   .scalar = relu_scalar, .ref_scalar = relu_ref, .flops = flops_elems,
   .samples = (const OpSample[]){ { "", "x=f32[n,7]" }, { "", "x=f32[n,2,3,5]" }, { 0 } },

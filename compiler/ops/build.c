@@ -122,7 +122,14 @@ Value g_abs(const GBuild *b, Value x) { return unary(b, &op_abs, x); }
 Value g_square(const GBuild *b, Value x) { return unary(b, &op_square, x); }
 Value g_scale(const GBuild *b, Value x, double k) { return g_mul(b, x, g_const(b, k)); }
 
-Value g_channel_sum(const GBuild *b, Value x) { return unary(b, &op_channel_sum, x); }
+Value g_channel_sum(const GBuild *b, Value x)
+{
+  const Type *t = value_type(x);
+  if (t->batched && t->rank > 1 && t->dim[t->rank - 1] > 1)     /* by rows, where x is made */
+    x = unary(b, &op_row_sum, x);
+  return unary(b, &op_channel_sum, x);
+}
+
 Value g_batch_sum(const GBuild *b, Value x) { return unary(b, &op_batch_sum, x); }
 Value g_batch_mean(const GBuild *b, Value x) { return unary(b, &op_batch_mean, x); }
 Value g_sum(const GBuild *b, Value x) { return unary(b, &op_sum, x); }

@@ -49,7 +49,7 @@ static bool conv_infer(Infer *c, const Node *n, Type *out)
   const conv_attrs *a = n->attrs;
   Window w;
   if (a->filters < 1 || a->filters > INT32_MAX)
-    return infer_error(c, n, "E0304", "'filters' must be at least 1, not %lld",
+    return infer_error(c, n, "E0304", "`filters` must be at least 1, not %lld",
                        (long long)a->filters);
   if (!window_infer(c, n, a->kernel, a->stride, a->dilation, a->pad, &w))
     return false;
@@ -291,7 +291,8 @@ const OpDef op_conv_dx = {
     { "kernel=[2, 3], stride=[2, 1], pad=[1, 0, 2, 1], image=[5, 4]",
       "dy=f32[n,2,3,5], w=f32[2,3,2,3]" },
     { "kernel=[3, 3], stride=[2, 2], pad=[0, 1, 1, 1], image=[6, 5], groups=2",
-      "dy=f32[n,4,3,3], w=f32[4,1,3,3]" }, { 0 }
+      "dy=f32[n,4,3,3], w=f32[4,1,3,3]" },
+    { "kernel=[2, 2], dilation=[2, 3], image=[6, 7]", "dy=f32[n,2,4,4], w=f32[2,1,2,2]" }, { 0 }
   },
 };
 
@@ -360,6 +361,7 @@ const OpDef op_conv_dw = {
     { "kernel=[2, 3], stride=[2, 1], pad=[1, 0, 2, 1], image=[5, 4]",
       "dy=f32[n,2,3,5], x=f32[n,3,5,4]" },
     { "kernel=[3, 3], stride=[2, 2], pad=[0, 1, 1, 1], image=[6, 5], groups=2",
-      "dy=f32[n,4,3,3], x=f32[n,2,6,5]" }, { 0 }
+      "dy=f32[n,4,3,3], x=f32[n,2,6,5]" },
+    { "kernel=[2, 2], dilation=[2, 3], image=[6, 7]", "dy=f32[n,2,4,4], x=f32[n,1,6,7]" }, { 0 }
   },
 };

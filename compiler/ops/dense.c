@@ -16,14 +16,14 @@ static bool dense_infer(Infer *c, const Node *n, Type *out)
 {
   const dense_attrs *a = n->attrs;
   if (a->units < 1 || a->units > INT32_MAX)
-    return infer_error(c, n, "E0304", "'units' must be at least 1, not %lld", (long long)a->units);
+    return infer_error(c, n, "E0304", "`units` must be at least 1, not %lld", (long long)a->units);
   if (!want_operands(c, n, 1) || !want_real(c, n, 0) || !want_batched(c, n, 0))
     return false;
   const Type *x = &c->in[0];
   if (x->rank != 1) {
     infer_error(c, n, "E0202", "needs a vector, but its input is %s", shape_text(c, x));
     if (x->rank)
-      return infer_help(c, "insert 'flatten': x -> flatten -> dense(%lld)", (long long)a->units);
+      return infer_help(c, "insert `flatten`: x -> flatten -> dense(%lld)", (long long)a->units);
     return infer_help(c, "make it a vector of one: x -> reshape([1]) -> dense(%lld)",
                       (long long)a->units);
   }

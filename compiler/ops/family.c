@@ -7,7 +7,7 @@ bool want_operands(Infer *c, const Node *n, uint32_t count)
 {
   for (uint32_t i = 0; i < count; i++)
     if (i >= c->nin || c->in[i].dtype == DT_COUNT)
-      return infer_error(c, n, "E0201", "operand '%s' is missing",
+      return infer_error(c, n, "E0201", "operand `%s` is missing",
                          op_operand_name(n->op, c->arena, i));
   return true;
 }
@@ -18,7 +18,7 @@ bool want_real(Infer *c, const Node *n, uint32_t i)
     return false;
   if (i >= c->nin || c->in[i].dtype == DT_COUNT || dtype_is_real(c->in[i].dtype))
     return true;
-  infer_error(c, n, "E0207", "needs real numbers, but '%s' holds %s integers",
+  infer_error(c, n, "E0207", "needs real numbers, but `%s` holds %s integers",
               op_operand_name(n->op, c->arena, i), dtype_text(c->in[i].dtype));
   return infer_help(c, "convert where the field is declared: 'as %s[..]'", dtype_text(c->real));
 }
@@ -37,7 +37,7 @@ bool want_batched(Infer *c, const Node *n, uint32_t i)
     return false;
   if (c->in[i].batched)
     return true;
-  return infer_error(c, n, "E0202", "'%s' needs one tensor per sample",
+  return infer_error(c, n, "E0202", "`%s` needs one tensor per sample",
                      op_operand_name(n->op, c->arena, i));
 }
 
@@ -47,7 +47,7 @@ bool want_same(Infer *c, const Node *n, uint32_t i, uint32_t j)
     return false;
   if (type_equal(&c->in[i], &c->in[j]))
     return true;
-  return infer_error(c, n, "E0201", "'%s' is %s but '%s' is %s",
+  return infer_error(c, n, "E0201", "`%s` is %s but `%s` is %s",
                      op_operand_name(n->op, c->arena, i), shape_text(c, &c->in[i]),
                      op_operand_name(n->op, c->arena, j), shape_text(c, &c->in[j]));
 }

@@ -278,7 +278,7 @@ static bool huber_infer(Infer *c, const Node *n, Type *out)
 {
   const huber_attrs *a = n->attrs;
   if (!(a->delta > 0) || a->delta > 1e30)
-    return infer_error(c, n, "E0304", "'delta' must be above 0, not %g", a->delta);
+    return infer_error(c, n, "E0304", "`delta` must be above 0, not %g", a->delta);
   return loss_infer(c, n, out);
 }
 
@@ -352,6 +352,6 @@ const OpDef op_huber_dx = {
   .ref_scalar = huber_dx_ref, .flops = dx_flops,
   .samples = (const OpSample[]){
     { "", "dy=f32[n], x=f32[n,3], y=f32[n,3]" }, { "delta=0.3", "dy=f32[n], x=f32[n,1], y=f32[n]" },
-    { 0 }
+    { "delta=0.05", "dy=f32[n], x=f32[n,4], y=f32[n,4]" }, { 0 }
   },
 };

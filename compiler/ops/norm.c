@@ -8,6 +8,8 @@
  *   gradient   db = sum dy, dw = sum dy * (x - mean) * istd, through the statistics:
  *              dx = w * istd * (dy - db / m - (x - mean) * istd * dw / m)
  *
+ * Sums over images go by rows, x's last axis: they are made where x is, and leave little to add up.
+ *
  * With m = 1 the variance is 0 and the correction m / max(m - 1, 1) leaves it so. */
 #include "kernel/norm.h"
 #include "kernel/reduce.h"
@@ -39,7 +41,7 @@ static bool check(Infer *c, const Node *n, uint32_t first, uint32_t count)
     return false;
   for (uint32_t i = first; i < count; i++)
     if (c->in[i].batched || c->in[i].rank != 1 || c->in[i].dim[0] != channels(c, 0))
-      return infer_error(c, n, "E0201", "'%s' is %s, but there are %lld channels",
+      return infer_error(c, n, "E0201", "`%s` is %s, but there are %lld channels",
                          op_operand_name(n->op, c->arena, i), shape_text(c, &c->in[i]),
                          (long long)channels(c, 0));
   return true;
@@ -54,9 +56,9 @@ static bool batchnorm_infer(Infer *c, const Node *n, Type *out)
 {
   const batchnorm_attrs *a = n->attrs;
   if (!(a->eps > 0))
-    return infer_error(c, n, "E0304", "'eps' must be above 0, not %g", a->eps);
+    return infer_error(c, n, "E0304", "`eps` must be above 0, not %g", a->eps);
   if (!(a->momentum >= 0 && a->momentum <= 1))
-    return infer_error(c, n, "E0304", "'momentum' must be between 0 and 1, not %g", a->momentum);
+    return infer_error(c, n, "E0304", "`momentum` must be between 0 and 1, not %g", a->momentum);
   return check(c, n, BN_WEIGHT, BN_COUNT) && want_operands(c, n, BN_COUNT + 1) &&
          infer_same_as(c, n, 0, out);
 }
@@ -98,6 +100,7 @@ static void track(Expand *e, const GBuild *b, const Node *n, uint32_t i, Value n
 }
 
 static Value apply(const GBuild *b, const Node *n, Value mean, Value var, bool batch);
+static Node *batch_stats(const GBuild *b, Value x);
 
 static bool batchnorm_expand(Expand *e, const Node *n, Value *out)
 {
@@ -106,7 +109,7 @@ static bool batchnorm_expand(Expand *e, const Node *n, Value *out)
     out[0] = apply(&b, n, n->in[BN_MEAN], n->in[BN_VAR], false);
     return true;
   }
-  Node *stats = g_node(&b, &op_bn_stats, NULL, n->in, 1);
+  Node *stats = batch_stats(&b, n->in[BN_X]);
   Value mean = { stats, 0 }, var = { stats, 1 };
   out[0] = apply(&b, n, mean, var, true);
   Value m = cell_count(&b, n->in[BN_X]), one = g_const(&b, 1);
@@ -122,7 +125,7 @@ const OpDef op_batchnorm = {
   .doc = "normalises each channel over the batch (in training) or by running statistics",
   .aliases = "BatchNormalization BatchNorm2d BatchNorm1d batch_norm batch_normalization BatchNorm",
   .formula = "$y = ($x - mean) / sqrt(var + eps) * $weight + $bias", .cls = OP_MACRO,
-  .flags = OP_LAYER | OP_MODAL,
+  .flags = OP_LAYER | OP_MODAL | OP_SPREADS,
   .operands = "x weight bias running_mean running_var num_batches_tracked", .results = "y",
   .attrs = batchnorm_attr_defs, .attrs_size = sizeof(batchnorm_attrs), .positional = 0,
   .infer = batchnorm_infer, .params = batchnorm_params, .expand = batchnorm_expand,
@@ -131,72 +134,137 @@ const OpDef op_batchnorm = {
   },
 };
 
+/* ---- bn_row_stats ---- */
+static bool has_rows(const Type *t) { return t->rank > 1 && t->dim[t->rank - 1] > 1; }
+
+static int64_t width_of(Value x) { return value_type(x)->dim[value_type(x)->rank - 1]; }
+
+/* Two results like operand 0, but one number for each row. */
+static bool row_infer(Infer *c, const Node *n, Type *out)
+{
+  if (c->in[0].rank < 2)
+    return infer_error(c, n, "E0202", "needs rows, but its input is %s", shape_text(c, &c->in[0]));
+  out[0] = c->in[0];
+  out[0].dim[out[0].rank - 1] = 1;
+  out[1] = out[0];
+  return true;
+}
+
+static bool row_stats_infer(Infer *c, const Node *n, Type *out)
+{
+  return check(c, n, 1, 1) && row_infer(c, n, out);
+}
+
+static void row_stats_ref(RefCtx *c, const Node *n, RefTensor *const *in, RefTensor *const *out)
+{
+  int64_t width = width_of(n->in[0]);
+  (void)c;
+  for (int64_t r = 0; r < in[0]->n * out[0]->elems; r++) {
+    const double *x = in[0]->v + r * width;
+    double sum = 0, m2 = 0;
+    for (int64_t i = 0; i < width; i++)
+      sum += x[i];
+    for (int64_t i = 0; i < width; i++)
+      m2 += (x[i] - sum / (double)width) * (x[i] - sum / (double)width);
+    out[0]->v[r] = sum;
+    out[1]->v[r] = m2;
+  }
+}
+
+static double stats_flops(const Node *n) { return per_element(n, 4); }
+
+static void rows_lower(Lower *l, const Node *n, const Plan *p)
+{
+  (void)p;
+  reduce_rows(l, n);
+}
+
+const OpDef op_bn_row_stats = {
+  .name = "bn_row_stats",
+  .doc = "sum of each row, and sum of squares around the row's mean",
+  .formula = "$sum[n,c,i] = sum_j $x[n,c,i,j], $m2[n,c,i] = sum_j ($x[n,c,i,j] - "
+             "$sum[n,c,i] / w)^2",
+  .cls = OP_NEST, .operands = "x", .results = "sum m2", .infer = row_stats_infer,
+  .ref = row_stats_ref, .flops = stats_flops, .plans = row_sum_plans,
+  .lower = rows_lower, .row = norm_row_stats,
+  .samples = (const OpSample[]){ { "", "x=f32[n,3,2]" }, { "", "x=f32[n,2,3,5]" }, { 0 } },
+};
+
 /* ---- bn_stats ---- */
+#define BN_STATS(A, op) A(op, int, width, "1", "numbers that each x is the sum of")
+ATTRS(bn_stats, BN_STATS)
+
+static Node *batch_stats(const GBuild *b, Value x)
+{
+  if (!has_rows(value_type(x)))
+    return g_node(b, &op_bn_stats, &(bn_stats_attrs){ 1 }, &x, 1);
+  Node *rows = g_node(b, &op_bn_row_stats, NULL, &x, 1);
+  Value in[] = { { rows, 0 }, { rows, 1 } };
+  return g_node(b, &op_bn_stats, &(bn_stats_attrs){ width_of(x) }, in, 2);
+}
+
+static Value row_squares(const Node *n) { return n->nin > 1 ? n->in[1] : (Value){ NULL, 0 }; }
+
+static int64_t row_width(const Node *n) { return ((const bn_stats_attrs *)n->attrs)->width; }
+
 static bool stats_infer(Infer *c, const Node *n, Type *out)
 {
-  if (!check(c, n, 1, 1))
+  if (row_width(n) < 1)
+    return infer_error(c, n, "E0304", "`width` must be at least 1, not %lld",
+                       (long long)row_width(n));
+  if (!check(c, n, 1, 1) || (row_squares(n).node && !want_same(c, n, 0, 1)))
     return false;
   out[0] = out[1] = type_make(c->in[0].dtype, false, 1, c->in[0].dim);
   return true;
 }
 
-/* Walks the m values of channel k. */
-static double channel_total(const RefTensor *x, int64_t k, double shift, const RefTensor *times,
-                            bool squared)
+/* Walks the values of channel k: sum of x, or of (x * scale - shift)^2. */
+static double channel_total(const RefTensor *x, int64_t k, double scale, double shift, bool squared)
 {
   int64_t count = x->type.dim[0], space = x->elems / count;
   double sum = 0;
   for (int64_t s = 0; s < x->n; s++)
     for (int64_t j = 0; j < space; j++) {
       int64_t at = (s * count + k) * space + j;
-      double d = x->v[at] - shift;
-      sum += squared ? d * d : times ? d * times->v[at] : d;
+      double d = x->v[at] * scale - shift;
+      sum += squared ? d * d : d;
     }
   return sum;
 }
 
 static void stats_ref(RefCtx *c, const Node *n, RefTensor *const *in, RefTensor *const *out)
 {
-  double m = (double)(in[0]->n * in[0]->elems / out[0]->elems);
+  double w = (double)row_width(n), m = (double)(in[0]->n * in[0]->elems / out[0]->elems) * w;
   (void)c;
-  (void)n;
   for (int64_t k = 0; k < out[0]->elems; k++) {
-    out[0]->v[k] = channel_total(in[0], k, 0, NULL, false) / m;
-    out[1]->v[k] = channel_total(in[0], k, out[0]->v[k], NULL, true) / m;
+    double mean = channel_total(in[0], k, 1, 0, false) / m;
+    double squares = w * channel_total(in[0], k, 1 / w, mean, true);
+    if (row_squares(n).node)
+      squares += channel_total(in[1], k, 1, 0, false);
+    out[0]->v[k] = mean;
+    out[1]->v[k] = squares / m;
   }
 }
-
-/* dmean and dvar towards x; batchnorm itself goes through bn_dx in one step instead. */
-static void stats_grad(Grad *g, const Node *n, const Value *dy)
-{
-  GBuild b = g_in_grad(g);
-  Value x = n->in[0], m = cell_count(&b, x);
-  if (!grad_wanted(g, n, 0))
-    return;
-  if (dy[0].node)
-    grad_add(g, n, 0, g_spread(&b, g_div(&b, dy[0], m), value_type(x)));
-  if (dy[1].node) {
-    Value d = g_sub(&b, x, (Value){ (Node *)(uintptr_t)n, 0 });
-    grad_add(g, n, 0, g_mul(&b, d, g_div(&b, g_scale(&b, dy[1], 2), m)));
-  }
-}
-
-static double stats_flops(const Node *n) { return per_element(n, 4); }
 
 static void stats_lower(Lower *l, const Node *n, const Plan *p)
 {
   (void)p;
-  norm_stats(l, n, n->in[0]);
+  norm_stats(l, n, n->in[0], row_squares(n), row_width(n));
 }
 
 const OpDef op_bn_stats = {
   .name = "bn_stats",
-  .doc = "mean and biased variance of each channel over the n samples of the batch and space",
-  .formula = "$mean[c] = (sum_{n,i,j} $x[n,c,i,j]) / m, $var[c] = (sum_{n,i,j} ($x[n,c,i,j] - "
-             "$mean[c])^2) / m", .cls = OP_NEST, .operands = "x", .results = "mean var",
-  .infer = stats_infer, .grad = stats_grad, .ref = stats_ref, .flops = stats_flops,
+  .doc = "mean and biased variance of each channel over the n samples of the batch and space, of "
+         "numbers or of sums of `width` numbers whose squares around their own mean sum up to m2",
+  .formula = "$mean[c] = (sum_{n,i} $x[n,c,i]) / m, $var[c] = (sum_{n,i} ($m2[n,c,i] + w * "
+             "($x[n,c,i] / w - $mean[c])^2)) / m", .cls = OP_NEST, .operands = "x m2?",
+  .results = "mean var", .attrs = bn_stats_attr_defs, .attrs_size = sizeof(bn_stats_attrs),
+  .infer = stats_infer, .ref = stats_ref, .flops = stats_flops,
   .plans = channel_plans, .lower = stats_lower,
-  .samples = (const OpSample[]){ { "", "x=f32[n,3]" }, { "", "x=f32[n,2,3,5]" }, { 0 } },
+  .samples = (const OpSample[]){
+    { "", "x=f32[n,3]" }, { "", "x=f32[n,2,3,5]" },
+    { "width=4", "x=f32[n,2,3,1], m2=f32[n,2,3,1]" }, { 0 }
+  },
 };
 
 /* ---- bn_apply ---- */
@@ -217,6 +285,18 @@ static bool apply_infer(Infer *c, const Node *n, Type *out)
   return check(c, n, 1, 5) && infer_same_as(c, n, 0, out);
 }
 
+/* Sums of dy and dy * (x - mean) for each channel, the latter times istd. */
+static Node *grad_stats(const GBuild *b, Value dy, Value x, Value mean, Value istd)
+{
+  if (!has_rows(value_type(x))) {
+    Value in[] = { dy, g_mul(b, dy, g_sub(b, x, mean)), istd };
+    return g_node(b, &op_bn_grad_stats, NULL, in, 3);
+  }
+  Node *rows = g_node(b, &op_bn_row_grads, NULL, (Value[]){ dy, x, mean }, 3);
+  Value in[] = { { rows, 0 }, { rows, 1 }, istd };
+  return g_node(b, &op_bn_grad_stats, NULL, in, 3);
+}
+
 static void apply_grad(Grad *g, const Node *n, const Value *dy)
 {
   const bn_apply_attrs *a = n->attrs;
@@ -225,7 +305,7 @@ static void apply_grad(Grad *g, const Node *n, const Value *dy)
   bool want_x = grad_wanted(g, n, 0), sums = want_x && a->batch;
   Value scale = g_mul(&b, w, istd);
   if (sums || grad_wanted(g, n, 3) || grad_wanted(g, n, 4)) {
-    Node *stats = g_node(&b, &op_bn_grad_stats, NULL, (Value[]){ dy[0], x, mean, istd }, 4);
+    Node *stats = grad_stats(&b, dy[0], x, mean, istd);
     Value db = { stats, 0 }, dw = { stats, 1 };
     if (grad_wanted(g, n, 3))
       grad_add(g, n, 3, dw);
@@ -275,10 +355,44 @@ const OpDef op_bn_apply = {
   },
 };
 
+/* ---- bn_row_grads ---- */
+static bool row_grads_infer(Infer *c, const Node *n, Type *out)
+{
+  return want_operands(c, n, 3) && want_same(c, n, 0, 1) && check(c, n, 2, 3) &&
+         row_infer(c, n, out);
+}
+
+static void row_grads_ref(RefCtx *c, const Node *n, RefTensor *const *in, RefTensor *const *out)
+{
+  int64_t width = width_of(n->in[0]), rows = out[0]->elems / in[2]->elems;
+  (void)c;
+  for (int64_t r = 0; r < in[0]->n * out[0]->elems; r++) {
+    double mean = in[2]->v[r / rows % in[2]->elems];
+    out[0]->v[r] = out[1]->v[r] = 0;
+    for (int64_t i = r * width; i < (r + 1) * width; i++) {
+      out[0]->v[r] += in[0]->v[i];
+      out[1]->v[r] += in[0]->v[i] * (in[1]->v[i] - mean);
+    }
+  }
+}
+
+const OpDef op_bn_row_grads = {
+  .name = "bn_row_grads", .doc = "sums of each row for the gradients of batchnorm",
+  .formula = "$sum[n,c,i] = sum_j $dy[n,c,i,j], $dot[n,c,i] = sum_j $dy[n,c,i,j] * "
+             "($x[n,c,i,j] - $mean[c])",
+  .cls = OP_NEST, .operands = "dy x mean", .results = "sum dot", .infer = row_grads_infer,
+  .ref = row_grads_ref, .flops = stats_flops, .plans = row_sum_plans, .lower = rows_lower,
+  .row = norm_row_grads,
+  .samples = (const OpSample[]){
+    { "", "dy=f32[n,3,2], x=f32[n,3,2], mean=f32[3]" },
+    { "", "dy=f32[n,2,3,5], x=f32[n,2,3,5], mean=f32[2]" }, { 0 }
+  },
+};
+
 /* ---- bn_grad_stats ---- */
 static bool grad_stats_infer(Infer *c, const Node *n, Type *out)
 {
-  if (!want_operands(c, n, 4) || !want_same(c, n, 0, 1) || !check(c, n, 2, 4))
+  if (!want_operands(c, n, 3) || !want_same(c, n, 0, 1) || !check(c, n, 2, 3))
     return false;
   out[0] = out[1] = type_make(c->in[0].dtype, false, 1, c->in[0].dim);
   return true;
@@ -289,26 +403,28 @@ static void grad_stats_ref(RefCtx *c, const Node *n, RefTensor *const *in, RefTe
   (void)c;
   (void)n;
   for (int64_t k = 0; k < out[0]->elems; k++) {
-    out[0]->v[k] = channel_total(in[0], k, 0, NULL, false);
-    out[1]->v[k] = channel_total(in[1], k, in[2]->v[k], in[0], false) * in[3]->v[k];
+    out[0]->v[k] = channel_total(in[0], k, 1, 0, false);
+    out[1]->v[k] = channel_total(in[1], k, 1, 0, false) * in[2]->v[k];
   }
 }
+
+static double grad_stats_flops(const Node *n) { return per_element(n, 2); }
 
 static void grad_stats_lower(Lower *l, const Node *n, const Plan *p)
 {
   (void)p;
-  norm_grad_stats(l, n, n->in[0], n->in[1], n->in[2], n->in[3]);
+  norm_grad_stats(l, n, n->in[0], n->in[1], n->in[2]);
 }
 
 const OpDef op_bn_grad_stats = {
   .name = "bn_grad_stats", .doc = "gradients of batchnorm towards bias and weight",
-  .formula = "$db[c] = sum_{n,i,j} $dy[n,c,i,j], $dw[c] = $istd[c] * sum_{n,i,j} $dy[n,c,i,j] * "
-             "($x[n,c,i,j] - $mean[c])", .cls = OP_NEST, .operands = "dy x mean istd",
-  .results = "db dw", .infer = grad_stats_infer, .ref = grad_stats_ref, .flops = stats_flops,
+  .formula = "$db[c] = sum_{n,i} $dy[n,c,i], $dw[c] = $istd[c] * sum_{n,i} $dot[n,c,i]",
+  .cls = OP_NEST, .operands = "dy dot istd", .results = "db dw", .infer = grad_stats_infer,
+  .ref = grad_stats_ref, .flops = grad_stats_flops,
   .plans = channel_plans, .lower = grad_stats_lower,
   .samples = (const OpSample[]){
-    { "", "dy=f32[n,3], x=f32[n,3], mean=f32[3], istd=f32[3]" },
-    { "", "dy=f32[n,2,3,5], x=f32[n,2,3,5], mean=f32[2], istd=f32[2]" }, { 0 }
+    { "", "dy=f32[n,3], dot=f32[n,3], istd=f32[3]" },
+    { "", "dy=f32[n,2,3,5], dot=f32[n,2,3,5], istd=f32[2]" }, { 0 }
   },
 };
 

@@ -18,9 +18,9 @@
 static bool check_rule(Infer *c, const Node *n, double lr, double weight_decay, Type *out)
 {
   if (!(lr >= 0))
-    return infer_error(c, n, "E0304", "'lr' must be at least 0, not %g", lr);
+    return infer_error(c, n, "E0304", "`lr` must be at least 0, not %g", lr);
   if (!(weight_decay >= 0))
-    return infer_error(c, n, "E0304", "'weight_decay' must be at least 0, not %g", weight_decay);
+    return infer_error(c, n, "E0304", "`weight_decay` must be at least 0, not %g", weight_decay);
   if (!want_operands(c, n, 2) || !want_reals(c, n) || !want_same(c, n, 0, 1))
     return false;
   return infer_same_as(c, n, 0, out);
@@ -60,12 +60,12 @@ ATTRS(sgd, SGD)
 static bool sgd_infer(Infer *c, const Node *n, Type *out)
 {
   const sgd_attrs *a = n->attrs;
-  if (!want_fraction(c, n, "'momentum'", a->momentum))
+  if (!want_fraction(c, n, "`momentum`", a->momentum))
     return false;
   if (!(a->dampening >= 0 && a->dampening <= 1))
-    return infer_error(c, n, "E0304", "'dampening' must be between 0 and 1, not %g", a->dampening);
+    return infer_error(c, n, "E0304", "`dampening` must be between 0 and 1, not %g", a->dampening);
   if (a->nesterov && (a->momentum == 0 || a->dampening != 0))
-    return infer_error(c, n, "E0304", "'nesterov' needs a momentum above 0 and no dampening");
+    return infer_error(c, n, "E0304", "`nesterov` needs a momentum above 0 and no dampening");
   return check_rule(c, n, a->lr, a->weight_decay, out);
 }
 
@@ -132,7 +132,7 @@ static bool adam_check(Infer *c, const Node *n, const adam_attrs *a, Type *out)
   if (!want_fraction(c, n, "'beta1'", a->beta1) || !want_fraction(c, n, "'beta2'", a->beta2))
     return false;
   if (!(a->eps >= 0))
-    return infer_error(c, n, "E0304", "'eps' must be at least 0, not %g", a->eps);
+    return infer_error(c, n, "E0304", "`eps` must be at least 0, not %g", a->eps);
   return check_rule(c, n, a->lr, a->weight_decay, out);
 }
 
@@ -204,7 +204,8 @@ const OpDef op_adam = {
   .expand = adam_expand, .flops = rule_flops,
   .samples = (const OpSample[]){
     { "lr=0.1", "w=f32[3], g=f32[3]" },
-    { "lr=0.1, beta1=0.5, weight_decay=0.01", "w=f32[2,3], g=f32[2,3]" }, { 0 }
+    { "lr=0.1, beta1=0.5, beta2=0.9, eps=0.01, weight_decay=0.01", "w=f32[2,3], g=f32[2,3]" },
+    { 0 }
   },
 };
 
@@ -216,7 +217,7 @@ const OpDef op_adamw = {
   .attrs = adamw_attr_defs, .attrs_size = sizeof(adamw_attrs), .positional = 1,
   .infer = adamw_infer, .params = adam_params, .expand = adamw_expand, .flops = rule_flops,
   .samples = (const OpSample[]){
-    { "lr=0.1", "w=f32[3], g=f32[3]" }, { "lr=0.1, weight_decay=0", "w=f32[2,3], g=f32[2,3]" },
-    { 0 }
+    { "lr=0.1", "w=f32[3], g=f32[3]" },
+    { "lr=0.1, beta1=0.5, beta2=0.9, eps=0.01, weight_decay=0", "w=f32[2,3], g=f32[2,3]" }, { 0 }
   },
 };

@@ -53,7 +53,7 @@ static bool pool_infer(Infer *c, const Node *n, Ints kernel, Ints stride, Pad pa
     return false;
   if (w.top >= w.kh || w.bottom >= w.kh || w.left >= w.kw || w.right >= w.kw)
     return infer_error(c, n, "E0304",
-                       "'pad' must be smaller than the window, else windows see only padding");
+                       "`pad` must be smaller than the window, else windows see only padding");
   *out = type_make(c->in[0].dtype, true, 3, (int64_t[]){ c->in[0].dim[0], w.oh, w.ow });
   window_warn_dropped(c, n, &w);
   return want_elems(c, n, out);
@@ -130,14 +130,36 @@ static void maxpool_lower(Lower *l, const Node *n, const Plan *p)
   pool_max(l, n, &s, n->in[0]);
 }
 
+/* Where each result has cells of its own, all of them in the image. */
+static bool windows_apart(const Window *w, int64_t k[2])
+{
+  PoolShape s = kernel_shape(w);
+  k[0] = w->kh;
+  k[1] = w->kw;
+  return pool_apart(&s);
+}
+
+static bool maxpool_windows(const Node *n, int64_t k[2])
+{
+  Window w = max_window(n);
+  return windows_apart(&w, k);
+}
+
+static void maxpool_combine(Lower *l, const Node *n, LExpr *const *cell, LExpr **result)
+{
+  Window w = max_window(n);
+  bool argmax = lower_is_stored(l, (Value){ (Node *)(uintptr_t)n, 1 });
+  pool_combine_max(l, cell, w.kh * w.kw, argmax, result);
+}
+
 const OpDef op_maxpool = {
   .name = "maxpool", .doc = "largest value of each window; the first one on ties",
   .aliases = "MaxPooling2D MaxPool2d max_pool2d max_pool MaxPool",
   .formula = "$y[c,i,j] = max_{u,v} $x[c, i*s+u-p, j*s+v-p], $idx[c,i,j] = u*kw+v", .cls = OP_NEST,
-  .flags = OP_LAYER, .operands = "x", .results = "y idx", .attrs = maxpool_attr_defs,
+  .flags = OP_LAYER | OP_PICKS, .operands = "x", .results = "y idx", .attrs = maxpool_attr_defs,
   .attrs_size = sizeof(maxpool_attrs), .positional = 1, .infer = maxpool_infer,
   .grad = maxpool_grad, .ref = maxpool_ref, .flops = maxpool_flops, .plans = pool_plans,
-  .lower = maxpool_lower,
+  .lower = maxpool_lower, .windows = maxpool_windows, .combine = maxpool_combine,
   .samples = (const OpSample[]){
     { "kernel=2", "x=f32[n,2,4,6]" }, { "kernel=3, stride=2, pad=1", "x=f32[n,1,5,6]" },
     { "kernel=[2, 3], stride=[3, 1], pad=[0, 1, 2, 0]", "x=f32[n,3,5,4]" },
@@ -272,6 +294,18 @@ static void avgpool_lower(Lower *l, const Node *n, const Plan *p)
   pool_mean(l, n, &s, n->in[0], a->count_include_pad, (int64_t[]){ w.bottom, w.right });
 }
 
+static bool avgpool_windows(const Node *n, int64_t k[2])
+{
+  Window w = avg_window(n);
+  return windows_apart(&w, k);
+}
+
+static void avgpool_combine(Lower *l, const Node *n, LExpr *const *cell, LExpr **result)
+{
+  Window w = avg_window(n);
+  pool_combine_mean(l, cell, w.kh * w.kw, result);
+}
+
 const OpDef op_avgpool = {
   .name = "avgpool", .doc = "mean of each window",
   .aliases = "AveragePooling2D AvgPool2d avg_pool2d avg_pool AveragePool",
@@ -279,7 +313,7 @@ const OpDef op_avgpool = {
   .flags = OP_LAYER, .operands = "x", .results = "y", .attrs = avgpool_attr_defs,
   .attrs_size = sizeof(avgpool_attrs), .positional = 1, .infer = avgpool_infer,
   .grad = avgpool_grad, .ref = avgpool_ref, .flops = avgpool_flops, .plans = pool_plans,
-  .lower = avgpool_lower,
+  .lower = avgpool_lower, .windows = avgpool_windows, .combine = avgpool_combine,
   .samples = (const OpSample[]){
     { "kernel=2", "x=f32[n,2,4,6]" }, { "kernel=3, stride=2, pad=1", "x=f32[n,1,5,6]" },
     { "kernel=3, stride=2, pad=1, count_include_pad=false", "x=f32[n,2,5,7]" },

@@ -33,7 +33,7 @@ static uint32_t name_hash(const char *s)
 static bool dropout_infer(Infer *c, const Node *n, Type *out)
 {
   const dropout_attrs *a = n->attrs;
-  return want_fraction(c, n, "'p'", a->p) && want_operands(c, n, 1) && want_batched(c, n, 0) &&
+  return want_fraction(c, n, "`p`", a->p) && want_operands(c, n, 1) && want_batched(c, n, 0) &&
          infer_like_first(c, n, out);
 }
 

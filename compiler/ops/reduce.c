@@ -6,6 +6,48 @@
 #include "kernel/rowwise.h"
 #include "ops/family.h"
 
+static double operand_flops(const Node *n) { return (double)value_elems(n->in[0]); }
+
+/* ---- row_sum ---- */
+static bool row_sum_infer(Infer *c, const Node *n, Type *out)
+{
+  if (!want_operands(c, n, 1) || !want_reals(c, n) || !want_batched(c, n, 0))
+    return false;
+  if (c->in[0].rank < 2)
+    return infer_error(c, n, "E0202", "needs rows, but x is %s", shape_text(c, &c->in[0]));
+  *out = c->in[0];
+  out->dim[out->rank - 1] = 1;
+  return true;
+}
+
+static void row_sum_ref(RefCtx *c, const Node *n, RefTensor *const *in, RefTensor *const *out)
+{
+  int64_t rows = in[0]->n * out[0]->elems, width = in[0]->elems / out[0]->elems;
+  (void)c;
+  (void)n;
+  for (int64_t r = 0; r < rows; r++) {
+    out[0]->v[r] = 0;
+    for (int64_t j = 0; j < width; j++)
+      out[0]->v[r] += in[0]->v[r * width + j];
+  }
+}
+
+static void row_sum_lower(Lower *l, const Node *n, const Plan *p)
+{
+  (void)p;
+  reduce_rows(l, n);
+}
+
+const OpDef op_row_sum = {
+  .name = "row_sum", .doc = "sum over the last axis", .formula = "$y[n,c,i] = sum_j $x[n,c,i,j]",
+  .cls = OP_NEST, .operands = "x", .results = "y", .infer = row_sum_infer,
+  .ref = row_sum_ref, .flops = operand_flops, .plans = row_sum_plans, .lower = row_sum_lower,
+  .row = reduce_row,
+  .samples = (const OpSample[]){
+    { "", "x=f32[n,3,2]" }, { "", "x=f32[n,2,3,5]" }, { "", "x=f32[n,2,3,1]" }, { 0 }
+  },
+};
+
 /* ---- channel_sum: the gradient of a bias ---- */
 static bool channel_sum_infer(Infer *c, const Node *n, Type *out)
 {
@@ -37,8 +79,6 @@ static void channel_sum_ref(RefCtx *c, const Node *n, RefTensor *const *in, RefT
     out[0]->v[k] = sum;
   }
 }
-
-static double operand_flops(const Node *n) { return (double)value_elems(n->in[0]); }
 
 static void channel_sum_lower(Lower *l, const Node *n, const Plan *p)
 {

@@ -12,7 +12,7 @@ static bool softmax_infer(Infer *c, const Node *n, Type *out)
     return infer_same_as(c, n, 0, out);
   infer_error(c, n, "E0202", "needs a vector of classes, but its input is %s",
               shape_text(c, &c->in[0]));
-  return c->in[0].rank ? infer_help(c, "insert 'flatten' before it") : false;
+  return c->in[0].rank ? infer_help(c, "insert `flatten` before it") : false;
 }
 
 static void softmax_grad(Grad *g, const Node *n, const Value *dy)

@@ -154,7 +154,7 @@ static bool cast_infer(Infer *c, const Node *n, Type *out)
   out->dtype = c->real;
   if (str_eq(a->dtype, "real") || dtype_parse(a->dtype, &out->dtype))
     return true;
-  return infer_error(c, n, "E0304", "'%s' is not an element type", a->dtype);
+  return infer_error(c, n, "E0304", "`%s` is not an element type", a->dtype);
 }
 
 /* Integers are steps: no gradient flows through them. */

@@ -66,11 +66,11 @@ int64_t window_col(const Window *w, int64_t ox, int64_t v)
 static bool check_ints(Infer *c, const Node *n, const char *name, Ints v)
 {
   if (v.n > 2)
-    return infer_error(c, n, "E0304", "'%s' takes one number or [height, width], not %d numbers",
+    return infer_error(c, n, "E0304", "`%s` takes one number or [height, width], not %d numbers",
                        name, v.n);
   for (int i = 0; i < v.n; i++)
     if (v.at[i] < 1 || v.at[i] > OPTION_MAX)
-      return infer_error(c, n, "E0304", "'%s' must be at least 1 and at most %d, not %lld", name,
+      return infer_error(c, n, "E0304", "`%s` must be at least 1 and at most %d, not %lld", name,
                          OPTION_MAX, (long long)v.at[i]);
   return true;
 }
@@ -80,7 +80,7 @@ static bool check_pad(Infer *c, const Node *n, Pad pad)
   int64_t all[] = { pad.top, pad.bottom, pad.left, pad.right };
   for (size_t i = 0; i < ARRAY_LEN(all) && pad.mode == PAD_EXPLICIT; i++)
     if (all[i] < 0 || all[i] > OPTION_MAX)
-      return infer_error(c, n, "E0304", "'pad' must be at least 0 and at most %d, not %lld",
+      return infer_error(c, n, "E0304", "`pad` must be at least 0 and at most %d, not %lld",
                          OPTION_MAX, (long long)all[i]);
   return true;
 }
@@ -98,8 +98,8 @@ static bool check_image(Infer *c, const Node *n)
     return infer_help(c, "give it one channel first: reshape([1, %lld, %lld])",
                       (long long)x->dim[0], (long long)x->dim[1]);
   return infer_help(c, x->rank == 1
-                           ? "use it before 'flatten', or give the vector a shape by 'reshape'"
-                           : "give it such a shape by 'reshape'");
+                           ? "use it before `flatten`, or give the vector a shape by `reshape`"
+                           : "give it such a shape by `reshape`");
 }
 
 /* One axis of a window: what is added before and after, and the arithmetic of its output size. */

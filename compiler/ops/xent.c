@@ -17,12 +17,12 @@ static bool check(Infer *c, const Node *n, uint32_t first)
 {
   const softmax_xent_attrs *a = n->attrs;
   if (!want_operands(c, n, first + 2) || !want_real(c, n, first) || !want_batched(c, n, first) ||
-      !want_batched(c, n, first + 1) || !want_fraction(c, n, "'smoothing'", a->smoothing))
+      !want_batched(c, n, first + 1) || !want_fraction(c, n, "`smoothing`", a->smoothing))
     return false;
   const Type *x = &c->in[first], *y = &c->in[first + 1];
   if (x->rank != 1) {
     infer_error(c, n, "E0202", "needs a vector of logits, but gets %s", shape_text(c, x));
-    return infer_help(c, "insert 'flatten' and a dense layer with one unit per class");
+    return infer_help(c, "insert `flatten` and a dense layer with one unit per class");
   }
   if (dtype_is_real(y->dtype) ? type_equal(x, y) : y->rank == 0)
     return true;

@@ -61,7 +61,7 @@ static bool differentiate(Backward *b, const Node *n)
     return true;
   if (!n->op->grad) {
     diag_error(b->diag, n->at, "E0404",
-               "'%s' has no gradient, but trainable parameters lie before it", n->op->name);
+               "`%s` has no gradient, but trainable parameters lie before it", n->op->name);
     return false;
   }
   g->name = n->name;

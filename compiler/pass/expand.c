@@ -84,6 +84,7 @@ Graph *pass_specialize(Program *p, const Graph *forward, Mode mode, const OpTabl
   Graph *g = view_of(p, forward, name, values, n);
   graph_keep(g, needed(forward, values, n, p->arena));
   expand(g, &(Expansion){ mode, ops, mode == MODE_EVAL });
+  pick_before_clamp(g);
   for (int i = 0; i < n; i++)
     values[i] = g->outputs.at[i].value;
   g->outputs.n = 0;

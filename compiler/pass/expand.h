@@ -11,6 +11,10 @@
 Graph *pass_specialize(Program *p, const Graph *forward, Mode mode, const OpTable *ops,
                        const char *name, Value *values, int n);
 
+/* Moves what keeps order behind what picks the largest, see pick.c; part of pass_specialize, as the
+ * gradient follows it. In place; true: something changed. */
+bool pick_before_clamp(Graph *g);
+
 /* Expands every macro that is left, in place; true: something changed. */
 bool expand_all(Graph *g, Mode mode, const OpTable *ops);
 

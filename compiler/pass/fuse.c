@@ -1,7 +1,11 @@
 /* Fusion: which nodes share a kernel.
  *
  *   %3 = conv(%x, %w, %b)   %4 = relu(%3)        one kernel, %3 never stored when nothing else reads it
+ *   %3 = conv(%x, %w)   %4 = maxpool(%3)   %5 = relu(%4)       one kernel, %3 never stored
  *
+ * A node that combines windows which neither overlap nor leave the image joins the kernel that
+ * makes its operand when nobody else reads what lies before it; elementwise nodes behind it follow.
+ * A node that reduces rows joins the kernel that makes its first operand row by row.
  * An elementwise node joins the kernel of an operand when shape and layout are the same and no path leads
  * from that kernel through another one back into it. Sources and cheap scalars are recomputed where they
  * are read. The arithmetic is the same fused or not, so the bits are too. */
@@ -14,6 +18,8 @@ typedef struct {
   Arena *arena;
   bool *seen;                   /* by anchor: visited by reaches() */
 } Fuse;
+
+enum { CELLS_MAX = 64 };        /* of a fused window: its code names each */
 
 /* A vector of one is no scalar: in lanes of channels it has padding. */
 static bool is_scalar(const Type *t) { return !t->batched && t->rank == 0; }
@@ -29,12 +35,13 @@ static bool is_result(const Graph *g, const Node *n)
   return false;
 }
 
-static bool is_state(const Node *n)
+/* The state variable that n reads; -1: none. */
+static int64_t state_of(const Node *n)
 {
   for (const AttrDef *a = n->op->attrs; n->op->cls == OP_SOURCE && a && a->name; a++)
     if (!strcmp(a->name, "state"))
-      return true;
-  return false;
+      return *(const int64_t *)((const char *)n->attrs + a->offset);
+  return -1;
 }
 
 static Placement base_place(Fuse *f, const Node *n)
@@ -47,7 +54,7 @@ static Placement base_place(Fuse *f, const Node *n)
     if (!m)
       continue;
     inline_operands = inline_operands && f->d->place[m->id] == PLACE_INLINE;
-    any_rows = any_rows || (m->type[0].batched && !is_state(m));
+    any_rows = any_rows || (m->type[0].batched && state_of(m) < 0);
   }
   if (n->op->cls == OP_VIEW)
     return inline_operands && any_rows ? PLACE_INLINE : PLACE_VIEW;
@@ -88,7 +95,16 @@ static bool reaches(Fuse *f, uint32_t from, uint32_t target)
 
 static bool takes_epilogue(const Node *anchor)
 {
-  return anchor->op->cls == OP_EWISE || (anchor->op->cls == OP_NEST && anchor->type[0].batched);
+  return anchor->op->cls == OP_EWISE ||
+         (anchor->op->cls == OP_NEST && (anchor->type[0].batched || anchor->type[0].rank > 0));
+}
+
+static const Node *node_of(const Fuse *f, uint32_t id)
+{
+  for (uint32_t i = 0; i < f->g->order.n; i++)
+    if (f->g->order.at[i]->id == id)
+      return f->g->order.at[i];
+  return NULL;
 }
 
 /* Random numbers belong to elements: a template can draw them where its lanes hold samples, as one element
@@ -100,34 +116,175 @@ static bool may_draw(const Fuse *f, const Node *n, const Node *anchor)
          (layout->n > 1 && layout->digit[layout->n - 1].axis == AXIS_BATCH);
 }
 
+/* An operand of the result's shape must lie as the result does: templates walk in the order of the
+ * result. Others are broadcast, or recomputed where they are read. */
+static bool lies_like(const Fuse *f, Value v, const Type *t, const Layout *layout)
+{
+  int64_t state = state_of(v.node);
+  if (!type_same_shape(value_type(v), t) || (state < 0 && f->d->place[v.node->id] == PLACE_INLINE))
+    return true;
+  return layout_equal(state >= 0 ? &f->d->state[state] : &f->d->layout[v.node->id][v.result], layout);
+}
+
+/* Gradients of parameters have no padding but in their lanes: only there a finish masks it. */
+static bool pads_lanes_only(const Type *t, const Layout *layout)
+{
+  for (int a = 0; !t->batched && a < t->rank; a++) {
+    int64_t stored = 1;
+    for (int i = 0; i < layout->n; i++)
+      stored *= layout->digit[i].axis == a ? layout->digit[i].extent : 1;
+    if (stored != t->dim[a] && layout->digit[layout->n - 1].axis != a)
+      return false;
+  }
+  return true;
+}
+
+/* Templates read what other kernels made a vector at a time, at the place of the result: as one
+ * number, as one number a channel, or from rows of the result's shape. */
+static bool reads_in_step(Value v, const Node *head)
+{
+  const Type *t = value_type(v);
+  return t->batched ? type_same_shape(t, &head->type[0]) : t->rank <= 1;
+}
+
 /* May n be finished inside the kernel that makes its operand? */
 static bool may_join(Fuse *f, const Node *n, const Node *operand)
 {
   if (f->d->place[operand->id] == PLACE_INLINE || f->d->place[operand->id] == PLACE_VIEW)
     return false;
-  uint32_t a = f->d->anchor[operand->id];
-  const Node *anchor = NULL;
-  for (uint32_t i = 0; i < f->g->order.n; i++)
-    if (f->g->order.at[i]->id == a)
-      anchor = f->g->order.at[i];
-  if (!anchor || !takes_epilogue(anchor) || !may_draw(f, n, anchor) || !type_same_shape(&anchor->type[0], &n->type[0]) ||
-      !layout_equal(&f->d->layout[a][0], &f->d->layout[n->id][0]))
+  uint32_t a = f->d->anchor[operand->id], h = f->d->head[operand->id];
+  const Node *anchor = node_of(f, a), *head = node_of(f, h);
+  if (!anchor || !takes_epilogue(anchor) || !may_draw(f, n, anchor) ||
+      !type_same_shape(&head->type[0], &n->type[0]) ||
+      !layout_equal(&f->d->layout[h][0], &f->d->layout[n->id][0]) ||
+      !pads_lanes_only(&n->type[0], &f->d->layout[h][0]))
     return false;
   for (uint32_t k = 0; k < n->nin; k++) {
     if (!n->in[k].node)
       continue;
     const Node *o = resolve(f, n->in[k].node);
     if (f->d->anchor[o->id] == a) {
-      if (o == anchor && n->in[k].result != 0)
+      if (f->d->head[o->id] != h || (o == head && n->in[k].result != 0))
         return false;
       if (f->d->place[n->in[k].node->id] == PLACE_VIEW)
         return false;
       continue;
     }
+    if (!lies_like(f, n->in[k], &n->type[0], &f->d->layout[h][0]))
+      return false;
+    if (f->d->place[o->id] == PLACE_INLINE)
+      continue;
     memset(f->seen, 0, f->g->next_id * sizeof *f->seen);
-    if (f->d->place[o->id] != PLACE_INLINE && reaches(f, f->d->anchor[o->id], a))
+    if (reaches(f, f->d->anchor[o->id], a) ||
+        (anchor->op->cls != OP_EWISE && !reads_in_step(n->in[k], head)))
       return false;
   }
+  return true;
+}
+
+/* Is what kernel a computes read by itself and by n alone? */
+static bool read_by(const Fuse *f, uint32_t a, const Node *n)
+{
+  for (uint32_t i = 0; i < f->g->order.n; i++) {
+    const Node *m = f->g->order.at[i];
+    if (f->d->anchor[m->id] == a) {
+      if (is_result(f->g, m))
+        return false;
+      continue;
+    }
+    for (uint32_t k = 0; m != n && k < m->nin; k++)
+      if (m->in[k].node && f->d->anchor[m->in[k].node->id] == a)
+        return false;
+  }
+  return true;
+}
+
+static bool kernel_has(const Fuse *f, uint32_t a, Placement p)
+{
+  for (uint32_t i = 0; i < f->g->order.n; i++) {
+    const Node *m = f->g->order.at[i];
+    if (f->d->anchor[m->id] == a && f->d->place[m->id] == p)
+      return true;
+  }
+  return false;
+}
+
+/* May n, which combines windows, be finished inside the kernel that makes its operand? */
+static bool may_close(const Fuse *f, const Node *n)
+{
+  int64_t k[2];
+  const Node *o = n->in[0].node;
+  Placement p = f->d->place[o->id];
+  if (!n->op->windows || !n->op->windows(n, k) || n->in[0].result != 0 ||
+      (p != PLACE_KERNEL && p != PLACE_EPILOGUE))
+    return false;
+  uint32_t a = f->d->anchor[o->id];
+  const Plan *plan = f->d->plan[a];
+  return plan && f->d->head[o->id] == a && k[0] * k[1] <= CELLS_MAX &&
+         k[0] * k[1] * n->type[0].dim[2] <= plan->windows && read_by(f, a, n) &&
+         (!plan->grid || (plan->grid % k[0] == 0 && plan->grid % k[1] == 0)) &&
+         !kernel_has(f, a, PLACE_ROWS);
+}
+
+static bool try_window(Fuse *f, const Node *n)
+{
+  if (n->op->cls != OP_NEST || n->nin != 1 || !may_close(f, n))
+    return false;
+  f->d->place[n->id] = PLACE_WINDOW;
+  f->d->anchor[n->id] = f->d->anchor[n->in[0].node->id];
+  return true;
+}
+
+/* May n, which reduces rows, be computed inside kernel a, which makes its operand 0 row by row? */
+static bool may_follow(Fuse *f, const Node *n, uint32_t a)
+{
+  const Plan *plan = f->d->plan[a];
+  if (!plan || !plan->rows || kernel_has(f, a, PLACE_WINDOW))
+    return false;
+  const Type *t = value_type(n->in[0]);
+  const Layout *layout = &f->d->layout[n->in[0].node->id][n->in[0].result];
+  for (uint32_t k = 1; k < n->nin; k++) {
+    const Node *o = resolve(f, n->in[k].node);
+    bool like = type_same_shape(value_type(n->in[k]), t);
+    if (f->d->anchor[o->id] == a || !lies_like(f, n->in[k], t, layout) ||
+        (!like && (value_type(n->in[k])->batched || value_type(n->in[k])->rank > 1)))
+      return false;
+    if (f->d->place[o->id] == PLACE_INLINE)
+      continue;
+    memset(f->seen, 0, f->g->next_id * sizeof *f->seen);
+    if (reaches(f, f->d->anchor[o->id], a))
+      return false;
+  }
+  return true;
+}
+
+static bool try_rows(Fuse *f, const Node *n)
+{
+  const Node *o = n->op->row ? n->in[0].node : NULL;
+  if (!o || n->in[0].result != 0 ||
+      (f->d->place[o->id] != PLACE_KERNEL && f->d->place[o->id] != PLACE_EPILOGUE))
+    return false;
+  uint32_t a = f->d->anchor[o->id];
+  if (f->d->head[o->id] != a || !may_follow(f, n, a))
+    return false;
+  f->d->place[n->id] = PLACE_ROWS;
+  f->d->anchor[n->id] = a;
+  return true;
+}
+
+static bool try_epilogue(Fuse *f, const Node *n)
+{
+  const Node *best = NULL;
+  for (uint32_t k = 0; n->op->cls == OP_EWISE && k < n->nin; k++) {
+    const Node *o = n->in[k].node;
+    if (o && may_join(f, n, o) && (!best || f->d->anchor[o->id] > f->d->anchor[best->id]))
+      best = o;
+  }
+  if (!best)
+    return false;
+  f->d->place[n->id] = PLACE_EPILOGUE;
+  f->d->anchor[n->id] = f->d->anchor[best->id];
+  f->d->head[n->id] = f->d->head[best->id];
   return true;
 }
 
@@ -136,24 +293,16 @@ void fuse_nodes(const Graph *g, Decisions *d, bool fuse, Arena *a)
   Fuse f = { .g = g, .d = d, .arena = a, .seen = ARENA_ARRAY(a, bool, g->next_id + 1) };
   d->place = ARENA_ARRAY(a, Placement, g->next_id + 1);
   d->anchor = ARENA_ARRAY(a, uint32_t, g->next_id + 1);
+  d->head = ARENA_ARRAY(a, uint32_t, g->next_id + 1);
+  for (uint32_t i = 0; i <= g->next_id; i++)
+    d->anchor[i] = UINT32_MAX;  /* not visited yet: in no kernel */
   for (uint32_t i = 0; i < g->order.n; i++) {
     const Node *n = g->order.at[i];
-    d->anchor[n->id] = n->id;
-    d->place[n->id] = base_place(&f, n);
-    if (!fuse || d->place[n->id] != PLACE_KERNEL || n->op->cls != OP_EWISE)
-      continue;
-    uint32_t best = 0;
-    bool found = false;
-    for (uint32_t k = 0; k < n->nin; k++) {
-      const Node *o = n->in[k].node;
-      if (o && may_join(&f, n, o) && (!found || d->anchor[o->id] > best)) {
-        best = d->anchor[o->id];
-        found = true;
-      }
-    }
-    if (found) {
-      d->place[n->id] = PLACE_EPILOGUE;
-      d->anchor[n->id] = best;
-    }
+    Placement own = base_place(&f, n);
+    d->head[n->id] = n->id;
+    d->place[n->id] = own;
+    if (!fuse || own != PLACE_KERNEL ||
+        (!try_window(&f, n) && !try_rows(&f, n) && !try_epilogue(&f, n)))
+      d->anchor[n->id] = n->id;
   }
 }

@@ -10,6 +10,7 @@
 typedef struct {
   bool fuse;                    /* false: every node has its own kernel (--skip=fuse); the same bits */
   const char *family;           /* force "lanes" or "channels" (tests, bench); NULL: by cost */
+  Transforms transforms;        /* what `numerics` allows */
 } KernelOptions;
 
 /* Chooses one family by the cost of the training graph (else of the first one there is), rebuilds the

@@ -130,7 +130,8 @@ static Node *rebuild_nest(Rebuild *r, const Node *n, Value *in)
     else
       current[i] = family_layout(ch->family, value_type(in[i]), ch->block, ch->program->batch);
   }
-  Plans ps = { .arena = ch->arena, .program = ch->program, .block = ch->block, .family = ch->family, .in_layout = current };
+  Plans ps = { .arena = ch->arena, .program = ch->program, .block = ch->block, .family = ch->family, .in_layout = current,
+               .transforms = ch->o->transforms };
   if (n->op->plans)
     n->op->plans(&ps, n);
   if (!ps.found) {

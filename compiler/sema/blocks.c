@@ -192,8 +192,9 @@ static void build_line(Sema *s, const char *name, const Ast *e)
     b->cpu = str_eq(word, "native") ? NULL : word;
     b->cpu_at = e->at;
   } else if (str_eq(name, "numerics")) {
-    if (!str_eq(word, "reproducible"))
-      diag_error(s->diag, e->at, "E0304", "`numerics` is reproducible: that is the only mode there is");
+    b->fast = str_eq(word, "fast");
+    if (!b->fast && !str_eq(word, "reproducible"))
+      diag_error(s->diag, e->at, "E0304", "`numerics` is reproducible or fast");
   }
 }
 

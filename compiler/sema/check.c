@@ -98,10 +98,10 @@ static void check_unused_data(Sema *s, const Ast *item)
   aside.program = &program;
   aside.forward = graph_new(&program, "unused");
   aside.names.at = NULL;
-  aside.names.n = aside.names.cap = 0;
+  aside.names.n = aside.names.cap = aside.nslot = 0;
   for (uint32_t i = 0; i < s->names.n; i++)
     if (s->names.at[i].kind & NAME_NUMBER)
-      vec_push(s->arena, &aside.names, s->names.at[i]);
+      sema_define(&aside, s->names.at[i]);
   sema_data(&aside, item, &data);
   for (uint32_t i = 0; i < aside.names.n; i++) {
     Name *n = sema_find(s, aside.names.at[i].text, NAME_NUMBER);

@@ -148,7 +148,7 @@ static void split_item(Block *b, const Ast *item)
     return;
   }
   bool fraction = v > 0 && v < 1;
-  if (!fraction && (v < 1 || v != floor(v))) {
+  if (!fraction && (v < 1 || v != floor(v) || v > UINT32_MAX)) {
     diag_error(b->s->diag, amount->at, "E0512",
                "split `%s` needs a number of rows or a share such as 10%%, not %g",
                item->split_item.name, v);
@@ -506,12 +506,30 @@ static int64_t split_rows(const Block *b, int split)
   return all - taken;
 }
 
+static bool split_fits(const Block *b, int split)
+{
+  int64_t all = known_samples(&b->sources.at[b->splits.at[split].source]),
+          rows = split_rows(b, split);
+  return !all || (rows >= 1 && rows <= all);
+}
+
+/* Whether a split takes what others leave, and one of these is already more than there is. */
+static bool rest_of_wrong(const Block *b, int split)
+{
+  const SplitSpec *p = &b->splits.at[split];
+  bool wrong = false;
+  for (uint32_t i = 0; i < b->splits.n && p->how == SPLIT_ALL; i++)
+    wrong = wrong || (b->splits.at[i].source == p->source && b->splits.at[i].how != SPLIT_ALL &&
+                      !split_fits(b, (int)i));
+  return wrong;
+}
+
 static void check_rows(Block *b)
 {
   for (uint32_t i = 0; i < b->splits.n; i++) {
     const SplitSpec *p = &b->splits.at[i];
     int64_t all = known_samples(&b->sources.at[p->source]), rows = split_rows(b, (int)i);
-    if (all && (rows < 1 || rows > all)) {
+    if (!split_fits(b, (int)i) && !rest_of_wrong(b, (int)i)) {
       diag_error(b->s->diag, p->at, "E0512", "split `%s` would have %lld of %lld rows", p->name,
                  (long long)rows, (long long)all);
       diag_note(b->s->diag, b->sources.at[p->source].at, "the source is here");

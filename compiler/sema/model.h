@@ -133,6 +133,7 @@ typedef struct {
   int64_t threads;              /* 0: auto */
   const char *cpu;              /* NULL: native; whether there is such a target is checked by the driver */
   Span cpu_at;
+  bool fast;                    /* numerics: fast */
 } BuildSpec;
 
 typedef struct {

@@ -13,12 +13,41 @@ static const char *kind_text(unsigned kind)
   }
 }
 
+/* FNV-1a. */
+static uint32_t hash(const char *text)
+{
+  uint32_t h = 2166136261u;
+  for (const char *p = text; *p; p++)
+    h = (h ^ (unsigned char)*p) * 16777619u;
+  return h;
+}
+
+static void enter(Sema *s, uint32_t i)
+{
+  uint32_t *slot = &s->slot[hash(s->names.at[i].text) & (s->nslot - 1)];
+  s->names.at[i].older = *slot;
+  *slot = i + 1;
+}
+
+static void add_name(Sema *s, Name n)
+{
+  vec_push(s->arena, &s->names, n);
+  if (s->names.n <= s->nslot) {
+    enter(s, s->names.n - 1);
+    return;
+  }
+  s->nslot = s->nslot ? 2 * s->nslot : 64;
+  s->slot = ARENA_ARRAY(s->arena, uint32_t, s->nslot);
+  for (uint32_t i = 0; i < s->names.n; i++)
+    enter(s, i);
+}
+
 Name *sema_find(Sema *s, const char *text, unsigned kinds)
 {
-  for (uint32_t i = s->names.n; i-- > 0;)
-    if ((s->names.at[i].kind & kinds) && str_eq(s->names.at[i].text, text))
-      return &s->names.at[i];
-  return NULL;
+  uint32_t i = s->nslot ? s->slot[hash(text) & (s->nslot - 1)] : 0;
+  while (i && !((s->names.at[i - 1].kind & kinds) && str_eq(s->names.at[i - 1].text, text)))
+    i = s->names.at[i - 1].older;
+  return i ? &s->names.at[i - 1] : NULL;
 }
 
 Name *sema_define(Sema *s, Name n)
@@ -33,7 +62,7 @@ Name *sema_define(Sema *s, Name n)
     diag_help(s->diag, "choose another name: every name stands for one thing");
     return NULL;
   }
-  vec_push(s->arena, &s->names, n);
+  add_name(s, n);
   return &s->names.at[s->names.n - 1];
 }
 

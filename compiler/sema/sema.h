@@ -36,6 +36,7 @@ typedef struct {
   bool poisoned;                /* PARAM, CONST without a usable value */
   /* named_result: declared by the signature or by `as`: never "unused" */
   bool used, named_result;
+  uint32_t older;               /* the next older name of its slot: index + 1, or 0 */
 } Name;
 
 typedef struct { const char *name, *value; bool used; } Override;
@@ -72,7 +73,8 @@ typedef struct {
   Program *program;
   Graph *forward;
   const Data *data;             /* the block that the program reads; NULL: none */
-  VEC(Name) names;
+  VEC(Name) names;              /* only sema_define adds to it */
+  uint32_t *slot, nslot;        /* a power of two; the newest name of each hash: index + 1, or 0 */
   VEC(ParamSpec) params;
   VEC(Override) overrides;
   VEC(NamedValue) outputs;      /* becomes Model.output */

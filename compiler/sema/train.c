@@ -142,6 +142,24 @@ static void warn_batch(Block *b)
   diag_help(s->diag, "write `batch: all` or a smaller number");
 }
 
+/* One value has no spread: as PyTorch, refused in training. */
+static void check_spreads(Block *b)
+{
+  const Graph *g = b->s->forward;
+  for (uint32_t i = 0; i < g->order.n && b->s->program->batch == 1; i++) {
+    const Node *n = g->order.at[i];
+    const Type *x = n->nin ? value_type(n->in[0]) : NULL;
+    if (!(n->op->flags & OP_SPREADS) || !x || type_elems(x) > x->dim[0])
+      continue;
+    diag_error(b->s->diag, n->at, "E0415",
+               "%s: training needs more than one value a channel, but a batch of 1 gives one",
+               n->op->name);
+    diag_note(b->s->diag, (Span){ 0, 0 }, "its input is %s a sample",
+              type_user(b->s->arena, x));
+    diag_help(b->s->diag, "write `batch: 2` or more, or leave `%s` out", n->op->name);
+  }
+}
+
 static void metrics(Block *b, const Ast *e) { b->metrics = e; }
 static void freeze(Block *b, const Ast *e) { b->freeze = e; }
 static void clip(Block *b, const Ast *e) { sema_clip(b->s, e, b->t); }
@@ -295,6 +313,7 @@ void sema_train(Sema *s, const Ast *train, Train *t)
   }
   override_batch(&b);
   warn_batch(&b);
+  check_spreads(&b);
   t->metric = sema_metrics(s, b.metrics, &t->nmetric);
   for (const Ast *item = train->train.items; item; item = item->next)
     if (item->kind == AST_STOP)

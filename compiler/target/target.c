@@ -13,6 +13,8 @@ static const Target v4 = {
   .c_test = "defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && "
             "defined(__AVX512VL__) && defined(__FMA__)",
   .c_flags = "-march=x86-64-v4",
+  .arch = "x86_64",
+  .llvm_cpu = "x86-64-v4",
 };
 
 static const Target v3 = {
@@ -23,6 +25,8 @@ static const Target v3 = {
   .fma = true,
   .c_test = "defined(__AVX2__) && defined(__FMA__)",
   .c_flags = "-march=x86-64-v3",
+  .arch = "x86_64",
+  .llvm_cpu = "x86-64-v3",
 };
 
 static const Target v1 = {
@@ -33,6 +37,8 @@ static const Target v1 = {
   .fma = false,
   .c_test = "defined(__x86_64__)",
   .c_flags = "-march=x86-64",
+  .arch = "x86_64",
+  .llvm_cpu = "x86-64",
 };
 
 static const Target aarch64 = {
@@ -43,6 +49,8 @@ static const Target aarch64 = {
   .fma = true,
   .c_test = "defined(__aarch64__)",
   .c_flags = "-march=armv8-a",
+  .arch = "aarch64",
+  .llvm_cpu = "generic",
 };
 
 static const Target *const targets[] = {&v4, &v3, &v1, &aarch64};

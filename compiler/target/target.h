@@ -12,6 +12,8 @@ typedef struct {
   bool fma;
   const char *c_test;           /* preprocessor condition that must hold when the C is compiled */
   const char *c_flags;          /* flags for the C compiler */
+  const char *arch;             /* as triples start: "x86_64" "aarch64" */
+  const char *llvm_cpu;         /* LLVM's name of the processor */
 } Target;
 
 const Target *target_find(const char *name);            /* NULL: unknown */

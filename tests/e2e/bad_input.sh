@@ -72,9 +72,56 @@ broken 'truncated header' '\0\0\010\003\0\0' "$labels"
 broken 'bytes after the end' "${images}5" "$labels"
 broken 'a wrong magic number' '\0\0\015\003\0\0\0\004\0\0\0\002\0\0\0\0021234123412341234' "$labels"
 broken 'images of another size' '\0\0\010\003\0\0\0\004\0\0\0\001\0\0\0\003123123123123' "$labels"
+long='\0\0\010\003\0\0\0\004\0\0\0\001\0\0\0\0041234123412341234'
+broken 'images of as many numbers in another shape' "$long" "$labels"
+says 'shape \[1, 4\], but .*\[2, 2\]'
 broken 'four thousand million images promised' '\0\0\010\003\0377\0377\0377\0377\0\0\0\002\0\0\0\0021234' "$labels"
 broken 'fewer labels than images' "$images" '\0\0\010\001\0\0\0\003\0\001\002'
 broken 'a label out of range in IDX' "$images" '\0\0\010\001\0\0\0\004\0\001\011\0'
+
+begin 'data outside of the folder of the spec'
+mkdir inner outer
+printf "$good" > outer/table.csv
+cp table.nn inner/table.nn
+ln -s ../outer/table.csv inner/table.csv
+run 3 gradc train inner/table.nn --out table
+says_once 'inner/table.csv|outside of the folder'
+run 0 gradc train inner/table.nn --out table --data-root outer
+run 0 gradc train inner/table.nn --out table --data outer
+sed 's|"table.csv"|"../outer/table.csv"|' table.nn > inner/up.nn
+run 3 gradc train inner/up.nn --out table
+says_once 'outside of the folder'
+
+begin 'a table whose words are those of the training table, elsewhere'
+cat > words.nn << 'SPEC'
+net 1;
+data rows {
+  source: csv("words.csv");
+  split: train = 50%, valid = 50%;
+  field x: f32[3] from "a, b:onehot";
+  field y: label(2) from "c";
+}
+model m(x: f32[3]) -> z: f32[2] { z = x -> dense(2); }
+train m on rows { loss: softmax_xent(z, y); optimizer: sgd(lr=0.1); epochs: 1; batch: 2; }
+infer m { output: z; }
+SPEC
+printf 'a,b,c\n1,red,0\n3,blue,1\n5,red,0\n7,blue,1\n' > outer/words.csv
+printf 'a,b\n2,blue\n' > new.csv
+run 0 gradc predict words.nn new.csv --data outer --untrained
+printf 'a,b\n2,green\n' > new.csv
+run 3 gradc predict words.nn new.csv --data outer --untrained
+says_once 'new.csv:2:3: .*"green"'
+
+begin 'a label that is no whole number among numbers'
+printf 'a,b,c\n1,2,0\n3,4,1.5\n5,6,2\n7,8,0\n' > table.csv
+run 3 gradc train table.nn --out table
+says_once 'table.csv:3:5: .*1\.5'
+
+begin 'a hundred thousand names'
+{ sed -n 1p small.nn; awk 'BEGIN { for (i = 0; i < 100000; i++) print "param p" i " = 1;" }'
+  sed 1d small.nn; } > names.nn
+run 0 timeout 20 gradc check names.nn
+says 'too many warnings'
 
 begin 'a trillion parameters'
 sed 's/dense(19)/dense(1000000) -> relu -> dense(1000000)/' small.nn > big.nn
@@ -103,6 +150,42 @@ says_once 'missing/small.c'
 run 5 gradc train small.nn --out /proc/run
 says_once '/proc/run'
 
+begin 'names with control characters are shown without them'
+run 5 gradc check "$(printf 'no\033[31m.nn')"
+run 2 gradc check small.nn --cpu "$(printf '\033[31mx')"
+run 2 gradc "$(printf 'tr\033[31main')"
+! grep -q "$(printf '\033')" err || bad 'a control character reached the terminal'
+
+begin 'a pipe that nobody writes is no spec'
+mkfifo pipe
+run 5 timeout 10 gradc check pipe
+says_once "'pipe'"
+
+begin 'no folder for the cache'
+for home in /dev/null /proc; do
+  run 5 env -u XDG_CACHE_HOME HOME=$home gradc eval small.nn --untrained
+  says_once 'cache folder'
+done
+begin 'a cache that others could fill runs nothing'
+run 0 env -u XDG_CACHE_HOME -u HOME gradc eval small.nn --untrained
+shared=/tmp/gradc-$(id -u)
+chmod 777 "$shared"
+run 5 env -u XDG_CACHE_HOME -u HOME gradc eval small.nn --untrained
+says_once "$shared"
+chmod 700 "$shared"
+
+begin 'no C compiler, and one that fails'
+for cc in nowhere/cc /tmp false; do
+  run 5 env CC=$cc XDG_CACHE_HOME="$PWD/none-$$" gradc eval small.nn --untrained
+  says_once "'$cc'"
+done
+[ -z "$(find none-$$ -type f ! -name '*.c')" ] || bad 'a program that was not finished is left'
+
+begin 'a file size limit is an error and leaves nothing'
+run 5 sh -c 'ulimit -f 1; exec gradc build small.nn -o limited.c'
+says_once "'limited.c': File too large"
+[ -z "$(ls | grep limited)" ] || bad 'something is left of limited.c'
+
 begin 'a full disk'
 if [ -w /dev/full ]; then
   for command in 'gradc build small.nn -o -' 'gradc summary small.nn' 'gradc help' 'gradc eval small.nn --untrained'; do
@@ -115,6 +198,13 @@ fi
 run 0 gradc build small.nn -o small.c -q
 compile small
 ./small train --silent --epochs 3 --out whole
+begin 'a file size limit while training keeps the checkpoint before'
+cp -r whole limited
+run 5 sh -c 'ulimit -f 8; exec ./small train --silent --epochs 4 --out limited --resume'
+says_once 'File too large'
+same whole/last.safetensors limited/last.safetensors
+run 0 ./small train --silent --epochs 4 --out limited --resume
+
 damage() {                      # damage NAME FILE PATTERN: eval refuses the file with exit 4
   begin "checkpoint: $1"
   run 4 ./small eval --weights "$2"

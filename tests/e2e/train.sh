@@ -11,6 +11,22 @@ begin 'summary lists layers, parameters and kernels'
 run 0 gradc summary small.nn
 says '^c\.conv +conv +f32\[3,12,12\] +78 '
 says '^parameters +2,349 '
+
+begin 'summary tells the bytes that backward needs of forward'
+run 0 gradc summary small.nn    # 32 samples: 3x6x6 numbers behind relu, as many places of maxima
+says '^c\.conv .* 0 B  small'
+says '^c\.relu .* 13\.5 KiB  small'
+says '^c\.maxpool .* 3\.4 KiB  small'
+says '^logits\.relu .* 2\.4 KiB  small'
+says '^saved +120\.9 KiB .*; 98\.0 KiB of them of inputs'
+run 0 gradc summary small.nn --set batch=64
+says '^c\.relu .* 27\.0 KiB  small'
+run 0 gradc summary small.nn --json
+says '"name":"c.relu","type":"relu".*"saved":13824\}'
+says '\],"saved":[0-9]+,"kernels"'
+
+begin 'summary lists the kernels'
+run 0 gradc summary small.nn
 says 'kernels of train_step'
 run 0 gradc summary small.nn --json
 says '^\{"v":1,"net":"small","batch":32,'

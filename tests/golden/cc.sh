@@ -6,9 +6,11 @@
 #   fma     the products of the first accumulator are taken away
 #   store   vectors are stored with the other sign
 #   scalar  the first sum over all lanes has the other sign
+#   sum     the first lane sum of a gradient has the other sign
 case $GOLDEN_KIND in
 fma) change='s/(acc(_0)?) = fma([0-9]*)\(/\1 = fma\3(-/' ;;
 store) change='s/store([0-9]+)\(/mutant\1(/' ;;
+sum) change='s/= sum([0-9]+)\(/= -sum\1(/' ;;
 scalar) change='s/ total = (sum[0-9]+\()/ total = -\1/' ;;
 *) change= ;;
 esac

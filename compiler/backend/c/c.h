@@ -49,7 +49,8 @@ typedef enum { ISA_X86, ISA_NEON, ISA_PLAIN } Isa;
 /* Types and functions over values that a program defines for itself, in the order of printing. */
 typedef enum {
   H_TYPE, H_LOAD, H_STORE, H_SPLAT, H_IOTA, H_BITS, H_FMA, H_MIN, H_MAX, H_SQRT, H_ABS, H_ROUND,
-  H_SELECT, H_SHL, H_SHR, H_MULHI, H_SUM, H_LEAST, H_GREATEST, H_COUNT
+  H_SELECT, H_SHL, H_SHR, H_MULHI, H_ZIPLO, H_ZIPHI, H_WIDEN, H_BYTES,
+  H_SUM, H_LEAST, H_GREATEST, H_COUNT
 } Helper;
 
 /* One element of a REGISTER buffer as a local of C. */
@@ -90,6 +91,12 @@ typedef struct {
   const char **name;            /* by variable and buffer id: the C name */
   Reg **reg;                    /* by buffer id: the current kernel's registers */
   bool *is_args;                /* by buffer id: formals bound to the step arguments */
+  HostKind host;                /* the step function being printed */
+  VEC(const LStmt *) calls[HOST_COUNT];         /* measure.c: as printed */
+  const char *made;             /* watch.c: the table of what they write; NULL: nothing */
+  int nmade;
+  const char *peak;             /* measure.c: the function that measures the peak; NULL: none */
+  double peak_flops;
   VEC(FuncName) func_names;
   VEC(KernelName) kernel_names;
 } C;
@@ -123,11 +130,25 @@ void live_host(C *c, const Host *h);
 void c_body(C *c, const LStmt *body);
 const char *c_func(C *c, const LFunc *f);               /* prints it once into c->funcs */
 void c_kernel(C *c, const Kernel *k);
+/* "lenet.nn:12" without the folders before it: the text must not depend on where the spec lies. */
+const char *c_place(const C *c, Span at);
 
 /* ---- host.c ---- */
 void c_host(C *c, const Host *h);
 const char *c_host_name(C *c, HostKind kind);
 void c_call(C *c, const LStmt *s);
+
+/* ---- measure.c: what programs built for measuring carry besides ---- */
+void c_peak(C *c);                                      /* a function that finds the peak */
+void c_measure_begin(C *c, const Host *h);              /* at the start of a step function */
+void c_measure_call(C *c, const LStmt *call);           /* after a call */
+void c_measure_wait(C *c);                              /* after a barrier */
+const char *c_measure_table(C *c, HostKind kind);       /* the step's calls; returns its name */
+
+/* ---- watch.c: how a training step is searched for the first value that is not finite ---- */
+/* After a call, before c_measure_call counts it. */
+void c_watch_call(C *c, const LStmt *call);
+void c_watch_table(C *c);               /* what the calls write: c->made, c->nmade */
 
 /* ---- table.c ---- */
 const char *c_tables(C *c);                             /* the description; returns its name */

@@ -293,6 +293,7 @@ static bool emit(const EmitArgs *args, Out *out)
   Out *kernels = c.out = out_new(args->arena);
   for (uint32_t i = 0; i < m->kernels.n; i++)
     c_kernel(&c, m->kernels.at[i]);
+  c_peak(&c);
   Out *hosts = c.out = out_new(args->arena);
   for (int h = 0; h < HOST_COUNT; h++)
     if (m->host[h])

@@ -113,6 +113,8 @@ static Helper helper_of(int op)
   case SC_shl: return H_SHL;
   case SC_shr: return H_SHR;
   case SC_mulhi: return H_MULHI;
+  case SC_ziplo: return H_ZIPLO;
+  case SC_ziphi: return H_ZIPHI;
   case SC_select: return H_SELECT;
   }
   ice("backend c: no function for '%s'", scalar_defs[op].name);
@@ -225,6 +227,13 @@ static void print_cast(C *c, const LExpr *e)
   if (e->lanes == 1) {
     out_printf(c->line, "(%s)", c_type(c, e->dtype, 1));
     c_expr(c, from, PREC_UNARY);
+    return;
+  }
+  int real = (int)c->m->real;
+  if ((from->dtype == DT_U8 && e->dtype == real) || (from->dtype == real && e->dtype == DT_U8)) {
+    out_printf(c->line, "%s(", c_helper(c, e->dtype == real ? H_WIDEN : H_BYTES, real, e->lanes));
+    c_expr(c, from, PREC_NONE);
+    out_printf(c->line, ")");
     return;
   }
   out_printf(c->line, "__builtin_convertvector(");

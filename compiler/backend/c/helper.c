@@ -12,7 +12,9 @@ static const char *const words[H_COUNT] = {
   [H_TYPE] = "", [H_LOAD] = "load", [H_STORE] = "store", [H_SPLAT] = "splat", [H_IOTA] = "iota",
   [H_BITS] = "bits", [H_FMA] = "fma", [H_MIN] = "min", [H_MAX] = "max", [H_SQRT] = "sqrt",
   [H_ABS] = "abs", [H_ROUND] = "round", [H_SELECT] = "select", [H_SHL] = "shl", [H_SHR] = "shr",
-  [H_MULHI] = "mulhi", [H_SUM] = "sum", [H_LEAST] = "least", [H_GREATEST] = "greatest"
+  [H_MULHI] = "mulhi", [H_ZIPLO] = "ziplo", [H_ZIPHI] = "ziphi",
+  [H_WIDEN] = "widen", [H_BYTES] = "bytes", [H_SUM] = "sum", [H_LEAST] = "least",
+  [H_GREATEST] = "greatest"
 };
 
 static int lanes_log(int lanes)
@@ -75,9 +77,12 @@ static void require(C *c, Helper h, int t, int lanes)
 {
   if (h != H_TYPE && lanes > 1)
     c_type(c, t, lanes);
-  bool logic = h == H_SELECT || h == H_ABS || h == H_ROUND || h == H_MIN || h == H_MAX;
+  bool logic = h == H_SELECT || h == H_ABS || h == H_ROUND || h == H_MIN || h == H_MAX ||
+               h == H_ZIPLO || h == H_ZIPHI;
   if (logic && lanes > 1)
     c_type(c, TY_BOOL, lanes);
+  if (h == H_WIDEN || h == H_BYTES)
+    c_type(c, DT_U8, lanes);
   bool reduce = h == H_SUM || h == H_LEAST || h == H_GREATEST;
   if (!reduce)
     return;
@@ -388,6 +393,64 @@ static void put_mulhi(const Put *p)
   close_body(p);
 }
 
+/* Lanes of both operands in turn, from their lower or upper halves. */
+static void put_zip(const Put *p)
+{
+  Out *o = out_new(p->c->arena);
+  for (int i = 0, first = p->h == H_ZIPHI ? p->lanes / 2 : 0; i < p->lanes / 2; i++)
+    out_printf(o, "%s%d, %d", i ? ", " : "", first + i, first + i + p->lanes);
+  open_body(p, p->type, arena_printf(p->c->arena, "%s a, %s b", p->type, p->type));
+  out_bytes(p->out, "#ifdef __clang__\n", 17);
+  out_line(p->out, "return __builtin_shufflevector(a, b, %s);", out_text(o));
+  out_bytes(p->out, "#else\n", 6);
+  out_line(p->out, "return __builtin_shuffle(a, b, (%s){%s});", p->mask, out_text(o));
+  out_bytes(p->out, "#endif\n", 7);
+  close_body(p);
+}
+
+/* A type on the way between bytes and reals: the whole way at once, compilers go lane by lane. */
+static void put_step(const Put *p, const char *name, const char *element, int bytes)
+{
+  out_line(p->out, "typedef %s %s __attribute__((vector_size(%d)));", element, name,
+           bytes * p->lanes);
+}
+
+static bool has_byte_lanes(const Put *p)
+{
+  return p->c->isa == ISA_X86 && p->c->args->target->vector_bytes == 64 && p->lanes == 16;
+}
+
+/* Bytes as reals. */
+static void put_widen(const Put *p)
+{
+  open_body(p, p->type, arena_printf(p->c->arena, "%s x", type_name(p->c, DT_U8, p->lanes)));
+  put_step(p, "word", "int32_t", 4);
+  if (has_byte_lanes(p)) {
+    out_line(p->out, "word w = (word)_mm512_cvtepu8_epi32((__m128i)x);");
+  } else {
+    put_step(p, "half", "uint16_t", 2);
+    out_line(p->out, "word w = __builtin_convertvector(__builtin_convertvector(x, half), word);");
+  }
+  out_line(p->out, "return __builtin_convertvector(w, %s);", p->type);
+  close_body(p);
+}
+
+/* Reals from 0 to 255 as bytes. */
+static void put_bytes(const Put *p)
+{
+  const char *u8 = type_name(p->c, DT_U8, p->lanes);
+  open_body(p, u8, arena_printf(p->c->arena, "%s x", p->type));
+  put_step(p, "word", "int32_t", 4);
+  out_line(p->out, "word w = __builtin_convertvector(x, word);");
+  if (has_byte_lanes(p)) {
+    out_line(p->out, "return (%s)_mm512_cvtepi32_epi8((__m512i)w);", u8);
+  } else {
+    put_step(p, "half", "uint16_t", 2);
+    out_line(p->out, "return __builtin_convertvector(__builtin_convertvector(w, half), %s);", u8);
+  }
+  close_body(p);
+}
+
 /* Over all lanes by halving: lane l takes l + lanes/2 until one is left. */
 static void put_reduce(const Put *p)
 {
@@ -424,7 +487,9 @@ static void (*const put[H_COUNT])(const Put *) = {
   [H_IOTA] = put_iota, [H_BITS] = put_bits, [H_FMA] = put_fma, [H_MIN] = put_min_max,
   [H_MAX] = put_min_max, [H_SQRT] = put_sqrt, [H_ABS] = put_abs, [H_ROUND] = put_round,
   [H_SELECT] = put_select, [H_SHL] = put_shift, [H_SHR] = put_shift, [H_MULHI] = put_mulhi,
-  [H_SUM] = put_reduce, [H_LEAST] = put_reduce, [H_GREATEST] = put_reduce
+  [H_ZIPLO] = put_zip, [H_ZIPHI] = put_zip,
+  [H_WIDEN] = put_widen, [H_BYTES] = put_bytes, [H_SUM] = put_reduce, [H_LEAST] = put_reduce,
+  [H_GREATEST] = put_reduce
 };
 
 void c_put_helpers(C *c)

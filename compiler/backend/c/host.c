@@ -54,6 +54,8 @@ void c_call(C *c, const LStmt *s)
     put_arg(c, samples(c), &any);
   out_printf(c->line, ");");
   c_end(c);
+  c_watch_call(c, s);
+  c_measure_call(c, s);
 }
 
 /* ---- buffers ---- */
@@ -113,7 +115,7 @@ static const char *address(C *c, const Host *h, const Buffer *buf)
     return "s->args";
   case BUF_OUT:
     return arena_printf(a, "s->out[%d]", buf->index);
-  case BUF_CONST: case BUF_FORMAL: case BUF_REGISTER:
+  case BUF_CONST: case BUF_FORMAL: case BUF_REGISTER: case BUF_LOCAL:
     break;
   }
   ice("backend c: buffer '%s' has no place in a step", buf->name);
@@ -208,6 +210,7 @@ void c_host(C *c, const Host *h)
     put_buffer(c, h, &buffers.at[i]);
   if (buffers.n > 0)
     c_blank(c);
+  c_measure_begin(c, h);
   c_body(c, h->body);
   out_dedent(c->out);
   c_line(c, "}");

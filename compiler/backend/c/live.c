@@ -241,7 +241,8 @@ static void clear(C *c)
 void live_kernel(C *c, const Kernel *k)
 {
   for (uint32_t i = 0; i < k->regs.n; i++)
-    c->reg[k->regs.at[i]->id] = ARENA_ARRAY(c->arena, Reg, k->regs.at[i]->extent);
+    if (k->regs.at[i]->role == BUF_REGISTER)
+      c->reg[k->regs.at[i]->id] = ARENA_ARRAY(c->arena, Reg, k->regs.at[i]->extent);
   for (bool changed = true; changed;) {
     changed = false;
     clear(c);
@@ -249,7 +250,7 @@ void live_kernel(C *c, const Kernel *k)
   }
   place_body(c, k->body, NULL, NULL);
   for (uint32_t i = 0; i < k->regs.n; i++)
-    for (int64_t j = 0; j < k->regs.at[i]->extent; j++)
+    for (int64_t j = 0; k->regs.at[i]->role == BUF_REGISTER && j < k->regs.at[i]->extent; j++)
       choose_init(c, &c->reg[k->regs.at[i]->id][j]);
 }
 

@@ -103,6 +103,8 @@ void c_runtime_settings(C *c)
 {
   if (c_needs_zlib(c->args->net))
     out_line(c->out, "#define GRADRT_ZLIB 1");
+  if (c->args->measure == MEASURE_NOTHING)
+    out_line(c->out, "#define GRADRT_WITHOUT_BENCH 1");
   for (size_t i = 0; i < ARRAY_LEN(readers); i++)
     if (!reads(c->args->net, &readers[i]))
       out_line(c->out, "#define GRADRT_WITHOUT_%s 1", readers[i].macro);
@@ -122,6 +124,8 @@ void c_runtime(C *c)
   vec_push(c->arena, &seen, "gradrt.h");
   need("main", needed);
   need("threads", needed);
+  if (c->args->measure != MEASURE_NOTHING)
+    need("bench", needed);
   for (size_t i = 0; i < ARRAY_LEN(readers); i++)
     if (reads(c->args->net, &readers[i]))
       need(readers[i].module, needed);

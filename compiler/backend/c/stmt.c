@@ -138,6 +138,7 @@ static void put_stmt(C *c, const LStmt *s)
     break;
   case LS_BARRIER:
     c_line(c, "gradrt_barrier_wait(s->barrier, worker, nworkers);");
+    c_measure_wait(c);
     break;
   case LS_NOTE:
     c_comment(c, &s->note.text, 1);
@@ -217,8 +218,7 @@ static const char *flops_text(Arena *a, double flops)
   return arena_printf(a, "%.3g %sFLOP in a full batch", flops, unit[u]);
 }
 
-/* "lenet.nn:12" without the folders before it: the text must not depend on where the spec lies. */
-static const char *place_of(const C *c, Span at)
+const char *c_place(const C *c, Span at)
 {
   const char *place = source_at(c->args->sources, c->arena, at), *slash = strrchr(place, '/');
   return slash ? slash + 1 : place;
@@ -229,7 +229,7 @@ static void kernel_comment(C *c, const Kernel *k, const KernelName *used)
 {
   Arena *a = c->arena;
   VEC(const char *) text = { 0 };
-  const char *place = place_of(c, k->at);
+  const char *place = c_place(c, k->at);
   const char *what = k->formula ? k->formula : k->layer ? k->layer : k->name;
   if (k->formula && k->layer)
     what = arena_printf(a, "%s: %s", k->layer, k->formula);
@@ -306,6 +306,12 @@ static void declare_registers(C *c, const Kernel *k)
 {
   for (uint32_t i = 0; i < k->regs.n; i++) {
     const Buffer *buf = k->regs.at[i];
+    if (buf->role == BUF_LOCAL) {
+      c->name[buf->id] = names_local(c->names, buf->name);
+      c_line(c, "_Alignas(64) %s %s[%" PRId64 "];", dtype_c(buf->dtype), c->name[buf->id],
+             buf->extent);
+      continue;
+    }
     for (int64_t j = 0; j < buf->extent; j++) {
       Reg *r = &c->reg[buf->id][j];
       if (!r->loaded || r->init)

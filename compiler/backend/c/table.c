@@ -505,7 +505,7 @@ static const char *put_spec(C *c, const gradrt_net *net)
 /* ---- the whole ---- */
 
 static void put_function(C *c, HostKind kind, const gradrt_function *f, const char *field,
-                         const char *outputs)
+                         const char *outputs, const char *calls)
 {
   const Host *h = c->m->host[kind];
   if (!h)
@@ -517,12 +517,14 @@ static void put_function(C *c, HostKind kind, const gradrt_function *f, const ch
   row_table(c, "noutput", f->noutput, "output", outputs);
   row_bytes(c, "arena_bytes", h->arena_bytes);
   row_bytes(c, "worker_bytes", h->worker_bytes);
+  row_table(c, "ncall", (int)c->calls[kind].n, "call", calls);
+  row_table(c, "nmade", kind == HOST_TRAIN ? c->nmade : 0, "made", c->made);
   out_printf(c->line, "}");
 }
 
 typedef struct {
   const char *tensors, *sources, *splits, *fields, *fits, *train, *eval, *infer, *training, *evals,
-      *params, *layers, *spec;
+      *params, *layers, *spec, *calls[HOST_COUNT];
 } Parts;
 
 static void put_net(C *c, const gradrt_net *net, const Parts *p)
@@ -549,9 +551,9 @@ static void put_net(C *c, const gradrt_net *net, const Parts *p)
   record_break(c);
   row_table(c, "nfield", net->nfield, "field", p->fields);
   row_table(c, "nfit", net->nfit, "fit", p->fits);
-  put_function(c, HOST_TRAIN, &net->train, "train", p->train);
-  put_function(c, HOST_EVAL, &net->eval, "eval", p->eval);
-  put_function(c, HOST_INFER, &net->infer, "infer", p->infer);
+  put_function(c, HOST_TRAIN, &net->train, "train", p->train, p->calls[HOST_TRAIN]);
+  put_function(c, HOST_EVAL, &net->eval, "eval", p->eval, p->calls[HOST_EVAL]);
+  put_function(c, HOST_INFER, &net->infer, "infer", p->infer, p->calls[HOST_INFER]);
   record_break(c);
   if (p->training)
     row_text(c, "training", arena_printf(c->arena, "&%s", p->training));
@@ -561,6 +563,10 @@ static void put_net(C *c, const gradrt_net *net, const Parts *p)
   row_table(c, "nlayer", net->nlayer, "layer", p->layers);
   if (p->spec)
     row_text(c, "spec", p->spec);
+  if (c->peak)
+    row_text(c, "peak", c->peak);
+  row_real(c, "peak_flops", c->peak_flops);
+  row_bool(c, "profiled", c->args->measure == MEASURE_KERNELS);
   record_break(c);
 }
 
@@ -581,6 +587,9 @@ const char *c_tables(C *c)
   p.params = put_params(c, net);
   p.layers = put_layers(c, net);
   p.spec = put_spec(c, net);
+  for (int h = 0; h < HOST_COUNT; h++)
+    p.calls[h] = c_measure_table(c, (HostKind)h);
+  c_watch_table(c);
   const char *name = record_begin(c, "gradrt_net", "net");
   put_net(c, net, &p);
   table_end(c);

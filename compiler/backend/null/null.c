@@ -141,7 +141,8 @@ static void check_args(Check *k, const LStmt *s)
   const Kernel *kernel = s->call.kernel;
   for (uint32_t i = 0; i < kernel->formal.n; i++) {
     const Buffer *formal = kernel->formal.at[i], *arg = s->call.arg[i];
-    if (!arg || arg->role == BUF_FORMAL || arg->role == BUF_REGISTER) {
+    if (!arg || arg->role == BUF_FORMAL || arg->role == BUF_REGISTER ||
+        arg->role == BUF_LOCAL) {
       FAULT(k, "call of %s: argument %u is no buffer of the module", kernel->name, i);
       return;
     }
@@ -262,7 +263,7 @@ static void check_buffer(Check *k, const Buffer *buf)
     break;
   case BUF_ARENA: case BUF_WORKER:
     break;
-  case BUF_FORMAL: case BUF_REGISTER:
+  case BUF_FORMAL: case BUF_REGISTER: case BUF_LOCAL:
     FAULT(k, "'%s' is listed as a buffer of the module", buf->name);
     break;
   }

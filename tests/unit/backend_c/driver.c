@@ -27,6 +27,14 @@ void gradrt_barrier_wait(gradrt_barrier *b, int worker, int nworkers)
   pthread_barrier_wait(&b->meet);
 }
 
+/* Steps without a watcher never ask. */
+void gradrt_watch(const gradrt_step *s, int call)
+{
+  (void)s;
+  (void)call;
+  abort();
+}
+
 typedef struct {
   const gradrt_net *net;
   const gradrt_step *step;

@@ -733,7 +733,7 @@ static void describe_everything(Case *t)
   t->net.field = fields;
   t->net.nfit = 1;
   t->net.fit = fits;
-  t->net.train = (gradrt_function){ NULL, 2, outputs, 4096, 512 };
+  t->net.train = (gradrt_function){ NULL, 2, outputs, 4096, 512, 0, NULL, 0, NULL };
   t->net.training = &training;
   t->net.neval = 2;
   t->net.evals = evals;

@@ -1,7 +1,9 @@
-/* Every function of scalar.def, every cast and reduction, compiled by each compiler for each target
- * this machine runs, against values computed here: exact bits, NaN, infinities and signed zeros
- * included. */
+/* Every function of scalar.def, every cast and reduction, compiled by each compiler and by LLVM for
+ * each target this machine runs, against values computed here: exact bits, NaN, infinities and
+ * signed zeros included. */
 #include "emit_test.h"
+#include "backend/llvm/llvm_backend.h"
+#include "internal.h"
 #include <float.h>
 #include <math.h>
 
@@ -232,6 +234,8 @@ static void make_ops(Matrix *m, int lanes)
         continue;               /* 16 lanes of i64 are twice a block */
       if (integers && lanes > 1 && (o == SC_div || o == SC_mod))
         continue;               /* index arithmetic is scalar */
+      if (lanes == 1 && (o == SC_ziplo || o == SC_ziphi))
+        continue;               /* of vectors only */
       snprintf(r.name, sizeof r.name, "%s_%s_%d", def->name, r.sig, lanes);
       make_row(m, &r);
     }
@@ -339,9 +343,18 @@ static bool bool_in(const Matrix *m, int operand_no, int i)
   return operand_no == 0 ? real_in(m, IN_A, i) < 0.75 : real_in(m, IN_B, i) != 1.0;
 }
 
+/* Lane i of the zipped vector that element i belongs to. */
+static double want_zip(const Matrix *m, const Row *r, int i)
+{
+  int lane = i % r->lanes, first = i - lane + (r->op == SC_ziphi ? r->lanes / 2 : 0);
+  return real_in(m, input_of(r, lane % 2), first + lane / 2);
+}
+
 static double want_real(const Matrix *m, const Row *r, int i)
 {
   double x[3] = { 0, 0, 0 };
+  if (r->op == SC_ziplo || r->op == SC_ziphi)
+    return want_zip(m, r, i);
   if (r->op == SC_select)
     return bool_in(m, 0, i) ? real_in(m, input_of(r, 1), i) : real_in(m, input_of(r, 2), i);
   for (int k = 0; k < scalar_defs[r->op].arity; k++)
@@ -463,7 +476,7 @@ static bool same(const Matrix *m, const Row *r, const unsigned char *at, int i)
   case DO_OP:
     if (r->out->dtype == m->real) {
       bool choice = r->op == SC_neg || r->op == SC_abs || r->op == SC_min || r->op == SC_max ||
-                    r->op == SC_select;
+                    r->op == SC_select || r->op == SC_ziplo || r->op == SC_ziphi;
       return same_real(m, at, i, want_real(m, r, i), !choice);
     }
     if (r->out->dtype == DT_U32)
@@ -538,6 +551,60 @@ static void run_matrix(DType real)
   assert_true(runs > 0);
 }
 
+/* The state after the step, compiled in memory; lives in the case's arena. */
+static const unsigned char *run_in_memory(Matrix *m, const Target *target)
+{
+  Case *t = &m->t;
+  size_t bytes = t->net.state_bytes;
+  EmitArgs args = { .module = t->module, .net = &t->net, .target = target, .spec_file = "t.nn",
+                    .version = "1", .sources = t->sources, .arena = t->arena, .diag = t->diag };
+  Out *object[LLVM_PARTS];
+  LlvmCode *code;
+  assert_true(llvm_emit_steps(&args, object));
+  const gradrt_net *net = llvm_load(&args, object, &code);
+  assert_non_null(net);
+  gradrt_step step = { .state = gradrt_alloc(bytes), .n = 1 };
+  gradrt_pool *pool = gradrt_pool_start(1);
+  assert_true(step.state && pool);
+  memcpy(step.state, m->state, bytes);
+  gradrt_pool_run(pool, net->train.fn, &step);
+  gradrt_pool_stop(pool);
+  const unsigned char *after = arena_copy(t->arena, step.state, bytes);
+  gradrt_free(step.state);
+  llvm_unload(&code);
+  return after;
+}
+
+static void run_matrix_in_memory(DType real)
+{
+  if (!llvm_present())
+    skip();
+  Matrix *m = malloc(sizeof *m);
+  assert_non_null(m);
+  make_matrix(m, real);
+  int n, host = 0;
+  const Target *const *all = target_all(&n);
+  while (host < n && all[host] != target_host())
+    host++;
+  assert_true(host < n);
+  for (int t = host; t < n && str_eq(all[t]->arch, all[host]->arch); t++)
+    assert_int_equal(check(m, run_in_memory(m, all[t]), "LLVM", all[t]->name), 0);
+  case_end(&m->t);
+  free(m);
+}
+
+static void test_f32_in_memory(void **state)
+{
+  (void)state;
+  run_matrix_in_memory(DT_F32);
+}
+
+static void test_f64_in_memory(void **state)
+{
+  (void)state;
+  run_matrix_in_memory(DT_F64);
+}
+
 static void test_f32(void **state)
 {
   (void)state;
@@ -552,6 +619,9 @@ static void test_f64(void **state)
 
 int main(void)
 {
-  const struct CMUnitTest tests[] = { cmocka_unit_test(test_f32), cmocka_unit_test(test_f64) };
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_f32), cmocka_unit_test(test_f64), cmocka_unit_test(test_f32_in_memory),
+    cmocka_unit_test(test_f64_in_memory),
+  };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

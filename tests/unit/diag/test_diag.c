@@ -231,12 +231,35 @@ static void test_errors_stop_after_twenty(void **state)
   arena_free(&f.arena);
 }
 
+/* Warnings have a limit of their own: errors after it are still shown. */
+static void test_limit_of_warnings(void **state)
+{
+  Fixture f = start("a.nn", "x y\n");
+  (void)state;
+  listen(&f);
+  for (int i = 0; i < 1000; i++) {
+    diag_warn(f.diag, span(&f, 0, 3), "W0302", "remark %d", i);
+    diag_help(f.diag, "help %d", i);
+  }
+  diag_error(f.diag, span(&f, 0, 3), "E0101", "a mistake");
+  diag_flush(f.diag);
+  assert_non_null(strstr(out_text(f.out), "remark 19 [W0302]"));
+  assert_null(strstr(out_text(f.out), "remark 20"));
+  assert_null(strstr(out_text(f.out), "help 20"));
+  assert_non_null(strstr(out_text(f.out), "too many warnings"));
+  assert_non_null(strstr(out_text(f.out), "a mistake [E0101]"));
+  assert_int_equal(f.messages, DIAG_WARNINGS_MAX + 2);
+  assert_int_equal(diag_errors(f.diag), 1);
+  arena_free(&f.arena);
+}
+
 static void test_exit_code_of_the_first_error(void **state)
 {
   static const struct {
     const char *first;
     int want;
-  } rows[] = {{"E0101", 1}, {"E0201", 1}, {"E0301", 1}, {"E0401", 1}, {"E0501", 3}, {"E0602", 6}};
+  } rows[] = {{"E0101", 1}, {"E0201", 1}, {"E0301", 1}, {"E0401", 1}, {"E0501", 3},
+              {"E0512", 1}, {"E0602", 6}};
   (void)state;
   for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
     Fixture f = start("a.nn", "x\n");
@@ -305,6 +328,7 @@ int main(void)
     cmocka_unit_test(test_long_messages_are_cut),
     cmocka_unit_test(test_colour),
     cmocka_unit_test(test_errors_stop_after_twenty),
+    cmocka_unit_test(test_limit_of_warnings),
     cmocka_unit_test(test_exit_code_of_the_first_error),
     cmocka_unit_test(test_warnings_can_be_errors),
     cmocka_unit_test(test_places_in_several_sources),

@@ -122,6 +122,21 @@ static inline void gen_window_text(Gen *g, const GenWindow *w, bool conv)
     gen_body(g, ", dilation=[%d, %d]", w->d[0], w->d[1]);
 }
 
+/* Now and then windows side by side over what was just made, which nobody else sees then. */
+static inline void gen_windows(Gen *g, GenShape *y, int percent)
+{
+  int k[2];
+  if (!gen_chance(g, percent))
+    return;
+  for (int a = 0; a < 2; a++) {
+    k[a] = a && gen_chance(g, 70) ? k[0] : GEN_PICK(g, 1, 2, 2, 2, 3, 4);
+    k[a] = k[a] < y->dim[1 + a] ? k[a] : y->dim[1 + a];
+    y->dim[1 + a] /= k[a];
+  }
+  gen_body(g, " -> %s([%d, %d])", gen_chance(g, 60) ? "maxpool" : "avgpool", k[0], k[1]);
+  gen_activation(g, 40);
+}
+
 static inline int gen_conv(Gen *g, int from)
 {
   const GenShape *x = &g->shape[from];
@@ -150,6 +165,7 @@ static inline int gen_conv(Gen *g, int from)
     gen_body(g, ", groups=%d", groups);
   gen_body(g, ")");
   gen_activation(g, 50);
+  gen_windows(g, &g->shape[to], 30);
   gen_body(g, ";\n");
   if (!*g->freeze && gen_chance(g, 8))
     snprintf(g->freeze, sizeof g->freeze, "v%d.*", to);

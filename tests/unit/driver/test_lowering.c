@@ -38,6 +38,14 @@ static const Net nets[] = {
   { "one_by_one", "f32[20,4,4]", "c = x -> conv(24, 1) -> relu; d = c -> conv(7, 1, stride=2); out = d -> flatten -> dense(5);" },
   { "pools", "f32[2,10,9]", "a = x -> conv(3, 3, pad=1) -> maxpool(3, stride=2, pad=1) -> conv(4, 2) -> avgpool(2, pad=1);"
                             " out = a -> flatten -> dense(5);" },
+  { "windows", "f32[2,11,10]", "c = x -> conv(5, 3, pad=1) -> relu -> maxpool(2) -> conv(4, 2);"
+                               " out = c -> avgpool([2, 3]) -> tanh -> flatten -> dense(5);" },
+  { "windows17", "f32[17,8,7]", "c = x -> conv(33, [3, 2], pad=1, stride=[1, 2]);"
+                                " d = c -> maxpool([3, 2]) -> relu -> conv(18, 1);"
+                                " out = d -> relu -> avgpool(2) -> flatten -> dense(5);" },
+  { "windows_kept", "f32[3,6,7]", "a = x -> conv(4, 3, pad=1) -> relu; b = a -> maxpool(2);"
+                                  " c = a -> conv(4, 2, stride=2); d = c + b;"
+                                  " out = d -> flatten -> dense(5);" },
   { "overlap", "f32[3,9,9]", "a = x -> conv(18, 3) -> maxpool(3, stride=2) -> conv(17, 2, pad=1) -> avgpool(3, stride=2,"
                              " count_include_pad=false, pad=1); out = a -> flatten -> dense(5);" },
   { "residual", "f32[16,5,5]", "a = x -> conv(16, 3, pad=1) -> relu; b = a + x; c = b -> conv(16, 3, pad=1); d = c + b -> relu;"

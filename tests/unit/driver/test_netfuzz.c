@@ -35,6 +35,7 @@ typedef struct {
   Gen gen;
   uint64_t seed;
   const char *what;             /* being checked, for messages */
+  bool transforms;              /* tiles are transformed wherever that can be */
   char diagnostics[4096];
 } Fuzz;
 
@@ -229,7 +230,7 @@ static void check_reference(Step *k, HostKind host, const Graph *g, int workers)
 static Compilation *compile(Fuzz *f, const char *family, const char *skip, const char *target, bool f64, bool gradients)
 {
   Compilation *c = compilation_new();
-  DriverOptions o = { .file = spec_path, .pass = { .skip = skip }, .family = family, .gradients = gradients, .f64 = f64,
+  DriverOptions o = { .file = spec_path, .pass = { .skip = skip }, .family = family, .gradients = gradients, .f64 = f64, .transforms = f->transforms,
                       .target = target_find(target) };
   f->diagnostics[0] = 0;
   c->diag = diag_new(c->arena, c->sources, collect, f);
@@ -346,6 +347,11 @@ static void check_net(uint64_t seed, int work)
   if (seed % 4 == 0)
     check_values(&f, NULL, false);
   check_bits(&f, seed % 2 ? "channels" : "lanes");
+  f.transforms = strstr(f.gen.text, "conv(") != NULL;
+  if (f.transforms) {
+    check_values(&f, "channels", seed % 3 != 0);
+    check_bits(&f, "channels");
+  }
 }
 
 static uint64_t number_from(const char *variable, uint64_t otherwise)

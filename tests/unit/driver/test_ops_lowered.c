@@ -1,7 +1,8 @@
 /* Every operation with a kernel or a scalar hook, by itself: each of its samples, and shapes around the block
- * of 16, in both layout families, for full and partial batches, with sources as operands and with operands and
- * results of other kernels, fused and not. In double it must agree with the naive reference to rounding; in
- * float on small integers bit for bit wherever the arithmetic is exact. */
+ * of 16, in both layout families, for full and partial batches, with sources as operands and
+ * with operands and results of other kernels, fused and not. In double it must agree with the
+ * naive reference to rounding; in float on small integers bit for bit wherever the arithmetic is
+ * exact. */
 #include "unit/ops/bench.h"
 #include "unit/driver/lowered.h"
 
@@ -12,7 +13,8 @@
 
 typedef struct { const char *op, *attrs, *shapes; } Extra;
 
-/* Shapes around the block of 16 (8 in double), single pixels and units, windows larger than the image. */
+/* Shapes around the block of 16 (8 in double), single pixels and units, windows larger than the
+ * image. */
 static const Extra extras[] = {
   { "add", "", "x=f32[n,16], y=f32[16]" }, { "add", "", "x=f32[n,17,2,16], y=f32[17]" },
   { "add", "", "x=f32[n,3,2,16], y=f32[3]" }, { "add", "", "x=f32[n,2,8], y=f32[n,2,8]" },
@@ -20,76 +22,151 @@ static const Extra extras[] = {
   { "mul", "", "x=f32[16], y=f32[16]" }, { "mul", "", "x=f32[17,3], y=f32[17,3]" },
   { "mul", "", "x=f32[n,1], y=f32[n,1]" }, { "mul", "", "x=f32[n], y=f32[n]" },
   { "div", "", "x=f32[n,17], y=f32[17]" }, { "div", "", "x=f32[33], y=f32[]" },
-  { "exp", "", "x=f32[n,17]" }, { "exp", "", "x=f32[5]" }, { "exp", "", "x=f32[n,3,1,16]" }, { "exp", "", "x=f32[n]" },
-  { "affine", "scale=2, offset=3", "x=f32[n,17]" }, { "affine", "scale=2, offset=3", "x=f32[n,18,1,3]" },
+  { "exp", "", "x=f32[n,17]" }, { "exp", "", "x=f32[5]" }, { "exp", "",
+      "x=f32[n,3,1,16]" }, { "exp", "", "x=f32[n]" },
+  { "affine", "scale=2, offset=3", "x=f32[n,17]" }, { "affine", "scale=2, offset=3",
+                                                      "x=f32[n,18,1,3]" },
   { "affine", "scale=2, offset=3", "x=f32[2,3,8]" }, { "affine", "scale=2, offset=3", "x=f32[n]" },
   { "if_lt", "", "p=f32[n,17], q=f32[n,17], x=f32[n,17], y=f32[n,17]" },
   { "cast", "", "x=u8[n,17,2,2]" }, { "cast", "", "x=u8[n,3,2,16]" }, { "cast", "", "x=u8[n,16]" },
-  { "relu", "", "x=f32[n,17]" }, { "sigmoid", "", "x=f32[n,17]" }, { "sigmoid", "", "x=f32[n,16,3,1]" },
+  { "relu", "", "x=f32[n,17]" }, { "sigmoid", "", "x=f32[n,17]" }, { "sigmoid", "",
+                                                                     "x=f32[n,16,3,1]" },
   { "relayout", "", "x=f32[n,17,3,16]" }, { "relayout", "", "x=u8[n,3]" },
-  { "spread", "batch=true, shape=[16]", "x=f32[]" }, { "spread", "batch=true, shape=[17, 2, 2]", "x=f32[17]" },
+  { "spread", "batch=true, shape=[16]", "x=f32[]" }, { "spread", "batch=true, shape=[17, 2, 2]",
+                                                       "x=f32[17]" },
   { "spread", "batch=true, shape=[17]", "x=f32[n]" }, { "spread", "shape=[5, 16]", "x=f32[]" },
   { "spread", "shape=[17, 3]", "x=f32[17]" },
-  { "normalize", "", "x=f32[n,17,2,2], mean=f32[17], std=f32[17]" }, { "normalize", "", "x=f32[n,16], mean=f32[16], std=f32[16]" },
-  { "dense", "units=17", "x=f32[n,33]" }, { "dense", "units=1", "x=f32[n,1]" }, { "dense", "units=16", "x=f32[n,16]" },
+  { "normalize", "", "x=f32[n,17,2,2], mean=f32[17], std=f32[17]" }, { "normalize", "",
+      "x=f32[n,16], mean=f32[16], std=f32[16]" },
+  { "dense", "units=17", "x=f32[n,33]" }, { "dense", "units=1", "x=f32[n,1]" }, { "dense",
+      "units=16", "x=f32[n,16]" },
   { "dense", "units=40", "x=f32[n,15]" }, { "dense", "units=8, bias=false", "x=f32[n,8]" },
   { "dense_dx", "", "dy=f32[n,17], w=f32[17,33]" }, { "dense_dx", "", "dy=f32[n,1], w=f32[1,1]" },
   { "dense_dx", "", "dy=f32[n,33], w=f32[33,16]" }, { "dense_dw", "", "dy=f32[n,17], x=f32[n,33]" },
   { "dense_dw", "", "dy=f32[n,1], x=f32[n,1]" }, { "dense_dw", "", "dy=f32[n,33], x=f32[n,16]" },
-  { "conv", "filters=17, kernel=3, pad=1", "x=f32[n,16,4,5]" }, { "conv", "filters=16, kernel=1", "x=f32[n,17,1,1]" },
+  { "conv", "filters=17, kernel=3, pad=1", "x=f32[n,16,4,5]" }, { "conv", "filters=16, kernel=1",
+                                                                  "x=f32[n,17,1,1]" },
   { "conv", "filters=9, kernel=[1, 2], stride=[3, 4]", "x=f32[n,1,7,9]" },
-  { "conv", "filters=3, kernel=5, pad=4", "x=f32[n,2,2,2]" }, { "conv", "filters=2, kernel=3, pad=1", "x=f32[n,1,3,16]" },
+  { "conv", "filters=3, kernel=5, pad=4", "x=f32[n,2,2,2]" }, { "conv",
+      "filters=2, kernel=3, pad=1", "x=f32[n,1,3,16]" },
   { "conv", "filters=32, kernel=3, groups=2, pad=1", "x=f32[n,32,3,2]" },
   { "conv", "filters=6, kernel=3, groups=3, pad=1", "x=f32[n,3,4,4]" },
   { "conv", "filters=2, kernel=[1, 25], pad=[0, 0, 12, 12]", "x=f32[n,1,1,9]" },
-  { "conv_dx", "kernel=[3, 3], pad=[1, 1, 1, 1], image=[4, 5]", "dy=f32[n,17,4,5], w=f32[17,16,3,3]" },
+  { "conv_dx", "kernel=[3, 3], pad=[1, 1, 1, 1], image=[4, 5]",
+    "dy=f32[n,17,4,5], w=f32[17,16,3,3]" },
   { "conv_dx", "kernel=[1, 1], image=[1, 1]", "dy=f32[n,16,1,1], w=f32[16,17,1,1]" },
   { "conv_dx", "kernel=[1, 2], stride=[3, 4], image=[7, 9]", "dy=f32[n,9,3,2], w=f32[9,1,1,2]" },
   { "conv_dx", "kernel=[5, 5], pad=[4, 4, 4, 4], image=[2, 2]", "dy=f32[n,3,6,6], w=f32[3,2,5,5]" },
-  { "conv_dx", "kernel=[2, 2], stride=[2, 3], dilation=[3, 2], image=[6, 8]", "dy=f32[n,2,2,2], w=f32[2,1,2,2]" },
-  { "conv_dx", "kernel=[3, 3], pad=[1, 1, 1, 1], groups=2, image=[3, 2]", "dy=f32[n,32,3,2], w=f32[32,16,3,3]" },
-  { "conv_dw", "kernel=[3, 3], pad=[1, 1, 1, 1], image=[4, 5]", "dy=f32[n,17,4,5], x=f32[n,16,4,5]" },
+  { "conv_dx", "kernel=[2, 2], stride=[2, 3], dilation=[3, 2], image=[6, 8]",
+    "dy=f32[n,2,2,2], w=f32[2,1,2,2]" },
+  { "conv_dx", "kernel=[3, 3], pad=[1, 1, 1, 1], groups=2, image=[3, 2]",
+    "dy=f32[n,32,3,2], w=f32[32,16,3,3]" },
+  { "conv_dw", "kernel=[3, 3], pad=[1, 1, 1, 1], image=[4, 5]",
+    "dy=f32[n,17,4,5], x=f32[n,16,4,5]" },
   { "conv_dw", "kernel=[1, 1], image=[1, 1]", "dy=f32[n,16,1,1], x=f32[n,17,1,1]" },
   { "conv_dw", "kernel=[1, 2], stride=[3, 4], image=[7, 9]", "dy=f32[n,9,3,2], x=f32[n,1,7,9]" },
   { "conv_dw", "kernel=[5, 5], pad=[4, 4, 4, 4], image=[2, 2]", "dy=f32[n,3,6,6], x=f32[n,2,2,2]" },
-  { "conv_dw", "kernel=[2, 2], stride=[2, 3], dilation=[3, 2], image=[6, 8]", "dy=f32[n,2,2,2], x=f32[n,1,6,8]" },
-  { "conv_dw", "kernel=[3, 3], pad=[1, 1, 1, 1], groups=2, image=[3, 2]", "dy=f32[n,32,3,2], x=f32[n,32,3,2]" },
-  { "conv_dw", "kernel=[1, 24], pad=[0, 0, 11, 12], image=[2, 3]", "dy=f32[n,2,2,3], x=f32[n,2,2,3]" },
+  { "conv_dw", "kernel=[2, 2], stride=[2, 3], dilation=[3, 2], image=[6, 8]",
+    "dy=f32[n,2,2,2], x=f32[n,1,6,8]" },
+  { "conv_dw", "kernel=[3, 3], pad=[1, 1, 1, 1], groups=2, image=[3, 2]",
+    "dy=f32[n,32,3,2], x=f32[n,32,3,2]" },
+  { "conv_dw", "kernel=[1, 24], pad=[0, 0, 11, 12], image=[2, 3]",
+    "dy=f32[n,2,2,3], x=f32[n,2,2,3]" },
   { "maxpool", "kernel=2", "x=f32[n,2,2,16]" }, { "maxpool", "kernel=2", "x=f32[n,1,2,32]" },
-  { "maxpool", "kernel=1", "x=f32[n,1,1,1]" }, { "maxpool", "kernel=3, stride=4, pad=1", "x=f32[n,17,9,6]" },
+  { "maxpool", "kernel=1", "x=f32[n,1,1,1]" }, { "maxpool", "kernel=3, stride=4, pad=1",
+                                                 "x=f32[n,17,9,6]" },
   { "maxpool", "kernel=3, stride=1, pad=1", "x=f32[n,16,1,2]" },
-  { "maxpool_dx", "kernel=[2, 2], stride=[2, 2], image=[2, 16]", "dy=f32[n,2,1,8], idx=u8[n,2,1,8]" },
-  { "maxpool_dx", "kernel=[2, 2], stride=[2, 2], image=[2, 32]", "dy=f32[n,1,1,16], idx=u8[n,1,1,16]" },
-  { "maxpool_dx", "kernel=[3, 3], stride=[4, 4], pad=[1, 1, 1, 1], image=[9, 6]", "dy=f32[n,17,3,2], idx=u8[n,17,3,2]" },
-  { "maxpool_dx", "kernel=[2, 2], stride=[2, 2], image=[3, 5]", "dy=f32[n,17,1,2], idx=u8[n,17,1,2]" },
+  { "maxpool_dx", "kernel=[2, 2], stride=[2, 2], image=[2, 16]",
+    "dy=f32[n,2,1,8], idx=u8[n,2,1,8]" },
+  { "maxpool_dx", "kernel=[2, 2], stride=[2, 2], image=[2, 32]",
+    "dy=f32[n,1,1,16], idx=u8[n,1,1,16]" },
+  { "maxpool_dx", "kernel=[3, 3], stride=[4, 4], pad=[1, 1, 1, 1], image=[9, 6]",
+    "dy=f32[n,17,3,2], idx=u8[n,17,3,2]" },
+  { "maxpool_dx", "kernel=[2, 2], stride=[2, 2], image=[3, 5]",
+    "dy=f32[n,17,1,2], idx=u8[n,17,1,2]" },
+  { "maxpool_dx", "kernel=[3, 2], stride=[3, 2], image=[8, 7]",
+    "dy=f32[n,2,2,3], idx=u8[n,2,2,3]" },
+  { "maxpool_dx", "kernel=[3, 3], stride=[3, 3], image=[5, 5]",
+    "dy=f32[n,16,1,1], idx=u8[n,16,1,1]" },
   { "avgpool", "kernel=2", "x=f32[n,2,2,16]" }, { "avgpool", "kernel=2", "x=f32[n,1,2,32]" },
-  { "avgpool", "kernel=1", "x=f32[n,1,1,1]" }, { "avgpool", "kernel=3, stride=4, pad=1", "x=f32[n,17,9,6]" },
+  { "avgpool", "kernel=1", "x=f32[n,1,1,1]" }, { "avgpool", "kernel=3, stride=4, pad=1",
+                                                 "x=f32[n,17,9,6]" },
   { "avgpool_dx", "kernel=[2, 2], stride=[2, 2], image=[2, 16]", "dy=f32[n,2,1,8]" },
   { "avgpool_dx", "kernel=[2, 2], stride=[2, 2], image=[2, 32]", "dy=f32[n,1,1,16]" },
-  { "avgpool_dx", "kernel=[3, 3], stride=[4, 4], pad=[1, 1, 1, 1], image=[9, 6]", "dy=f32[n,17,3,2]" },
-  { "softmax", "", "x=f32[n,16]" }, { "softmax", "", "x=f32[n,17]" }, { "softmax_dx", "", "dy=f32[n,17], y=f32[n,17]" },
-  { "softmax_xent", "", "x=f32[n,17], y=u8[n]" }, { "softmax_xent", "", "x=f32[n,16], y=f32[n,16]" },
-  { "softmax_xent_dx", "", "dy=f32[n], x=f32[n,17], y=u8[n]" }, { "softmax_xent_dx", "", "dy=f32[n], x=f32[n,16], y=f32[n,16]" },
+  { "avgpool_dx", "kernel=[2, 3], stride=[2, 3], image=[5, 8]", "dy=f32[n,17,2,2]" },
+  { "avgpool_dx", "kernel=[2, 2], stride=[2, 2], image=[3, 33]", "dy=f32[n,2,1,16]" },
+  { "avgpool_dx", "kernel=[3, 3], stride=[4, 4], pad=[1, 1, 1, 1], image=[9, 6]",
+    "dy=f32[n,17,3,2]" },
+  { "softmax", "", "x=f32[n,16]" }, { "softmax", "", "x=f32[n,17]" }, { "softmax_dx", "",
+      "dy=f32[n,17], y=f32[n,17]" },
+  { "softmax_xent", "", "x=f32[n,17], y=u8[n]" }, { "softmax_xent", "",
+                                                    "x=f32[n,16], y=f32[n,16]" },
+  { "softmax_xent_dx", "", "dy=f32[n], x=f32[n,17], y=u8[n]" }, { "softmax_xent_dx", "",
+      "dy=f32[n], x=f32[n,16], y=f32[n,16]" },
   { "softmax_xent_dx", "smoothing=0.1", "dy=f32[n], x=f32[n,17], y=u8[n]" },
   { "softmax_xent_dt", "", "dy=f32[n], x=f32[n,17]" },
-  { "bce_logits", "", "x=f32[n,17], y=f32[n,17]" }, { "bce_logits_dx", "", "dy=f32[n], x=f32[n,17], y=f32[n,17]" },
+  { "bce_logits", "", "x=f32[n,17], y=f32[n,17]" }, { "bce_logits_dx", "",
+                                                      "dy=f32[n], x=f32[n,17], y=f32[n,17]" },
   { "mse", "", "x=f32[n,16], y=f32[n,16]" }, { "mse", "", "x=f32[n,17,2,1], y=f32[n,17,2,1]" },
-  { "mse_dx", "", "dy=f32[n], x=f32[n,17], y=f32[n,17]" }, { "mse_dx", "", "dy=f32[n], x=f32[n,17,1,2], y=f32[n,17,1,2]" },
+  { "mse_dx", "", "dy=f32[n], x=f32[n,17], y=f32[n,17]" }, { "mse_dx", "",
+      "dy=f32[n], x=f32[n,17,1,2], y=f32[n,17,1,2]" },
   { "l1", "", "x=f32[n,17], y=f32[n,17]" }, { "l1_dx", "", "dy=f32[n], x=f32[n,17], y=f32[n,17]" },
-  { "huber", "", "x=f32[n,17], y=f32[n,17]" }, { "huber_dx", "", "dy=f32[n], x=f32[n,17], y=f32[n,17]" },
+  { "huber", "", "x=f32[n,17], y=f32[n,17]" }, { "huber_dx", "",
+                                                 "dy=f32[n], x=f32[n,17], y=f32[n,17]" },
   { "dropout_mask", "key=3", "x=f32[n,17]" }, { "dropout_mask", "key=3", "x=f32[n,16,1,2]" },
   { "dropout_mask", "key=3", "x=f32[n,2,1,16]" }, { "dropout_mask", "key=3", "x=f32[n,16]" },
-  { "bn_stats", "", "x=f32[n,17,2,3]" }, { "bn_stats", "", "x=f32[n,3,1,16]" }, { "bn_stats", "", "x=f32[n,16]" },
+  { "bn_stats", "", "x=f32[n,17,2,3]" }, { "bn_stats", "", "x=f32[n,3,1,16]" }, { "bn_stats", "",
+                                                                                  "x=f32[n,16]" },
   { "bn_apply", "", "x=f32[n,17,2,1], mean=f32[17], istd=f32[17], w=f32[17], b=f32[17]" },
   { "bn_apply", "", "x=f32[n,16], mean=f32[16], istd=f32[16], w=f32[16], b=f32[16]" },
-  { "bn_grad_stats", "", "dy=f32[n,17,2,1], x=f32[n,17,2,1], mean=f32[17], istd=f32[17]" },
-  { "bn_grad_stats", "", "dy=f32[n,3,1,16], x=f32[n,3,1,16], mean=f32[3], istd=f32[3]" },
+  { "bn_stats", "width=6", "x=f32[n,17,2,1], m2=f32[n,17,2,1]" },
+  { "bn_stats", "width=16", "x=f32[n,3,16], m2=f32[n,3,16]" },
+  { "bn_row_stats", "", "x=f32[n,17,2,7]" }, { "bn_row_stats", "", "x=f32[n,3,2,16]" },
+  { "bn_row_stats", "", "x=f32[n,3,16,5]" }, { "bn_row_stats", "", "x=f32[n,16,33]" },
+  { "bn_row_grads", "", "dy=f32[n,17,2,7], x=f32[n,17,2,7], mean=f32[17]" },
+  { "bn_row_grads", "", "dy=f32[n,3,1,16], x=f32[n,3,1,16], mean=f32[3]" },
+  { "bn_row_grads", "", "dy=f32[n,3,16,4], x=f32[n,3,16,4], mean=f32[3]" },
+  { "row_sum", "", "x=f32[n,17,2,7]" }, { "row_sum", "", "x=f32[n,3,1,16]" },
+  { "row_sum", "", "x=f32[n,3,16,4]" }, { "row_sum", "", "x=f32[n,16,3]" },
+  { "bn_grad_stats", "", "dy=f32[n,17,2,1], dot=f32[n,17,2,1], istd=f32[17]" },
+  { "bn_grad_stats", "", "dy=f32[n,3,1,16], dot=f32[n,3,1,16], istd=f32[3]" },
   { "bn_dx", "", "dy=f32[n,17,1,2], x=f32[n,17,1,2], mean=f32[17], istd=f32[17], scale=f32[17], db_m=f32[17], dw_m=f32[17]" },
-  { "channel_sum", "", "x=f32[n,17,2,1]" }, { "channel_sum", "", "x=f32[n,3,1,16]" }, { "channel_sum", "", "x=f32[16,3]" },
+  { "channel_sum", "", "x=f32[n,17,2,1]" }, { "channel_sum", "",
+      "x=f32[n,3,1,16]" }, { "channel_sum", "", "x=f32[16,3]" },
   { "channel_sum", "", "x=f32[3,16]" }, { "channel_sum", "", "x=f32[n,16]" },
-  { "batch_sum", "", "x=f32[n,16]" }, { "batch_sum", "", "x=f32[n,17,1,2]" }, { "batch_mean", "", "x=f32[n,17]" },
-  { "sum", "", "x=f32[n,17]" }, { "sum", "", "x=f32[n,3,1,16]" }, { "sum", "", "x=f32[33]" }, { "sum", "", "x=f32[n]" },
+  { "batch_sum", "", "x=f32[n,16]" }, { "batch_sum", "", "x=f32[n,17,1,2]" }, { "batch_mean", "",
+                                                                                "x=f32[n,17]" },
+  { "sum", "", "x=f32[n,17]" }, { "sum", "", "x=f32[n,3,1,16]" }, { "sum", "",
+      "x=f32[33]" }, { "sum", "", "x=f32[n]" },
   { "sumsq", "", "x=f32[16]" }, { "sumsq", "", "x=f32[17,2]" },
+};
+
+/* Convolutions that tiles of 4x4 can compute: part of a tile, zeros on some sides only, more columns than a strip
+ * holds, channels around the block. */
+static const Extra transformed[] = {
+  { "conv", "filters=3, kernel=3", "x=f32[n,2,5,4]" },
+  { "conv", "filters=17, kernel=3, pad=1", "x=f32[n,16,4,5]" },
+  { "conv", "filters=8, kernel=3, pad=[0, 1, 2, 0], bias=false", "x=f32[n,17,9,6]" },
+  { "conv", "filters=33, kernel=3, pad=2", "x=f32[n,9,1,1]" },
+  { "conv", "filters=2, kernel=3, pad=1", "x=f32[n,1,2,50]" },
+  { "conv_dx", "kernel=[3, 3], image=[5, 4]", "dy=f32[n,3,3,2], w=f32[3,2,3,3]" },
+  { "conv_dx", "kernel=[3, 3], pad=[1, 1, 1, 1], image=[4, 5]",
+    "dy=f32[n,17,4,5], w=f32[17,16,3,3]" },
+  { "conv_dx", "kernel=[3, 3], pad=[0, 1, 2, 0], image=[9, 6]",
+    "dy=f32[n,8,8,6], w=f32[8,17,3,3]" },
+  { "conv_dx", "kernel=[3, 3], pad=[2, 2, 2, 2], image=[1, 1]",
+    "dy=f32[n,33,3,3], w=f32[33,9,3,3]" },
+  { "conv_dx", "kernel=[3, 3], pad=[1, 1, 1, 1], image=[2, 50]",
+    "dy=f32[n,2,2,50], w=f32[2,1,3,3]" },
+  { "conv_dw", "kernel=[3, 3], image=[5, 4]", "dy=f32[n,3,3,2], x=f32[n,2,5,4]" },
+  { "conv_dw", "kernel=[3, 3], pad=[1, 1, 1, 1], image=[4, 5]",
+    "dy=f32[n,17,4,5], x=f32[n,16,4,5]" },
+  { "conv_dw", "kernel=[3, 3], pad=[0, 1, 2, 0], image=[9, 6]",
+    "dy=f32[n,8,8,6], x=f32[n,17,9,6]" },
+  { "conv_dw", "kernel=[3, 3], pad=[2, 2, 2, 2], image=[1, 1]",
+    "dy=f32[n,33,3,3], x=f32[n,9,1,1]" },
+  { "conv_dw", "kernel=[3, 3], pad=[1, 1, 1, 1], image=[2, 50]",
+    "dy=f32[n,2,2,50], x=f32[n,1,2,50]" },
 };
 
 /* What a family has no template for, and why. */
@@ -102,9 +179,10 @@ static const Refusal refusals[] = {
   { "conv_dw", "channels", "kernel=[1, 25]", "a tile holds a row of at most 24 columns" },
 };
 
-/* Exact on small integers in float; `once`: one rounding at the end, so exact unless more follows. */
+/* Exact on small integers in float; `once`: one rounding at the end, so exact unless more
+ * follows. */
 static const char exact_ops[] = " add sub mul fma min max if_lt if_eq neg abs square cast spread relayout relu relu_dx conv conv_dx"
-                                " conv_dw dense dense_dx dense_dw maxpool maxpool_dx channel_sum batch_sum sum sumsq affine"
+                                " conv_dw dense dense_dx dense_dw maxpool maxpool_dx row_sum channel_sum batch_sum sum sumsq affine"
                                 " dropout_mask ";
 static const char once_ops[] = " div avgpool batch_mean mse l1 ";
 
@@ -116,12 +194,14 @@ static bool listed(const char *list, const char *op)
 }
 
 typedef enum { BARE, DRESSED, DRESSED_INNER, DRESSED_APART, DRESS_COUNT } Dress;
-static const char *const dress_text[] = { "bare", "dressed", "dressed, result not stored", "dressed, unfused" };
+static const char *const dress_text[] = { "bare", "dressed", "dressed, result not stored",
+                                          "dressed, unfused" };
 
 typedef struct {
   Bench b;
   const OpDef *op;
   const char *attrs, *shapes, *family;
+  Transforms transforms;
   int64_t batch;
   DType real;
   Dress dress;
@@ -134,7 +214,8 @@ typedef struct {
 static const char *label(const Trial *t)
 {
   static char text[512];
-  snprintf(text, sizeof text, "%s{%s}(%s), %s, %s, n %d of %d, %s", t->op->name, t->attrs, t->shapes, t->family,
+  snprintf(text, sizeof text, "%s{%s}(%s), %s, %s, n %d of %d, %s", t->op->name, t->attrs,
+           t->shapes, t->family,
            dtype_text(t->real), (int)t->b.ctx.n, (int)t->batch, dress_text[t->dress]);
   return text;
 }
@@ -143,7 +224,8 @@ static const char *label(const Trial *t)
 
 typedef struct { const char *op, *operand; double lo, hi; } Domain;
 static const Domain domains[] = {
-  { "log", "x", 0.4, 3 }, { "sqrt", "x", 0.4, 3 }, { "div", "y", 0.6, 2 }, { "normalize", "std", 0.6, 2 },
+  { "log", "x", 0.4, 3 }, { "sqrt", "x", 0.4, 3 }, { "div", "y", 0.6, 2 }, { "normalize", "std",
+                                                                             0.6, 2 },
   { "bn_apply", "istd", 0.5, 2 }, { "softmax_xent", "y", 0, 1 }, { "bce_logits", "y", 0, 1 },
 };
 
@@ -224,7 +306,8 @@ static Value plus_one(Trial *t, Value x)
   return bench_call(&t->b, "affine", "scale=1, offset=1", &x, 1);
 }
 
-/* A gradient as every gradient is: it starts from one number for all samples, and is zero behind the batch. */
+/* A gradient as every gradient is: it starts from one number for all samples, and is zero behind
+ * the batch. */
 static Value as_gradient(Trial *t, Value dy)
 {
   GBuild at = bench_at(&t->b);
@@ -279,7 +362,8 @@ static Module *lower_trial(Trial *t, Decisions **d)
   Arena *a = t->b.arena;
   SourceMap *sources = source_map_new(a);
   Diag *diag = diag_new(a, sources, ignore, NULL);
-  KernelOptions k = { .fuse = t->dress != DRESSED_APART, .family = t->family };
+  KernelOptions k = { .fuse = t->dress != DRESSED_APART, .family = t->family,
+                      .transforms = t->transforms };
   Decisions *all[HOST_COUNT];
   t->b.program->train = t->b.graph;
   const char *fault = graph_verify(t->b.graph, a);
@@ -290,9 +374,17 @@ static Module *lower_trial(Trial *t, Decisions **d)
   fault = graph_verify(t->b.program->train, a);
   if (fault)
     fail_msg("%s: %s", label(t), fault);
-  LowerArgs args = { .program = t->b.program, .ops = ops_table(), .target = target_find("x86-64-v4"), .sources = sources,
+  LowerArgs args = { .program = t->b.program, .ops = ops_table(),
+                     .target = target_find("x86-64-v4"), .sources = sources,
                      .arena = a, .diag = diag, .decisions = { all[0], all[1], all[2] } };
   *d = all[HOST_TRAIN];
+  bool tiles = false;           /* does a kernel work by tiles? */
+  for (uint32_t i = 0; i < t->b.program->train->order.n; i++) {
+    const Plan *plan = (*d)->plan[t->b.program->train->order.at[i]->id];
+    tiles = tiles || (plan && plan->grid);
+  }
+  if (tiles != (t->transforms == TRANSFORM_ALWAYS))
+    fail_msg("%s: %s", label(t), tiles ? "transforms" : "does not transform");
   Module *m = lower_program(&args);
   fault = m ? loop_verify(m, a) : "not lowered";
   if (fault)
@@ -321,7 +413,8 @@ static void **make_rows(Trial *t, const uint32_t *ids)
 static void compare(Trial *t, const RefTensor *want, const char *name, const void *got)
 {
   int64_t count = ref_elems(want);
-  bool exact = t->real == DT_F32 && (listed(exact_ops, t->op->name) ||
+  bool exact = t->real == DT_F32 && t->transforms == TRANSFORM_NEVER && (listed(exact_ops,
+                                                                                t->op->name) ||
                                      (t->dress == BARE && listed(once_ops, t->op->name)));
   double tolerance = (t->real == DT_F32 ? 2e-5 : 1e-11) * lowered_scale(want->v, count);
   for (int64_t i = 0; i < count; i++) {
@@ -339,7 +432,8 @@ static void check_padding(const Trial *t, const Module *m, const char *arena)
     const Buffer *b = h->buffers.at[i];
     int64_t bad = b->role == BUF_ARENA ? lowered_bad_padding(b, arena, t->b.ctx.n) : -1;
     if (bad >= 0)
-      fail_msg("%s: padding of '%s' %s holds %g at %d", label(t), b->name, layout_text(t->b.arena, b->layout),
+      fail_msg("%s: padding of '%s' %s holds %g at %d", label(t), b->name, layout_text(t->b.arena,
+                                                                                       b->layout),
                lowered_get(arena + b->offset, b->dtype, bad), (int)bad);
   }
 }
@@ -354,7 +448,8 @@ static char *run(Trial *t, Module *m, const Decisions *d, RefTensor **want)
     const Type *type = &t->b.program->state.at[i].type;
     const Buffer *buf = lowered_state(m, i);
     for (int64_t j = 0; j < type_elems(type); j++)
-      lowered_put(state + buf->offset, type->dtype, lowered_place(&d->state[i], type, j), t->b.state[i][j]);
+      lowered_put(state + buf->offset, type->dtype, lowered_place(&d->state[i], type, j),
+                  t->b.state[i][j]);
   }
   size_t bytes = lowered_spread_buffers(m, HOST_TRAIN);
   char *arena = arena_alloc(a, bytes + 64);
@@ -365,9 +460,14 @@ static char *run(Trial *t, Module *m, const Decisions *d, RefTensor **want)
     out[i] = arena_alloc(a, size);
     lowered_poison(out[i], t->real, size);
   }
-  LoopRun r = { .state = state, .arena = arena, .worker = arena_alloc(a, 64),
-                .rows = (const void *const *)make_rows(t, t->b.sample), .ids = t->b.sample, .args = t->b.args, .out = out,
-                .n = t->b.ctx.n, .nworkers = 1 + (int)(t->b.ctx.n % 3) };
+  int workers = 1 + (int)(t->b.ctx.n % 3);
+  size_t scratch = m->host[HOST_TRAIN]->worker_bytes * (size_t)workers;
+  void *worker = arena_alloc(a, scratch + 64);
+  lowered_poison(worker, t->real, scratch);
+  LoopRun r = { .state = state, .arena = arena, .worker = worker,
+                .rows = (const void *const *)make_rows(t,
+                    t->b.sample), .ids = t->b.sample, .args = t->b.args, .out = out,
+                .n = t->b.ctx.n, .nworkers = workers };
   const char *fault = loop_run(m, HOST_TRAIN, &r, a);
   if (fault)
     fail_msg("%s: %s", label(t), fault);
@@ -380,7 +480,8 @@ static char *run(Trial *t, Module *m, const Decisions *d, RefTensor **want)
 static const Refusal *expected_refusal(const Trial *t)
 {
   for (size_t i = 0; i < ARRAY_LEN(refusals); i++)
-    if (str_eq(refusals[i].op, t->op->name) && str_eq(refusals[i].family, t->family) && strstr(t->attrs, refusals[i].attrs))
+    if (str_eq(refusals[i].op, t->op->name) && str_eq(refusals[i].family,
+        t->family) && strstr(t->attrs, refusals[i].attrs))
       return &refusals[i];
   return NULL;
 }
@@ -407,15 +508,17 @@ static bool try_one(Trial t, int64_t n)
 
 typedef struct { int tried, refused; } Cell;
 
-static void try_sample(const OpDef *op, const char *attrs, const char *shapes, const char *family, Cell *cell)
+static void try_sample(const OpDef *op, const Extra *x, const char *family, Transforms transforms,
+                       Cell *cell)
 {
   static const int batches[] = { 1, 3, 16, 17, 33 };
   for (size_t i = 0; i < ARRAY_LEN(batches); i++)
     for (int64_t n = batches[i]; n >= 1 && n >= batches[i] - 1; n--)
       for (int real = 0; real < 2; real++)
         for (int dress = 0; dress < DRESS_COUNT; dress++) {
-          Trial t = { .op = op, .attrs = attrs, .shapes = shapes, .family = family, .batch = batches[i],
-                      .real = real ? DT_F32 : DT_F64, .dress = (Dress)dress };
+          Trial t = { .op = op, .attrs = x->attrs, .shapes = x->shapes, .family = family,
+                      .batch = batches[i],
+                      .transforms = transforms, .real = real ? DT_F32 : DT_F64, .dress = (Dress)dress };
           cell->tried++;
           cell->refused += !try_one(t, n);
         }
@@ -434,10 +537,11 @@ static void test_every_operation_in_every_family(void **unused)
       continue;
     for (int f = 0; f < 2; f++) {
       for (const OpSample *s = op->samples; s->attrs; s++)
-        try_sample(op, s->attrs, s->shapes, families[f], &cell[f]);
+        try_sample(op, &(Extra){ op->name, s->attrs, s->shapes }, families[f], TRANSFORM_NEVER,
+                   &cell[f]);
       for (size_t x = 0; x < ARRAY_LEN(extras); x++)
         if (str_eq(extras[x].op, op->name))
-          try_sample(op, extras[x].attrs, extras[x].shapes, families[f], &cell[f]);
+          try_sample(op, &extras[x], families[f], TRANSFORM_NEVER, &cell[f]);
       if (cell[f].tried == cell[f].refused)
         fail_msg("%s is never computed in family %s", op->name, families[f]);
     }
@@ -446,16 +550,32 @@ static void test_every_operation_in_every_family(void **unused)
   }
 }
 
+/* `numerics: fast` wherever it can, whatever it costs. */
+static void test_transformed_tiles(void **unused)
+{
+  const char *only = getenv("GRADC_TEST_OP");
+  (void)unused;
+  for (size_t x = 0; x < ARRAY_LEN(transformed); x++) {
+    Cell cell = { 0, 0 };
+    if (only && !str_eq(only, transformed[x].op))
+      continue;
+    try_sample(op_named(transformed[x].op), &transformed[x], "channels", TRANSFORM_ALWAYS, &cell);
+    assert_int_equal(cell.refused, 0);
+  }
+}
+
 /* ---- particular cases ---- */
 
 /* NaN wins in windows, also when nothing else is there; -inf is a number like others. */
 static void test_windows_without_numbers(void **unused)
 {
-  static const char *const attrs[] = { "kernel=2", "kernel=3, stride=2, pad=1", "kernel=[2, 3], stride=[3, 1], pad=[0, 1, 2, 0]" };
+  static const char *const attrs[] = { "kernel=2", "kernel=3, stride=2, pad=1",
+                                       "kernel=[2, 3], stride=[3, 1], pad=[0, 1, 2, 0]" };
   static const char *const shapes[] = { "x=f32[n,2,6,6]", "x=f32[n,17,5,4]", "x=f32[n,1,2,16]" };
   (void)unused;
   for (size_t i = 0; i < ARRAY_LEN(attrs) * ARRAY_LEN(shapes) * 4; i++) {
-    Trial t = { .op = op_named("maxpool"), .attrs = attrs[i % 3], .shapes = shapes[i / 3 % 3], .batch = 9, .special = true,
+    Trial t = { .op = op_named("maxpool"), .attrs = attrs[i % 3], .shapes = shapes[i / 3 % 3],
+                .batch = 9, .special = true,
                 .family = i / 9 % 2 ? "lanes" : "channels", .real = i / 18 ? DT_F32 : DT_F64 };
     assert_true(try_one(t, 8));
   }
@@ -467,19 +587,22 @@ static void test_wide_kernels_are_refused(void **unused)
   static const char *const families[] = { "lanes", "channels" };
   (void)unused;
   for (int f = 0; f < 2; f++) {
-    Trial t = { .op = op_named("conv_dw"), .attrs = "kernel=[1, 25], image=[1, 30]", .batch = 3, .family = families[f],
+    Trial t = { .op = op_named("conv_dw"), .attrs = "kernel=[1, 25], image=[1, 30]", .batch = 3,
+                .family = families[f],
                 .shapes = "dy=f32[n,2,1,6], x=f32[n,1,1,30]", .real = DT_F64 };
     assert_false(try_one(t, 3));
   }
 }
 
-/* s := s + 1, and b = new + old in the same kernel, an output of the old value, a second variable := old. */
+/* s := s + 1, and b = new + old in the same kernel, an output of the old value, a second
+ * variable := old. */
 static void test_old_state_is_read_before_it_changes(void **unused)
 {
   (void)unused;
   for (int dress = 0; dress < 4; dress++)
     for (int64_t size = 1; size <= 40; size += 13) {
-      Trial t = { .op = op_named("add"), .attrs = "", .shapes = "", .batch = 4, .family = dress % 2 ? "lanes" : "channels",
+      Trial t = { .op = op_named("add"), .attrs = "", .shapes = "", .batch = 4,
+                  .family = dress % 2 ? "lanes" : "channels",
                   .real = DT_F64, .dress = dress / 2 ? DRESSED_APART : BARE };
       bench_open(&t.b, 3);
       t.b.program->batch = 4;
@@ -490,7 +613,8 @@ static void test_old_state_is_read_before_it_changes(void **unused)
         v[0][i] = v[1][i] = i + 1;
       Value old = bench_value(&t.b, &type, v[0]), other = bench_value(&t.b, &type, v[1]);
       GBuild at = bench_at(&t.b);
-      Value new = plus_one(&t, old), both = g_add(&at, new, old), far = g_mul(&at, g_sum(&at, both), old);
+      Value new = plus_one(&t, old), both = g_add(&at, new, old), far = g_mul(&at, g_sum(&at,
+          both), old);
       Write w[] = { { 0, new }, { 1, old } };
       vec_push(t.b.arena, &t.b.graph->writes, w[0]);
       vec_push(t.b.arena, &t.b.graph->writes, w[1]);
@@ -508,7 +632,8 @@ static void test_old_state_is_read_before_it_changes(void **unused)
       assert_non_null(m);
       char *state = run(&t, m, d, want);
       for (int64_t i = 0; i < size; i++) {
-        assert_true(((double *)(void *)(state + lowered_state(m, 0)->offset))[i] == first[0][i] + 1);
+        assert_true(((double *)(void *)(state + lowered_state(m,
+                                                              0)->offset))[i] == first[0][i] + 1);
         assert_true(((double *)(void *)(state + lowered_state(m, 1)->offset))[i] == first[0][i]);
       }
       bench_close(&t.b);
@@ -530,7 +655,7 @@ int main(void)
     cmocka_unit_test(test_windows_without_numbers),
     cmocka_unit_test(test_wide_kernels_are_refused),
     cmocka_unit_test(test_old_state_is_read_before_it_changes),
-    cmocka_unit_test(test_every_operation_in_every_family),
+    cmocka_unit_test(test_every_operation_in_every_family), cmocka_unit_test(test_transformed_tiles),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,9 +72,9 @@ static void test_messages_name_operation_and_operands(void **state)
   diag_flush(t.diag);
   const char *text = out_text(t.messages);
   assert_non_null(
-      strstr(text, "a.nn:1:6: error: toy: shapes do not match: 'h' is f32[3], 'y' is f32[4]"));
+      strstr(text, "a.nn:1:6: error: toy: shapes do not match: `h` is f32[3], `y` is f32[4]"));
   assert_non_null(strstr(text, "E0201"));
-  assert_non_null(strstr(text, "'h' is f32[3]"));
+  assert_non_null(strstr(text, "`h` is f32[3]"));
   assert_non_null(strstr(text, "make them equal"));
   c.diag = NULL;
   assert_false(infer_same_as(&c, &n, 5, &out));
@@ -107,7 +107,7 @@ static void test_parameters(void **state)
                   t.diag);
   diag_flush(t.diag);
   assert_non_null(
-      strstr(out_text(t.messages), "the values given for 'bad' are [3, 2], but [2, 3] is needed"));
+      strstr(out_text(t.messages), "the values given for `bad` are [3, 2], but [2, 3] is needed"));
   assert_non_null(strstr(out_text(t.messages), "E0208"));
   net_close(&t);
 }

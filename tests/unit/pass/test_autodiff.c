@@ -205,7 +205,7 @@ static void test_missing_gradient_is_an_error(void **state)
   TrainSpec s = { .loss = t.forward->outputs.at[0].value, .gradients_only = true };
   assert_null(train_graph(t.program, t.forward, &s, ops_table(), t.diag));
   diag_flush(t.diag);
-  assert_non_null(strstr(out_text(t.messages), "'relu_dx' has no gradient"));
+  assert_non_null(strstr(out_text(t.messages), "`relu_dx` has no gradient"));
   net_close(&t);
 }
 

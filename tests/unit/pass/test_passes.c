@@ -1,5 +1,6 @@
 /* Passes before and after, as text; and the runner: order, dumps, skipping, stopping, names of
  * passes. */
+#include "pass/expand.h"
 #include "pass/pass.h"
 #include "unit/ir/net.h"
 
@@ -57,6 +58,45 @@ static void test_simplify(void **state)
       X "  %1 = exp(%0) : f32[n,2,3]\n  output \"y\" = %1\n" },
   };
   check_rows(pass_simplify, rows, ARRAY_LEN(rows));
+}
+
+static bool pick(PassCtx *c) { return pick_before_clamp(c->graph); }
+
+/* x as an image, and the types of windows that leave one value of it */
+#define IMAGE \
+  "  %0 = input(field=0) : f32[n,2,3]  # x\n  %1 = reshape(%0, shape=[1, 2, 3]) : f32[n,1,2,3]\n"
+#define ONE " : f32[n,1,1,1]\n"
+#define BOTH " : f32[n,1,1,1], u8[n,1,1,1]\n"
+#define COLUMN " : f32[n,1,2,1], u8[n,1,2,1]\n"
+#define SAME " : f32[n,1,2,3]\n"
+
+static void test_pick(void **state)
+{
+  (void)state;
+  static const Row rows[] = {
+    { "a clamp goes behind",
+      IMAGE "  %2 = relu(%1)" SAME "  %3 = maxpool(%2, kernel=[2])" BOTH
+            "  output \"y\" = %3\n  output \"i\" = %3.1\n",
+      IMAGE "  %2 = maxpool(%1, kernel=[2])" BOTH "  %3 = relu(%2)" ONE
+            "  output \"y\" = %3\n  output \"i\" = %2.1\n" },
+    { "through two",
+      IMAGE "  %2 = relu(%1)" SAME "  %3 = maxpool(%2, kernel=[1, 2])" COLUMN
+            "  %4 = maxpool(%3, kernel=[2, 1])" BOTH "  output \"y\" = %4\n",
+      IMAGE "  %2 = maxpool(%1, kernel=[1, 2])" COLUMN "  %3 = maxpool(%2, kernel=[2, 1])" BOTH
+            "  %4 = relu(%3)" ONE "  output \"y\" = %4\n" },
+    { "read elsewhere",
+      IMAGE "  %2 = relu(%1)" SAME "  %3 = maxpool(%2, kernel=[2])" BOTH
+            "  output \"y\" = %3\n  output \"z\" = %2\n",
+      IMAGE "  %2 = relu(%1)" SAME "  %3 = maxpool(%2, kernel=[2])" BOTH
+            "  output \"y\" = %3\n  output \"z\" = %2\n" },
+    { "no clamp",
+      IMAGE "  %2 = tanh(%1)" SAME "  %3 = maxpool(%2, kernel=[2])" BOTH "  output \"y\" = %3\n",
+      IMAGE "  %2 = tanh(%1)" SAME "  %3 = maxpool(%2, kernel=[2])" BOTH "  output \"y\" = %3\n" },
+    { "a mean does not pick",
+      IMAGE "  %2 = relu(%1)" SAME "  %3 = avgpool(%2, kernel=[2])" ONE "  output \"y\" = %3\n",
+      IMAGE "  %2 = relu(%1)" SAME "  %3 = avgpool(%2, kernel=[2])" ONE "  output \"y\" = %3\n" },
+  };
+  check_rows(pick, rows, ARRAY_LEN(rows));
 }
 
 static void test_fold(void **state)
@@ -280,6 +320,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_simplify),
+    cmocka_unit_test(test_pick),
     cmocka_unit_test(test_fold),
     cmocka_unit_test(test_cse),
     cmocka_unit_test(test_dce),

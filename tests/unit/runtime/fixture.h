@@ -20,6 +20,7 @@
 
 typedef struct {
   char dir[64];                 /* a new folder */
+  const char *root;             /* --data-root, or NULL */
   char said[8192];              /* what the last load printed on standard error */
   gradrt_prop prop[2][8];
   gradrt_source source[2];
@@ -114,7 +115,7 @@ static inline void fixture_hear(Fixture *f, int kept)
 
 static inline int fixture_load(Fixture *f)
 {
-  gradrt_data_options o = { .dir = f->dir };
+  gradrt_data_options o = { .dir = f->dir, .root = f->root };
   gradrt_data_free(f->data);
   int kept = fixture_listen(f);
   int code = gradrt_data_load(&f->net, &o, &f->data);

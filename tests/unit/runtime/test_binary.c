@@ -174,7 +174,7 @@ static void test_npy_refuses(void **state)
       "24 bytes follow" },
     { "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 3)}", 0, "holds no samples" },
     { "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2)}", 24,
-      "a sample is [2], but field 'x' is [3]" },
+      "a sample has 2 elements [2], but field 'x' has 3 [3]" },
     { "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3)}", 12,
       "x.npy has 1 samples, but " },
   };
@@ -208,7 +208,8 @@ static int inputs(Fixture *f, const char *name, int64_t *n, void *rows[GRADRT_FI
   for (int i = 0; i < GRADRT_FIELDS_MAX; i++)
     rows[i] = NULL;
   int kept = fixture_listen(f);
-  int code = gradrt_data_read_inputs(&f->net, path, n, rows);
+  gradrt_data_options o = { .dir = f->dir };
+  int code = gradrt_data_read_inputs(&f->net, &o, path, n, rows);
   fixture_hear(f, kept);
   return code;
 }

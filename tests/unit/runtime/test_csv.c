@@ -293,7 +293,7 @@ static void test_bad_labels_are_explained(void **state)
     { "id,quality\n0,1\n1,10\n2,-1\n3,9\n", 10, NULL,
       "t.csv:3:3: label 10 is outside 0..9: column \"quality\", record 2",
       "2 records have this problem: lines 3 and 4" },
-    { "id,quality\n0,1.5\n", 10, NULL, "has 10 classes, but column \"quality\"", "they are: 1.5" },
+    { "id,quality\n0,1.5\n", 10, NULL, "t.csv:2:3: label 1.5 is outside 0..9", "\"quality\"" },
     { "id,quality\n0,yes\n0,perhaps\n", 2, names,
       "t.csv:3:3: \"perhaps\" is none of the known categories", "the categories are: no, yes" },
     { "id,quality\n0,a\n0,b\n0,c\n", 2, NULL, "has 2 classes, but column \"quality\" of",
@@ -414,6 +414,7 @@ static void test_housing(void **state)
   snprintf(path, sizeof path, "%s/housing/housing.csv", real);
   Fixture f;
   fixture_start(&f, "csv");
+  f.root = real;
   fixture_text(&f, 0, "path", path);
   fixture_field(&f, "x", GRADRT_F32, 0, "longitude..median_income, ocean_proximity:onehot",
                 SHAPE(13));

@@ -167,6 +167,18 @@ static void test_lies_about_size_are_refused_before_allocating(void **state)
       48,
       GRADRT_DATA,
       "a sample has 16 elements [4, 4], but field 'x' has 4 [2, 2]" },
+    { "shape of as many",
+      8,
+      { 3, 1, 4, -1 },
+      12,
+      GRADRT_DATA,
+      "a sample has the shape [1, 4], but field 'x' has [2, 2]" },
+    { "huge before zero",
+      8,
+      { 1, 4294967295, 4294967295, 0, -1 },
+      0,
+      GRADRT_DATA,
+      "more than any file holds" },
     { "type", 7, { 3, 2, 2, -1 }, 12, GRADRT_DATA, "not an IDX file: it begins with 00 00 07 03" },
     { "rank 0", 8, { -1 }, 1, GRADRT_DATA, "not an IDX file" },
     { "count", 8, { 2, 2, 2, -1 }, 8, GRADRT_DATA, "images has 2 samples, but" },
@@ -299,8 +311,6 @@ static void test_missing_files_are_explained(void **state)
   fixture_refused(&f, GRADRT_DATA, "there is no folder ");
   f.prop[0][0].text = ".";
   fixture_refused(&f, GRADRT_DATA, "cannot read \".\": it is a folder");
-  f.prop[0][0].text = "/dev/zero";
-  fixture_refused(&f, GRADRT_DATA, "it is not a regular file");
   char path[128];
   snprintf(path, sizeof path, "%s/pipe", f.dir);
   assert_int_equal(mkfifo(path, 0600), 0);
@@ -308,6 +318,44 @@ static void test_missing_files_are_explained(void **state)
   fixture_refused(&f, GRADRT_DATA, "it is not a regular file");
   f.prop[0][0].text = "";
   fixture_refused(&f, GRADRT_DATA, "needs the path of the images");
+  fixture_end(&f);
+}
+
+/* A spec reads below its own folder; another one must be allowed by name. */
+static void test_paths_stay_in_their_folder(void **state)
+{
+  (void)state;
+  static const char *const names[] = { "/etc/passwd", "link", "folder/../../../etc/passwd",
+                                       "up/passwd", "/dev/zero" };
+  Fixture f;
+  Bytes b, c;
+  char path[128], inside[128];
+  start(&f, &b, &c);
+  snprintf(path, sizeof path, "%s/link", f.dir);
+  assert_int_equal(symlink("/etc/passwd", path), 0);
+  snprintf(path, sizeof path, "%s/up", f.dir);
+  assert_int_equal(symlink("/etc", path), 0);
+  snprintf(path, sizeof path, "%s/folder", f.dir);
+  assert_int_equal(mkdir(path, 0777), 0);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    f.prop[0][0].text = names[i];
+    f.root = NULL;
+    fixture_refused(&f, GRADRT_DATA, "it lies outside of the folder of the data");
+    assert_non_null(strstr(f.said, "--data-root DIR"));
+    f.root = "/etc/nowhere";
+    fixture_refused(&f, GRADRT_DATA, "it lies outside of the folder of the data");
+    f.root = "/";
+    fixture_refused(&f, GRADRT_DATA, i < 4 ? "not an IDX file" : "it is not a regular file");
+  }
+  f.root = NULL;
+  snprintf(path, sizeof path, "%s/folder/../images", f.dir);
+  snprintf(inside, sizeof inside, "%s/near", f.dir);
+  assert_int_equal(symlink("images", inside), 0);
+  const char *const good[] = { path, "folder/../images", "./images", "near" };
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+    f.prop[0][0].text = good[i];
+    fixture_loads(&f);
+  }
   fixture_end(&f);
 }
 
@@ -342,6 +390,7 @@ static void test_mnist(void **state)
     skip();
   Fixture f;
   fixture_start(&f, "idx");
+  f.root = real;
   char path[4][512];
   for (int i = 0; i < 4; i++)
     snprintf(path[i], sizeof path[i], "%s/mnist/%s", real, names[i]);
@@ -391,6 +440,7 @@ int main(void)
     cmocka_unit_test(test_gzip_attacks),
     cmocka_unit_test(test_flipped_bits_of_gzip_never_pass),
     cmocka_unit_test(test_missing_files_are_explained),
+    cmocka_unit_test(test_paths_stay_in_their_folder),
     cmocka_unit_test(test_mutations_never_crash),
     cmocka_unit_test(test_mnist),
   };

@@ -125,7 +125,7 @@ static void test_exit_codes(void **state)
 {
   static const Exit rows[] = {
     { lenet, "pad=2", "padd=2", EXIT_SPEC },
-    { lenet, "10% of train", "500 of train", EXIT_DATA },
+    { lenet, "10% of train", "500 of train", EXIT_SPEC },
     { lenet, "dense(120)", "dense(2000000000)", EXIT_LIMIT },
   };
   (void)state;

@@ -1,0 +1,232 @@
+/* Where a value that is not finite came from. A run keeps no trace of its steps; it needs none:
+ * from its last checkpoint, or from its beginning, the same steps give the same bits, on any number
+ * of threads. They are run again until one ends with a loss or a tensor that is not finite; that
+ * one is run once more on one thread with a watcher, which names the first bad value. */
+#include "run.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct {
+  gradrt_training *run;
+  gradrt_step step;
+  gradrt_pool *one;             /* a single worker */
+  gradrt_watcher *watcher;
+  void *before;                 /* the state before the step */
+} replay;
+
+/* ---- going back ---- */
+
+static int replay_read(gradrt_training *r, const char *path)
+{
+  gradrt_position at;
+  int code = gradrt_checkpoint_read(r->s.net, path, r->s.state, &at);
+  if (code == GRADRT_OK) {
+    r->at.epoch = at.epoch;
+    r->at.step = at.step;
+    r->at.batch_in_epoch = at.batch_in_epoch;
+    r->s.torch = at.torch;
+  }
+  return code;
+}
+
+/* State and position of the last checkpoint, or of this process's beginning. */
+static int replay_go_back(gradrt_training *r, const char **from)
+{
+  *from = r->saved_step >= 0 ? r->last : *r->origin ? r->origin : "the beginning";
+  if (r->saved_step >= 0 || *r->origin) {
+    return replay_read(r, *from);
+  }
+  r->at.epoch = r->at.step = r->at.batch_in_epoch = 0;
+  int code = gradrt_session_restart(&r->s);
+  return code == GRADRT_OK ? gradrt_training_weights(r) : code;
+}
+
+/* ---- steps ---- */
+
+static void replay_run(replay *p, bool watched)
+{
+  gradrt_session *s = &p->run->s;
+  gradrt_pool *all = s->pool;
+  if (watched) {
+    gradrt_watcher_begin(p->watcher);
+    p->step.watch = p->watcher;
+    s->pool = p->one;
+  }
+  gradrt_session_run(s, GRADRT_FN_TRAIN, &p->step);
+  p->step.watch = NULL;
+  s->pool = all;
+}
+
+static bool replay_is_bad(const replay *p)
+{
+  const gradrt_session *s = &p->run->s;
+  return !gradrt_is_finite(gradrt_session_loss(s->net, &p->step)) ||
+         gradrt_state_nonfinite(s->net, s->state);
+}
+
+static void replay_advance(gradrt_training *r)
+{
+  r->at.step++;
+  r->at.batch_in_epoch++;
+  if (r->at.batch_in_epoch == r->steps_per_epoch) {
+    r->at.batch_in_epoch = 0;
+    r->at.epoch++;
+  }
+}
+
+/* ---- what was found ---- */
+
+/* A fused kernel makes a gradient and applies it at once. */
+static const char *replay_direction(const gradrt_find *f)
+{
+  static const char *const name[] = { "forward", "backward", "update" };
+  bool fused = f->kept && f->call->direction == GRADRT_BACKWARD;
+  return fused ? "backward and update" : name[f->call->direction];
+}
+
+/* ", sample 3 (row 17 of the data), element [1, 2, 2]" */
+static const char *replay_place(const replay *p, const gradrt_find *f, char *buf, size_t size)
+{
+  size_t at = 0;
+  buf[0] = 0;
+  if (f->sample >= 0) {
+    at += (size_t)snprintf(buf, size, ", sample %" PRId64 " of the batch (row %" PRIu32
+                           " of the data)", f->sample, p->run->s.ids[f->sample]);
+  }
+  for (int i = 0; i < f->rank && at < size; i++) {
+    at += (size_t)snprintf(buf + at, size - at, "%s%" PRId64 "%s", i ? ", " : ", element [",
+                           f->index[i], i + 1 == f->rank ? "]" : "");
+  }
+  return buf;
+}
+
+static void replay_print_json(const replay *p, const gradrt_find *f)
+{
+  const gradrt_training *r = p->run;
+  printf("{\"v\":1,\"event\":\"nonfinite\",\"step\":%" PRId64 ",\"epoch\":%" PRId64
+         ",\"batch\":%" PRId64 ",\"layer\":",
+         r->at.step + 1, r->at.epoch + 1, r->at.batch_in_epoch + 1);
+  gradrt_json_string(stdout, f->layer);
+  fputs(",\"place\":", stdout);
+  gradrt_json_string(stdout, f->place);
+  printf(",\"direction\":\"%s\",\"tensor\":", replay_direction(f));
+  gradrt_json_string(stdout, f->tensor);
+  fputs(",\"value\":", stdout);
+  gradrt_json_number(stdout, f->value);
+  fputs("}\n", stdout);
+  fflush(stdout);
+}
+
+static void replay_report(const replay *p)
+{
+  /* below it, products of two values do not overflow f32 */
+  const double ordinary = 1e18;
+  const gradrt_training *r = p->run;
+  const gradrt_find *f = gradrt_watcher_found(p->watcher);
+  char layer[GRADRT_NAME_MAX], tensor[GRADRT_NAME_MAX], place[256];
+  if (!f) {
+    gradrt_note("it arises in step %" PRId64 " (epoch %" PRId64 ", batch %" PRId64
+                "), in no tensor that the step stores", r->at.step + 1, r->at.epoch + 1,
+                r->at.batch_in_epoch + 1);
+    return;
+  }
+  gradrt_note("first bad value: layer '%s' (%s), %s, tensor %s%s: %s",
+              gradrt_text_plain(layer, sizeof layer, f->layer), f->place,
+              replay_direction(f), gradrt_text_plain(tensor, sizeof tensor, f->tensor),
+              replay_place(p, f, place, sizeof place), gradrt_nonfinite_text(f->value));
+  bool fused = strcmp(f->layer, f->call->layer) != 0;
+  gradrt_text_plain(layer, sizeof layer, f->call->layer);
+  gradrt_note("it arises in step %" PRId64 " (epoch %" PRId64 ", batch %" PRId64
+              "), lr %.6g%s%s%s", r->at.step + 1, r->at.epoch + 1, r->at.batch_in_epoch + 1,
+              r->rate, fused ? ", in one kernel with '" : "", fused ? layer : "",
+              fused ? "'" : "");
+  if (f->largest_in) {
+    gradrt_note("the largest value before it in that step is %.3g, in %s", f->largest,
+                gradrt_text_plain(tensor, sizeof tensor, f->largest_in));
+  }
+  if (f->largest < ordinary) {
+    gradrt_note("nothing was near the limits of the type: look for a logarithm, root, power, "
+                "division or exponential outside its range");
+  }
+  if (r->s.options->json) {
+    replay_print_json(p, f);
+  }
+}
+
+/* ---- the search ---- */
+
+/* The first step is watched at once: it shows which infinities are usual. */
+static void replay_search(replay *p, int64_t failed)
+{
+  gradrt_training *r = p->run;
+  size_t bytes = r->s.net->state_bytes;
+  for (bool first = true; r->at.step < failed; first = false) {
+    if (gradrt_interrupted()) {
+      gradrt_note("the search was interrupted");
+      return;
+    }
+    if (first || r->at.batch_in_epoch == 0) {
+      gradrt_training_order(r);
+    }
+    gradrt_training_batch(r, &p->step);
+    memcpy(p->before, r->s.state, bytes);
+    replay_run(p, first);
+    bool bad = replay_is_bad(p);
+    if (bad && !first) {
+      memcpy(r->s.state, p->before, bytes);
+      replay_run(p, true);
+    }
+    if (bad) {
+      replay_report(p);
+      return;
+    }
+    if (first) {
+      gradrt_watcher_accept(p->watcher);
+    }
+    replay_advance(r);
+  }
+  gradrt_note("the replay stayed finite, so the source is not known: memory or files may have "
+              "changed meanwhile");
+}
+
+static void replay_from_good_state(gradrt_training *r, int64_t failed)
+{
+  replay p = { .run = r };
+  const char *from;
+  if (replay_go_back(r, &from) != GRADRT_OK) {
+    gradrt_note("without it the source of the value cannot be found");
+    return;
+  }
+  const gradrt_tensor *bad = gradrt_state_nonfinite(r->s.net, r->s.state);
+  if (bad) {
+    gradrt_note("%s holds a value that is not finite before the first step", bad->name);
+    return;
+  }
+  char plain[GRADRT_PATH_MAX];
+  gradrt_note("replaying %" PRId64 " step%s from %s to find the source", failed - r->at.step,
+              failed - r->at.step == 1 ? "" : "s", gradrt_text_plain(plain, sizeof plain, from));
+  gradrt_session_bind(&r->s, GRADRT_FN_TRAIN, r->set->rows, &p.step);
+  p.one = gradrt_pool_start(1);
+  p.watcher = gradrt_watcher_new(r->s.net, &r->s.net->train);
+  p.before = gradrt_alloc(r->s.net->state_bytes);
+  if (p.one && p.watcher && p.before) {
+    replay_search(&p, failed);
+  } else {
+    gradrt_note("there is not enough memory to find the source");
+  }
+  gradrt_free(p.before);
+  gradrt_watcher_free(p.watcher);
+  gradrt_pool_stop(p.one);
+}
+
+void gradrt_training_locate(gradrt_training *r, int64_t failed)
+{
+  int64_t epoch = r->at.epoch, step = r->at.step, batch = r->at.batch_in_epoch;
+  replay_from_good_state(r, failed);
+  r->at.epoch = epoch;
+  r->at.step = step;
+  r->at.batch_in_epoch = batch;
+}

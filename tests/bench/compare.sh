@@ -1,0 +1,122 @@
+#!/bin/sh
+# gradc and PyTorch beside each other: sh tests/bench/compare.sh [-n NETS] [-b BATCHES] [-t THREADS]
+# [-r ROUNDS] [-s SECONDS] [-f], lists separated by commas. Same nets, weights, samples and steps;
+# runs alternate, and medians count. Prints a Markdown table. Exit 1: losses differ; 3: the PyTorch
+# here is not worth comparing with; 4: the machine does other work (-f: go on all the same).
+# GRADC names the compiler, PYTHON a Python that has torch.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+GRADC=${GRADC:-$here/../../build/gradc}
+PYTHON=${PYTHON:-/usr/bin/python3}
+nets=softmax,mlp,course_cnn,lenet5,vgg_small,resnet20
+batches=1,32,128
+threads=1,2
+rounds=3
+seconds=1
+force=0
+busy=0
+while getopts n:b:t:r:s:f option; do
+  case $option in
+    n) nets=$OPTARG ;;
+    b) batches=$OPTARG ;;
+    t) threads=$OPTARG ;;
+    r) rounds=$OPTARG ;;
+    s) seconds=$OPTARG ;;
+    f) force=1 ;;
+    *) exit 2 ;;
+  esac
+done
+[ -x "$GRADC" ] || { echo "there is no compiler at $GRADC"; exit 2; }
+work=$(mktemp -d) || exit 2
+trap 'rm -rf "$work"' EXIT
+
+# PyTorch at its best: the BLAS kernels of this machine, as many threads as asked for.
+if [ -z "${OPENBLAS_CORETYPE:-}" ] && grep -q avx512f /proc/cpuinfo; then
+  OPENBLAS_CORETYPE=SkylakeX
+  export OPENBLAS_CORETYPE
+fi
+sed -n 's/^model name[^:]*: /machine: /p' /proc/cpuinfo | head -n 1
+"$GRADC" --version
+"$PYTHON" "$here/torch_peer.py" --check || exit 3
+echo
+
+# quiet: waits up to 20 s for a second in which the CPUs are idle for at least 90 %. Threads that
+# spin for each other lose whole time slices to other work, PyTorch's most of all.
+quiet() {
+  for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    before=$(head -n 1 /proc/stat)
+    sleep 1
+    printf '%s\n' "$before" "$(head -n 1 /proc/stat)" | awk '
+      { all = 0; for (i = 2; i <= 9; i++) all += $i; idle = $5 + $6 }
+      NR == 1 { all1 = all; idle1 = idle }
+      END { exit !(idle - idle1 >= 0.9 * (all - all1)) }' && return 0
+  done
+  return 1
+}
+
+if [ $force -eq 0 ] && ! quiet; then
+  echo "the machine is busy: times would mean nothing (-f: go on)"
+  exit 4
+fi
+
+peer() {                        # peer NET BATCH THREADS
+  OMP_NUM_THREADS=$3 OPENBLAS_NUM_THREADS=$3 \
+    "$PYTHON" "$here/torch_peer.py" "$1" "$2" "$3" "$seconds"
+}
+
+for net in $(echo "$nets" | tr ',' ' '); do
+  for batch in $(echo "$batches" | tr ',' ' '); do
+    "$GRADC" build "$here/nets/$net.nn" --bench -q --set "batch=$batch" --emit exe \
+      -o "$work/$net" 2> "$work/messages" || { cat "$work/messages"; exit 2; }
+    for n in $(echo "$threads" | tr ',' ' '); do
+      round=0
+      while [ "$round" -lt "$rounds" ]; do
+        [ $force -eq 1 ] || quiet || busy=$((busy + 1))
+        ours=$("$work/$net" bench --json --threads "$n" --seconds "$seconds") || exit 2
+        theirs=$(peer "$net" "$batch" "$n") || exit 2
+        printf 'gradc %s\ntorch %s\n' "$ours" "$theirs" >> "$work/lines"
+        round=$((round + 1))
+      done
+    done
+  done
+done
+
+cat "$here/json.awk" - << 'AWK' > "$work/table.awk"
+function ratio(a, b) { return sprintf("%.1f", a / b) }
+function off(a, b, scale) { return (a > b ? a - b : b - a) / scale }
+{
+  who = $1
+  key = field($0, "net") " " field($0, "batch") " " field($0, "threads")
+  if (!(key in seen)) { seen[key] = 1; order[++n] = key }
+  train[who, key] = train[who, key] " " inner($0, "train", "median_ns") / 1e6
+  infer[who, key] = infer[who, key] " " inner($0, "infer", "median_ns") / 1e6
+  memory[who, key] = field($0, "peak_rss_bytes") / 1e6
+  first[who, key] = element($0, "loss", 1)
+  last[who, key] = element($0, "loss", 5)
+}
+END {
+  print "| net | batch | threads | train ms: PyTorch | gradc | ratio | inference ms: PyTorch " \
+    "| gradc | ratio | MB: PyTorch | gradc | loss after 4 steps: PyTorch | gradc |"
+  print "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
+  for (i = 1; i <= n; i++) {
+    k = order[i]
+    split(k, part, " ")
+    a = median(train["torch", k]); b = median(train["gradc", k])
+    c = median(infer["torch", k]); d = median(infer["gradc", k])
+    printf "| %s | %d | %d | %.4f | %.4f | %s | %.4f | %.4f | %s | %.0f | %.1f | %.5g | %.5g |\n",
+      part[1], part[2], part[3], a, b, ratio(a, b), c, d, ratio(c, d), memory["torch", k],
+      memory["gradc", k], last["torch", k], last["gradc", k]
+    # Rounding differs; what it starts is the same net, and 4 steps do not lead far apart.
+    f = first["torch", k]
+    if (off(first["gradc", k], f, f) > 1e-5 || off(last["gradc", k], last["torch", k], f) > 1e-2) {
+      print "losses differ: " k ": " f " and " first["gradc", k] > "/dev/stderr"
+      bad = 1
+    }
+  }
+  exit bad
+}
+AWK
+awk -f "$work/table.awk" "$work/lines"
+code=$?
+[ $busy -eq 0 ] || echo "warning: $busy runs began on a busy machine"
+exit $code
