@@ -89,7 +89,7 @@ static const Option options[] = {
     "the last pass to run" },
   { "--time-passes", NULL, NULL, COMPILES, OPTION_FLAG, AT(driver.pass.time_passes), NO_WORDS,
     "a table of milliseconds a pass" },
-  { "--thin", NULL, NULL, BUILD, OPTION_FLAG, AT(thin), NO_WORDS,
+  { "--thin", NULL, NULL, BUILD | RUNS, OPTION_FLAG, AT(thin), NO_WORDS,
     "C that includes gradrt.h and links libgradrt" },
   { "--bench", NULL, NULL, BUILD, OPTION_FLAG, AT(bench), NO_WORDS,
     "a program with the command bench, which times steps on random samples" },
