@@ -9,15 +9,12 @@
 #include "ops/ops.h"
 #include "pass/expand.h"
 #include "pass/train.h"
+#include "spec_file.h"
 #include "syntax/ast.h"
 #include "syntax/parse.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static void print_diagnostic(void *ctx, const char *text)
 {
@@ -48,57 +45,16 @@ static int finish(Compilation *c)
   return diag_errors(c->diag) ? diag_exit_code(c->diag) : EXIT_OK;
 }
 
-enum { SPEC_BYTES_MAX = 16 << 20 };
-
-/* Does not wait for a pipe that nobody writes: that one reads as empty. */
-static FILE *open_spec(const char *path)
-{
-  int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  int flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
-  if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
-    return NULL;
-  return fdopen(fd, "rb");
-}
-
 static int read_spec(Compilation *c, const char *path)
 {
-  FILE *f = open_spec(path);
-  if (!f) {
-    fprintf(stderr, "gradc: error: cannot open '%s': %s\n", str_escape(c->arena, path, 200), strerror(errno));
-    return EXIT_IO;
-  }
-  size_t cap = 1 << 16, n = 0;
-  char *text = arena_alloc(c->arena, cap + 1);
-  for (;;) {
-    size_t got = fread(text + n, 1, cap - n, f);
-    n += got;
-    if (got == 0 || n > SPEC_BYTES_MAX)
-      break;
-    if (n == cap) {
-      char *more = arena_alloc(c->arena, 2 * cap + 1);
-      memcpy(more, text, n);
-      text = more;
-      cap *= 2;
-    }
-  }
-  bool failed = ferror(f) != 0;
-  int error = errno;
-  struct stat st;
-  if (n == 0 && !failed && fstat(fileno(f), &st) == 0 && S_ISFIFO(st.st_mode)) {
-    failed = true;
-    error = EPIPE;
-  }
-  fclose(f);
-  if (failed || n > SPEC_BYTES_MAX) {
-    fprintf(stderr, "gradc: error: cannot read '%s': %s\n", str_escape(c->arena, path, 200),
-            failed ? strerror(error) : "a spec has at most 16 MiB");
-    return failed ? EXIT_IO : EXIT_LIMIT;
-  }
-  text[n] = '\0';
-  c->text = text;
-  c->length = (uint32_t)n;
-  c->base = source_add(c->sources, path, text, c->length);
-  return EXIT_OK;
+  const char *what, *why;
+  int code = spec_read(c->arena, path, &c->text, &c->length, &what, &why);
+  if (code)
+    fprintf(stderr, "gradc: error: cannot %s '%s': %s\n", what, str_escape(c->arena, path, 200),
+            why);
+  else
+    c->base = source_add(c->sources, path, c->text, c->length);
+  return code;
 }
 
 int compile_parse(Compilation *c, const DriverOptions *o)
@@ -122,13 +78,16 @@ int compile_check(Compilation *c, const DriverOptions *o)
   int code = compile_parse(c, o);
   if (code)
     return code;
+  spec_use(c->ast, o->file, c->arena, c->sources, c->diag);
+  if (diag_errors(c->diag))
+    return finish(c);
   const char **set = ARENA_ARRAY(c->arena, const char *, o->nset + 1);
   int n = o->nset;
   if (n)
     memcpy(set, o->set, (size_t)n * sizeof *set);
   if (o->f64)
     set[n++] = "real=f64";
-  CheckOptions check_options = { set, n };
+  CheckOptions check_options = { set, n, o->train };
   c->model = check(c->ast, base_name(o->file), &check_options, ops_table(), c->arena, c->diag);
   return finish(c);
 }
@@ -181,12 +140,71 @@ static void make_infer(Compilation *c)
   c->program->infer->name = "infer";
 }
 
+static const char *fingerprint(Compilation *c)
+{
+  Out *o = out_new(c->arena);
+  out_printf(o, "gradc %s\n", GRADC_VERSION);
+  if (c->model->build.fast)
+    out_printf(o, "numerics fast\n");
+  program_print(c->program, NULL, o);
+  unsigned char hash[32];
+  char *hex = arena_alloc(c->arena, 65);
+  gradrt_sha256(out_text(o), out_length(o), hash);
+  for (int i = 0; i < 32; i++)
+    snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+  return hex;
+}
+
+static LowerArgs lower_args(const Compilation *c)
+{
+  LowerArgs args = { .program = c->program, .ops = ops_table(), .target = c->target,
+                     .sources = c->sources, .arena = c->arena, .diag = c->diag };
+  for (int h = 0; h < HOST_COUNT; h++)
+    args.decisions[h] = c->decisions[h];
+  args.compact = c->budget && c->budget->compact;
+  return args;
+}
+
+/* Bytes that the arena may have; 0: any number; -1: reported. gradcheck computes in double what
+ * the budget was given for, and so may have twice as much. */
+static int64_t budget_bytes(const Compilation *c, const DriverOptions *o)
+{
+  int64_t bytes = o->memory ? str_to_bytes(o->memory) : c->model->build.memory;
+  if (bytes || !o->memory)
+    return o->gradients ? 2 * bytes : bytes;
+  fprintf(stderr, "gradc: error: --memory takes a size such as 64MB, not '%s'\n",
+          str_escape(c->arena, o->memory, 40));
+  return -1;
+}
+
+static void decide(Compilation *c, const DriverOptions *o, const PassOptions *pass, int64_t bytes)
+{
+  Program graphs = *c->program;
+  KernelOptions k = { .fuse = !pass_skipped(pass, "fuse"), .family = o->family,
+                      .transforms = o->transforms          ? TRANSFORM_ALWAYS
+                                    : c->model->build.fast ? TRANSFORM_BY_COST
+                                                           : TRANSFORM_NEVER };
+  if (!decide_kernels(c->program, &k, c->arena, c->diag, c->decisions))
+    return;
+  c->fingerprint = fingerprint(c);
+  if (!bytes || !c->program->train)
+    return;
+  LowerArgs lower = lower_args(c);
+  Budget *b = ARENA_NEW(c->arena, Budget);
+  *b = (Budget){ .limit = bytes, .at = o->memory ? (Span){ 0, 0 } : c->model->build.memory_at };
+  c->budget = b;
+  budget_meet(&(BudgetArgs){ &lower, &graphs, &k }, b, c->decisions);
+}
+
 int compile_graphs(Compilation *c, const DriverOptions *o)
 {
   int code = compile_check(c, o);
   if (code)
     return code;
   c->program = c->model->program;
+  int64_t bytes = budget_bytes(c, o);
+  if (bytes < 0)
+    return EXIT_USAGE;
   c->target = o->target ? o->target : c->model->build.cpu ? target_find(c->model->build.cpu) : target_host();
   if (!c->target && c->model->build.cpu) {
     int n;
@@ -213,11 +231,7 @@ int compile_graphs(Compilation *c, const DriverOptions *o)
   c->dump = out_new(c->arena);
   c->stopped = !passes_run(c->program, ops_table(), &pass, c->arena, c->dump);
   if (!c->stopped) {
-    KernelOptions k = { .fuse = !pass_skipped(&pass, "fuse"), .family = o->family,
-                        .transforms = o->transforms          ? TRANSFORM_ALWAYS
-                                      : c->model->build.fast ? TRANSFORM_BY_COST
-                                                             : TRANSFORM_NEVER };
-    decide_kernels(c->program, &k, c->arena, c->diag, c->decisions);
+    decide(c, o, &pass, bytes);
     c->stopped = !passes_after(c->program, "layout", &pass, c->dump) || !passes_after(c->program, "fuse", &pass, c->dump);
   }
   fwrite(out_text(c->dump), 1, out_length(c->dump), stdout);
@@ -226,30 +240,13 @@ int compile_graphs(Compilation *c, const DriverOptions *o)
 
 /* ---- module ---- */
 
-static const char *fingerprint(Compilation *c)
-{
-  Out *o = out_new(c->arena);
-  out_printf(o, "gradc %s\n", GRADC_VERSION);
-  if (c->model->build.fast)
-    out_printf(o, "numerics fast\n");
-  program_print(c->program, NULL, o);
-  unsigned char hash[32];
-  char *hex = arena_alloc(c->arena, 65);
-  gradrt_sha256(out_text(o), out_length(o), hash);
-  for (int i = 0; i < 32; i++)
-    snprintf(hex + 2 * i, 3, "%02x", hash[i]);
-  return hex;
-}
-
 int compile_module(Compilation *c, const DriverOptions *o)
 {
   int code = compile_graphs(c, o);
   if (code || c->stopped)
     return code;
-  LowerArgs args = { .program = c->program, .ops = ops_table(), .target = c->target, .sources = c->sources,
-                     .arena = c->arena, .diag = c->diag };
-  for (int h = 0; h < HOST_COUNT; h++)
-    args.decisions[h] = c->decisions[h];
+  LowerArgs args = lower_args(c);
+  args.tiles = c->target == target_host() ? o->tiles : NULL;
   c->module = lower_program(&args);
   if (!c->module)
     return finish(c);
@@ -261,7 +258,7 @@ int compile_module(Compilation *c, const DriverOptions *o)
                        ? c->decisions[HOST_EVAL] : c->decisions[HOST_INFER];
   DescribeArgs describe_args = {
     .model = c->model, .module = c->module, .state = d->state, .target = c->target, .sources = c->sources,
-    .version = GRADC_VERSION, .fingerprint = fingerprint(c), .spec = c->text, .arena = c->arena,
+    .version = GRADC_VERSION, .fingerprint = c->fingerprint, .spec = c->text, .arena = c->arena,
   };
   c->net = describe(&describe_args);
   return finish(c);

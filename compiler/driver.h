@@ -3,7 +3,9 @@
 #define GRADC_DRIVER_H
 
 #include "backend/backend.h"
+#include "budget.h"
 #include "describe/describe.h"
+#include "lower/tiles.h"
 #include "pass/kernels.h"
 #include "pass/pass.h"
 #include "sema/check.h"
@@ -14,6 +16,7 @@ typedef struct {
   const char *file;             /* path of the spec */
   const char *const *set;       /* "name=value" overrides */
   int nset;
+  const char *train;            /* name of the train block; NULL: the first */
   const Target *target;         /* NULL: this machine */
   const char *family;           /* layout family; NULL: by cost */
   PassOptions pass;             /* what passes print, skip and stop after */
@@ -23,6 +26,9 @@ typedef struct {
   /* transform tiles wherever that can be, whatever it costs (tests) */
   bool transforms;
   bool color;
+  /* measured register tiles, and what was chosen; lives as long as the compilations; or NULL */
+  Tiles *tiles;
+  const char *memory;           /* budget of a step, as str_to_bytes reads it; NULL: the spec's */
 } DriverOptions;
 
 /* Everything a compilation made; lives until compilation_free. */
@@ -39,6 +45,8 @@ typedef struct {
   Module *module;
   const Target *target;
   const gradrt_net *net;
+  const char *fingerprint;      /* of the mathematics: recomputation does not change it */
+  const Budget *budget;         /* NULL: none was given */
   Out *dump;                    /* what passes printed */
   bool stopped;                 /* a pass was the last one asked for: there is no module */
 } Compilation;

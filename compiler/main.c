@@ -15,38 +15,52 @@ static int cmd_train(const CmdOptions *o) { return cmd_run(o, "train"); }
 static int cmd_eval(const CmdOptions *o) { return cmd_run(o, "eval"); }
 static int cmd_predict(const CmdOptions *o) { return cmd_run(o, "predict"); }
 
+typedef enum {
+  OF_SPEC,
+  RUNS_PROGRAM,                 /* options it does not know belong to the trained program */
+  ALONE                         /* needs no spec */
+} VerbKind;
+
 typedef struct {
   const char *name, *args, *doc, *example;
   Command run;
-  bool runs_program;            /* options it does not know belong to the trained program */
+  VerbKind kind;
 } Verb;
 
 static const Verb verbs[] = {
-  { "check", "FILE.nn", "find mistakes without running anything", "gradc check examples/digits.nn", cmd_check, false },
+  { "check", "FILE.nn", "find mistakes without running anything", "gradc check examples/digits.nn", cmd_check, OF_SPEC },
   { "summary", "FILE.nn", "layers, shapes, parameters, kernels, memory", "gradc summary examples/digits.nn",
-    cmd_summary, false },
+    cmd_summary, OF_SPEC },
   { "build", "FILE.nn [-o OUT]", "write one C file that trains the network", "gradc build examples/digits.nn -o digits.c",
-    cmd_build, false },
-  { "train", "FILE.nn [--epochs N ..]", "build and train", "gradc train examples/digits.nn --epochs 3", cmd_train, true },
+    cmd_build, OF_SPEC },
+  { "train", "FILE.nn [--epochs N ..]", "build and train", "gradc train examples/digits.nn --epochs 3", cmd_train, RUNS_PROGRAM },
   { "eval", "FILE.nn [--weights W]", "test trained weights", "gradc eval examples/digits.nn --weights runs/digits",
-    cmd_eval, true },
+    cmd_eval, RUNS_PROGRAM },
   { "predict", "FILE.nn INPUT..", "classify new inputs", "gradc predict examples/digits.nn --weights runs/digits digit.pgm",
-    cmd_predict, true },
+    cmd_predict, RUNS_PROGRAM },
   { "gradcheck", "FILE.nn", "check every gradient of the generated code by differences",
-    "gradc gradcheck examples/digits.nn", cmd_gradcheck, true },
+    "gradc gradcheck examples/digits.nn", cmd_gradcheck, RUNS_PROGRAM },
   { "bench", "FILE.nn [--threads 1,2 ..]", "compare the speed of variants that give the same bits",
-    "gradc bench examples/digits.nn --format md", cmd_bench, true },
-  { "fmt", "FILE.nn [--check]", "write the spec in its canonical form", "gradc fmt lenet.nn", cmd_fmt, false },
+    "gradc bench examples/digits.nn --format md", cmd_bench, RUNS_PROGRAM },
+  { "fmt", "FILE.nn [--check]", "write the spec in its canonical form", "gradc fmt lenet.nn", cmd_fmt, OF_SPEC },
+  { "data", "FILE.nn [--out PAGE.html]", "show rows, ranges, classes and pictures of the data",
+    "gradc data examples/digits.nn --out digits.html", cmd_data, OF_SPEC },
+  { "explain", "[CODE|WORD]", "what a code in brackets means; what a layer, loss, metric .. takes",
+    "gradc explain E0201", cmd_explain, ALONE },
+  { "doctor", "", "what this machine has, and what is missing", "gradc doctor", cmd_doctor, ALONE },
+  { "tune", "FILE.nn [--batch N ..]", "measure register tiles and keep what is faster here",
+    "gradc tune examples/digits.nn", cmd_tune, RUNS_PROGRAM },
 };
 
 typedef struct { CmdOptions o; const char *set[64]; char *rest[256]; } Parsed;
 
 enum {                          /* which commands take an option: those of verbs, by position */
   CHECK = 1, SUMMARY = 2, BUILD = 4, TRAIN = 8, EVAL = 16, PREDICT = 32, GRADCHECK = 64,
-  BENCH = 128, FMT = 256,
+  BENCH = 128, FMT = 256, DATA = 512, TUNE = 4096,
   RUNS = TRAIN | EVAL | PREDICT | GRADCHECK,
-  MAKES = BUILD | RUNS | BENCH,
-  COMPILES = CHECK | SUMMARY | MAKES
+  MAKES = BUILD | RUNS | BENCH | TUNE,
+  LOWERS = CHECK | SUMMARY | MAKES,
+  COMPILES = LOWERS | DATA
 };
 
 typedef enum { OPTION_FLAG, OPTION_TEXT, OPTION_SET, OPTION_CPU } OptionKind;
@@ -67,37 +81,54 @@ static const Option options[] = {
   { "--output", "-o", "FILE", BUILD | FMT, OPTION_TEXT, AT(out), NO_WORDS,
     "where to write; - is standard output" },
   { "--emit", NULL, "KIND", BUILD, OPTION_TEXT, AT(emit), NO_WORDS,
-    "c (default), exe, ast, graph, loop, grad (the backward as mathematics); with LLVM: ll, bc, "
-    "asm, obj, so" },
+    "c (default), exe, header (of the net as a library), ast, graph, loop, grad (the backward as "
+    "mathematics); with LLVM: ll, bc, asm, obj, so" },
   { "--backend", NULL, "NAME", MAKES, OPTION_TEXT, AT(backend), "back end", "c llvm",
     "c: through a C compiler; llvm: in memory (default for runs where it is and CC is not set)" },
   { "--target", NULL, "TRIPLE", BUILD, OPTION_TEXT, AT(triple), NO_WORDS,
     "with LLVM, for another machine: aarch64-linux-gnu" },
   { "--set", "-P", "NAME=VALUE", COMPILES, OPTION_SET, 0, NO_WORDS,
     "override a param of the spec, or epochs, lr, batch, seed, real" },
-  { "--cpu", NULL, "NAME", COMPILES, OPTION_CPU, 0, NO_WORDS,
-    "instruction set: x86-64-v4, x86-64-v3, x86-64, aarch64; default: this machine" },
-  { "--layout", NULL, "FAMILY", COMPILES, OPTION_TEXT, AT(driver.family), "layout family",
+  { "--train", NULL, "NAME", COMPILES, OPTION_TEXT, AT(driver.train), NO_WORDS,
+    "which train block of the spec; default: the first" },
+  { "--cpu", NULL, "NAME", LOWERS, OPTION_CPU, 0, NO_WORDS,
+    "instruction set: x86-64-v4, x86-64-v3, x86-64, aarch64, riscv64, wasm32; default: this "
+    "machine" },
+  { "--layout", NULL, "FAMILY", LOWERS, OPTION_TEXT, AT(driver.family), "layout family",
     "lanes channels", "lanes or channels; default: the cheaper one" },
-  { "--skip", NULL, "PASSES", COMPILES, OPTION_TEXT, AT(driver.pass.skip), NO_WORDS,
+  { "--skip", NULL, "PASSES", LOWERS, OPTION_TEXT, AT(driver.pass.skip), NO_WORDS,
     "leave passes out: --skip fuse gives every operation its own kernel, with the same bits" },
-  { "--print-after", NULL, "PASSES", COMPILES, OPTION_TEXT, AT(driver.pass.print_after), NO_WORDS,
+  { "--memory", NULL, "SIZE", COMPILES, OPTION_TEXT, AT(driver.memory), NO_WORDS,
+    "budget of a training step, such as 64MB: what does not fit is computed again" },
+  { "--print-after", NULL, "PASSES", LOWERS, OPTION_TEXT, AT(driver.pass.print_after), NO_WORDS,
     "print the graphs after these passes; all; --list-passes names them" },
-  { "--print-changed", NULL, NULL, COMPILES, OPTION_FLAG, AT(driver.pass.print_changed), NO_WORDS,
+  { "--print-changed", NULL, NULL, LOWERS, OPTION_FLAG, AT(driver.pass.print_changed), NO_WORDS,
     "print the graphs that a pass changed" },
-  { "--stop-after", NULL, "PASS", COMPILES, OPTION_TEXT, AT(driver.pass.stop_after), NO_WORDS,
+  { "--stop-after", NULL, "PASS", LOWERS, OPTION_TEXT, AT(driver.pass.stop_after), NO_WORDS,
     "the last pass to run" },
-  { "--time-passes", NULL, NULL, COMPILES, OPTION_FLAG, AT(driver.pass.time_passes), NO_WORDS,
+  { "--time-passes", NULL, NULL, LOWERS, OPTION_FLAG, AT(driver.pass.time_passes), NO_WORDS,
     "a table of milliseconds a pass" },
   { "--thin", NULL, NULL, BUILD | RUNS, OPTION_FLAG, AT(thin), NO_WORDS,
     "C that includes gradrt.h and links libgradrt" },
+  { "--library", NULL, NULL, BUILD, OPTION_FLAG, AT(library), NO_WORDS,
+    "C with the functions that --emit header declares in the place of main" },
   { "--bench", NULL, NULL, BUILD, OPTION_FLAG, AT(bench), NO_WORDS,
     "a program with the command bench, which times steps on random samples" },
   { "--profile", NULL, NULL, BUILD | TRAIN | EVAL | PREDICT, OPTION_FLAG, AT(profile), NO_WORDS,
     "a program that tells the time and GFLOP/s of each layer and direction" },
+  { "--tuned", NULL, NULL, BUILD, OPTION_FLAG, AT(tuned), NO_WORDS,
+    "use the tiles that gradc tune kept on this machine; the same bits, other code" },
+  { "--no-tune", NULL, NULL, SUMMARY | TRAIN | EVAL | PREDICT | BENCH, OPTION_FLAG, AT(no_tune),
+    NO_WORDS, "without the tiles that gradc tune kept" },
   { "--check", NULL, NULL, FMT, OPTION_FLAG, AT(check), NO_WORDS,
     "only say whether the spec is in canonical form" },
-  { "--json", NULL, NULL, SUMMARY | TRAIN | EVAL | PREDICT | BENCH, OPTION_FLAG, AT(json), NO_WORDS,
+  { "--out", NULL, "FILE", DATA, OPTION_TEXT, AT(out), NO_WORDS,
+    "pictures of samples: FILE.html, FILE.svg or FILE.png" },
+  { "--data", NULL, "DIR", DATA, OPTION_TEXT, AT(data_dir), NO_WORDS,
+    "where paths of the data start; default: the folder of the spec" },
+  { "--data-root", NULL, "DIR", DATA, OPTION_TEXT, AT(data_root), NO_WORDS,
+    "a further folder that data may lie in" },
+  { "--json", NULL, NULL, SUMMARY | TRAIN | EVAL | PREDICT | BENCH | DATA, OPTION_FLAG, AT(json), NO_WORDS,
     "results as JSON" },
   { "--quiet", "-q", NULL, CHECK | MAKES, OPTION_FLAG, AT(quiet), NO_WORDS,
     "errors and results only" },
@@ -136,7 +167,7 @@ static int print_verb(const Verb *v)
 {
   printf("Example: %s\n\nUsage: gradc %s %s [options]\n%s\n", v->example, v->name, v->args, v->doc);
   print_options(stdout, verb_bit(v));
-  if (v->runs_program)
+  if (v->kind == RUNS_PROGRAM)
     printf("\nAll other options go to the program; 'gradc %s FILE.nn --help' lists them.\n", v->name);
   return EXIT_OK;
 }
@@ -212,6 +243,8 @@ static int read_option(Parsed *p, const Verb *v, int argc, char **argv, int *i)
   const Option *o = find_option(word, equals ? (size_t)(equals - word) : strlen(word));
   if (!o)
     return -1;
+  if (v->kind == RUNS_PROGRAM && o->verbs == DATA)       /* programs have options of these names */
+    return -1;
   if (!(o->verbs & verb_bit(v)))
     return gradrt_error(EXIT_USAGE, "'%s' has no option '%s'", v->name, o->name);
   if (!o->arg && equals)
@@ -248,7 +281,7 @@ static int run_verb(const Verb *v, int argc, char **argv)
   Parsed p = { .o = { .driver = { .color = wants_color() } } };
   p.o.driver.set = p.set;
   for (int i = 2; i < argc; i++) {
-    if (!v->runs_program && (str_eq(argv[i], "-h") || str_eq(argv[i], "--help")))
+    if (v->kind != RUNS_PROGRAM && (str_eq(argv[i], "-h") || str_eq(argv[i], "--help")))
       return print_verb(v);
     int code = read_option(&p, v, argc, argv, &i);
     if (code > 0)
@@ -257,7 +290,7 @@ static int run_verb(const Verb *v, int argc, char **argv)
       continue;
     if (argv[i][0] != '-' && !p.o.driver.file)
       p.o.driver.file = argv[i];
-    else if (v->runs_program && p.o.nrest < (int)ARRAY_LEN(p.rest) - 1)
+    else if (v->kind == RUNS_PROGRAM && p.o.nrest < (int)ARRAY_LEN(p.rest) - 1)
       p.rest[p.o.nrest++] = argv[i];
     else if (argv[i][0] == '-') {
       return unknown_option(argv[i]);
@@ -273,7 +306,7 @@ static int run_verb(const Verb *v, int argc, char **argv)
   arena_free(&words);
   if (fault)
     return EXIT_USAGE;
-  if (!p.o.driver.file) {
+  if (!p.o.driver.file && v->kind != ALONE) {
     if (p.o.nrest && (str_eq(p.rest[0], "-h") || str_eq(p.rest[0], "--help")))
       return print_verb(v);
     return gradrt_error(EXIT_USAGE, "'%s' needs a spec: gradc %s %s", v->name, v->name, v->args);

@@ -13,7 +13,7 @@
 enum { BENCH_CHECK_STEPS = 5, BENCH_STEPS_MIN = 5, BENCH_STEPS_MAX = 100000 };
 static const double bench_warm_seconds = 0.2, bench_seconds = 1;
 
-typedef struct { double median, least; int64_t steps; } bench_times;
+typedef struct { double median, least, p99; int64_t steps; } bench_times;   /* seconds */
 
 typedef struct {
   gradrt_session *s;
@@ -138,7 +138,7 @@ static int bench_time(bench_run *b, int fn, gradrt_step *step, bench_times *out)
     spent += times[n++];
   }
   qsort(times, (size_t)n, sizeof *times, bench_order);
-  *out = (bench_times){ times[n / 2], times[0], n };
+  *out = (bench_times){ times[n / 2], times[0], times[n * 99 / 100], n };
   gradrt_free(times);
   return GRADRT_OK;
 }
@@ -196,9 +196,10 @@ static void bench_json_times(const char *name, const bench_times *t, const gradr
                              const gradrt_net *net)
 {
   if (t->steps)
-    printf(",\"%s\":{\"median_ns\":%.0f,\"min_ns\":%.0f,\"steps\":%" PRId64
+    printf(",\"%s\":{\"median_ns\":%.0f,\"min_ns\":%.0f,\"steps\":%" PRId64 ",\"p99_ns\":%.0f"
            ",\"images_per_s\":%.0f,\"flops\":%.0f,\"arena_bytes\":%zu}",
-           name, t->median * 1e9, t->least * 1e9, t->steps, (double)net->batch / t->median,
+           name, t->median * 1e9, t->least * 1e9, t->steps, t->p99 * 1e9,
+           (double)net->batch / t->median,
            bench_flops(f), f->arena_bytes);
 }
 

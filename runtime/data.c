@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { DATA_VALUES = 256 };
@@ -77,9 +78,54 @@ static int data_split_error(const gradrt_data *d, int split, int64_t wanted, int
                       left == 1 ? "is" : "are");
 }
 
-/* Marks owner[row] = split + 1 for the rows of COUNT and FRACTION splits, in the order of a
- * permutation that does not depend on the training's seed. */
-static int data_deal(const gradrt_data *d, int source, uint8_t *owner)
+/* A row in the order in which rows are dealt out: the k-th of its class, of which there are n,
+ * comes at (k + 1/2) / n, so that any first part of the order has the same share of each class. */
+typedef struct { double at; uint32_t class, row; } data_turn;
+
+static int data_compare_turns(const void *x, const void *y)
+{
+  const data_turn *a = x, *b = y;
+  if (a->at != b->at)
+    return a->at < b->at ? -1 : 1;
+  if (a->class != b->class)
+    return a->class < b->class ? -1 : 1;
+  return (a->row > b->row) - (a->row < b->row);
+}
+
+/* Turns of all rows by the classes of field f; NULL: memory is out. */
+static data_turn *data_stratify(const gradrt_data *d, int source, int f)
+{
+  const gradrt_field *field = &d->net->field[f];
+  uint64_t n = (uint64_t)d->source[source].n;
+  data_turn *turn = gradrt_alloc(n * sizeof *turn);
+  int64_t *count = gradrt_alloc((size_t)field->classes * sizeof *count);
+  for (uint64_t i = 0; turn && count && i < n; i++) {
+    uint32_t row = (uint32_t)gradrt_permute(i, n, 0, GRADRT_PURPOSE_SPLIT, 0);
+    uint32_t class = (uint32_t)gradrt_dtype_get(field->dtype, d->source[source].rows[f], row);
+    turn[i] = (data_turn){ (double)count[class]++ + 0.5, class, row };
+  }
+  for (uint64_t i = 0; turn && count && i < n; i++)
+    turn[i].at /= (double)count[turn[i].class];
+  if (turn && count)
+    qsort(turn, n, sizeof *turn, data_compare_turns);
+  bool room = count != NULL;
+  gradrt_free(count);
+  if (!room)
+    gradrt_free(turn);
+  return room ? turn : NULL;
+}
+
+static int data_stratified_field(const gradrt_net *net)
+{
+  for (int f = 0; f < net->nfield; f++)
+    if (net->field[f].stratify)
+      return f;
+  return -1;
+}
+
+/* Marks owner[row] = split + 1 for the rows of COUNT and FRACTION splits, in the order of turns, or
+ * of a permutation that does not depend on the training's seed. */
+static int data_deal(const gradrt_data *d, int source, const data_turn *turn, uint8_t *owner)
 {
   uint64_t n = (uint64_t)d->source[source].n, at = 0;
   for (int k = 0; k < d->net->nsplit; k++) {
@@ -90,7 +136,8 @@ static int data_deal(const gradrt_data *d, int source, uint8_t *owner)
     if (wanted < 1 || (uint64_t)wanted > n - at)
       return data_split_error(d, k, wanted, (int64_t)(n - at));
     for (uint64_t end = at + (uint64_t)wanted; at < end; at++)
-      owner[gradrt_permute(at, n, 0, GRADRT_PURPOSE_SPLIT, 0)] = (uint8_t)(k + 1);
+      owner[turn ? turn[at].row : gradrt_permute(at, n, 0, GRADRT_PURPOSE_SPLIT, 0)] =
+          (uint8_t)(k + 1);
   }
   return GRADRT_OK;
 }
@@ -126,10 +173,13 @@ static int data_split(gradrt_data *d, int source)
   if (d->net->nsplit > UINT8_MAX - 1)
     return gradrt_error(GRADRT_LIMIT, "%s has more than %d splits", d->net->file, UINT8_MAX - 1);
   uint8_t *owner = gradrt_alloc((size_t)d->source[source].n);
-  if (!owner)
-    return gradrt_error(GRADRT_LIMIT, "out of memory for the splits of %" PRId64 " rows",
-                        d->source[source].n);
-  int code = data_deal(d, source, owner);
+  int by = data_stratified_field(d->net);
+  data_turn *turn = by >= 0 ? data_stratify(d, source, by) : NULL;
+  int code = owner && (turn || by < 0)
+                 ? data_deal(d, source, turn, owner)
+                 : gradrt_error(GRADRT_LIMIT, "out of memory for the splits of %" PRId64 " rows",
+                                d->source[source].n);
+  gradrt_free(turn);
   for (int k = 0; k < d->net->nsplit && code == GRADRT_OK; k++)
     if (d->net->split[k].source == source)
       code = data_collect(d, k, owner);
@@ -142,7 +192,7 @@ static int data_split(gradrt_data *d, int source)
 static int data_read(gradrt_data *d, const gradrt_data_options *o, int source)
 {
   const gradrt_source *s = &d->net->source[source];
-  gradrt_ask ask = { .net = d->net, .source = s, .dir = o->dir, .root = o->root };
+  gradrt_ask ask = { .net = d->net, .source = s, .dir = o->dir, .root = o->root, .look = o->look };
   const data_reader *r = data_readers;
   while (r->kind && strcmp(r->kind, s->kind) != 0)
     r++;
@@ -308,7 +358,30 @@ int gradrt_data_fit(const gradrt_net *net, const gradrt_data *d, int train_split
   return GRADRT_OK;
 }
 
+const gradrt_column *gradrt_data_columns(const gradrt_data *d, int split, int *n, int64_t *skipped)
+{
+  const gradrt_rows *r = &d->source[d->net->split[split].source];
+  *n = r->ncolumn;
+  *skipped = r->skipped;
+  return r->column;
+}
+
 /* ---- fingerprint ---- */
+
+/* Augmentation counts as what the data is. */
+static uint32_t data_fingerprint_augments(const gradrt_field *f, uint32_t crc)
+{
+  for (int i = 0; i < f->naugment; i++) {
+    const gradrt_augment *a = &f->augment[i];
+    crc = gradrt_crc32c(crc, a->kind, strlen(a->kind));
+    for (int k = 0; k < a->nprop; k++) {
+      char text[128];
+      int n = snprintf(text, sizeof text, " %s=%.17g", a->prop[k].name, a->prop[k].number);
+      crc = gradrt_crc32c(crc, text, (size_t)n);
+    }
+  }
+  return crc;
+}
 
 const char *gradrt_data_fingerprint(const gradrt_data *d)
 {
@@ -328,6 +401,8 @@ const char *gradrt_data_fingerprint(const gradrt_data *d)
       crc = gradrt_crc32c(crc, r->rows[f], bytes);
     }
   }
+  for (int f = 0; f < d->net->nfield; f++)
+    crc = data_fingerprint_augments(&d->net->field[f], crc);
   for (int k = 0; k < d->net->nsplit; k++)
     if (d->set[k].row)
       crc = gradrt_crc32c(crc, d->row[k], (size_t)d->set[k].n * sizeof *d->row[k]);

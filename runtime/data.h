@@ -21,11 +21,15 @@ typedef struct {
   const char *root;             /* a further folder that holds data; NULL: none */
   bool named;                   /* the path is the user's own, not the spec's: taken as it is */
   bool inputs;                  /* for predict: no labels, and other targets need not be there */
+  bool look;                    /* missing numbers are counted, not refused; columns are told */
 } gradrt_ask;
 
 typedef struct {
   int64_t n;
   void *rows[GRADRT_FIELDS_MAX];        /* NULL: not read (inputs only) */
+  gradrt_column *column;        /* ncolumn, owned; of tables that are only looked at */
+  int ncolumn;
+  int64_t skipped;              /* records left out because cells are missing */
 } gradrt_rows;
 
 /* ---- data_file.c: opening and reading ---- */

@@ -181,10 +181,18 @@ static bool csv_usable(csv_job *j)
     if (j->missing == CSV_MISSING_SKIP)
       return false;
     j->holes++;
-    if (j->missing == CSV_MISSING_ERROR || j->plan.feature[i].use != GRADRT_CSV_NUMBER)
+    bool refused = j->missing == CSV_MISSING_ERROR && !j->ask->look;
+    if (refused || j->plan.feature[i].use != GRADRT_CSV_NUMBER)
       csv_note_trouble(j, CSV_EMPTY, i, 0);
   }
   return usable;
+}
+
+static void csv_count_missing(csv_job *j)
+{
+  for (int i = 0; i < j->plan.n && j->table.ncell == j->table.ncolumn; i++)
+    j->plan.feature[i].missing +=
+        gradrt_cell_missing(&j->table.cell[j->plan.feature[i].column]);
 }
 
 /* What one cell adds to its feature. false: out of memory. */
@@ -223,6 +231,7 @@ static int csv_survey(csv_job *j)
     code = gradrt_table_next(&j->table, &more);
     if (code != GRADRT_OK || !more)
       break;
+    csv_count_missing(j);
     bool usable = csv_usable(j);
     j->rows += usable;
     for (int i = 0; i < j->plan.n && usable && room; i++)
@@ -351,7 +360,7 @@ static bool csv_needs_reference(const csv_job *j)
   const gradrt_source *reference = csv_reference(j->ask->net);
   if (!reference || (!j->ask->inputs && reference == j->ask->source))
     return false;
-  bool needs = j->holes > 0 && j->missing == CSV_MISSING_MEAN;
+  bool needs = j->holes > 0 && j->missing != CSV_MISSING_SKIP;
   for (int i = 0; i < j->plan.n; i++) {
     const gradrt_feature *f = &j->plan.feature[i];
     needs = needs || (!f->words.fixed &&
@@ -401,6 +410,36 @@ static int csv_follow_reference(csv_job *j)
   return code;
 }
 
+/* Tells which column feeds which element, for those who look. */
+static int csv_tell_columns(const csv_job *j, gradrt_rows *out)
+{
+  int64_t n = 0;
+  for (int i = 0; i < j->plan.n; i++)
+    n += j->plan.feature[i].width;
+  out->skipped = j->missing == CSV_MISSING_SKIP ? j->table.record - j->rows : 0;
+  out->column = gradrt_alloc((size_t)n * sizeof *out->column);
+  if (!out->column)
+    return gradrt_error(GRADRT_LIMIT, "%s: out of memory", j->table.path);
+  for (int i = 0; i < j->plan.n; i++) {
+    const gradrt_feature *f = &j->plan.feature[i];
+    for (int64_t k = 0; k < f->width; k++) {
+      gradrt_column *c = &out->column[out->ncolumn++];
+      char name[64];
+      if (j->table.name)
+        gradrt_cell_text(&j->table.name[f->column], name, sizeof name);
+      else
+        snprintf(name, sizeof name, "%d", f->column);
+      bool word = f->use == GRADRT_CSV_ONEHOT && k < f->words.n;
+      snprintf(c->name, sizeof c->name, "%s%s%.30s", name, word ? "=" : "",
+               word ? f->words.word[k] : "");
+      c->field = f->field;
+      c->element = f->at + k;
+      c->missing = f->missing;
+    }
+  }
+  return GRADRT_OK;
+}
+
 int gradrt_read_csv(const gradrt_ask *a, gradrt_rows *out)
 {
   csv_job *j = gradrt_alloc(sizeof *j);
@@ -411,6 +450,7 @@ int gradrt_read_csv(const gradrt_ask *a, gradrt_rows *out)
     code = csv_follow_reference(j);
   code = code == GRADRT_OK ? gradrt_plan_place(&j->plan, a, &j->table) : code;
   code = code == GRADRT_OK ? csv_fill(j, out) : code;
+  code = code == GRADRT_OK && a->look ? csv_tell_columns(j, out) : code;
   csv_close(j);
   gradrt_free(j);
   return code;

@@ -57,6 +57,7 @@ typedef struct {
   bool numbers;                 /* LABEL: so far every cell is a number */
   double sum;                   /* NUMBER: of the cells that are there */
   int64_t count;                /* cells that are there; LABEL: that are one of the given words */
+  int64_t missing;              /* cells that are not, in records of the right length */
 } gradrt_feature;
 
 typedef struct {

@@ -64,7 +64,28 @@ static bool file_nearest(const char *folder, const char *wanted, char best[FILE_
   return least >= 0;
 }
 
-/* Notes after "cannot read": what was looked for, and what is there instead. */
+/* Known sets of files: how a name begins, and where the set is. */
+static const char *const file_sets[][2] = {
+  { "train-", "MNIST is at https://ossci-datasets.s3.amazonaws.com/mnist/, Fashion-MNIST at "
+              "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/" },
+  { "t10k-", NULL },            /* as above */
+  { "data_batch_", "CIFAR-10 is at https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz" },
+  { "test_batch", NULL },
+};
+
+static void file_note_set(const char *last)
+{
+  const char *where = NULL;
+  for (size_t i = 0; i < sizeof file_sets / sizeof *file_sets; i++) {
+    where = file_sets[i][1] ? file_sets[i][1] : where;
+    if (strncmp(last, file_sets[i][0], strlen(file_sets[i][0])) == 0) {
+      gradrt_note("%s", where);
+      return;
+    }
+  }
+}
+
+/* Notes after "cannot read": what was looked for, what is there instead, where to get it. */
 static void file_notes(const gradrt_ask *a, const char *path)
 {
   char folder[GRADRT_DATA_PATH], here[GRADRT_DATA_PATH], best[FILE_NAME];
@@ -81,6 +102,7 @@ static void file_notes(const gradrt_ask *a, const char *path)
     gradrt_note("there is no folder %s", folder);
   else if (file_nearest(folder, last, best))
     gradrt_note("there is \"%s\" in that folder", best);
+  file_note_set(last);
 }
 
 /* ---- files ---- */

@@ -188,6 +188,9 @@ void gradrt_rows_free(gradrt_rows *r)
     gradrt_free(r->rows[i]);
     r->rows[i] = NULL;
   }
+  gradrt_free(r->column);
+  r->column = NULL;
+  r->ncolumn = 0;
 }
 
 int gradrt_value_error(const gradrt_field *f, const char *path, int64_t at, double v)

@@ -19,6 +19,9 @@ enum {
 void gradrt_training_order(gradrt_training *r)
 {
   gradrt_torch sampler;
+#ifndef GRADRT_WITHOUT_AUGMENT
+  gradrt_feed_pause(r->feed);
+#endif
   if (!r->t->torch_rng) {
     return;
   }
@@ -31,19 +34,39 @@ void gradrt_training_order(gradrt_training *r)
   gradrt_torch_randperm(&sampler, r->order, r->set->n);
 }
 
+uint32_t gradrt_training_row(const void *training, int64_t epoch, int64_t position)
+{
+  const gradrt_training *r = training;
+  uint64_t at = (uint64_t)position;
+  if (r->t->shuffle && r->order) {
+    at = r->order[at];
+  } else if (r->t->shuffle) {
+    at = gradrt_permute(at, (uint64_t)r->set->n, r->s.seed, GRADRT_PURPOSE_SHUFFLE,
+                        (uint32_t)epoch);
+  }
+  return r->set->row[at];
+}
+
 static void epoch_ids(gradrt_training *r, int64_t first, int64_t n)
 {
-  const uint32_t *row = r->set->row;
   for (int64_t i = 0; i < n; i++) {
-    uint64_t at = (uint64_t)(first + i);
-    if (r->t->shuffle && r->order) {
-      at = r->order[at];
-    } else if (r->t->shuffle) {
-      at = gradrt_permute(at, (uint64_t)r->set->n, r->s.seed, GRADRT_PURPOSE_SHUFFLE,
-                          (uint32_t)r->at.epoch);
-    }
-    r->s.ids[i] = row[at];
+    r->s.ids[i] = gradrt_training_row(r, r->at.epoch, first + i);
   }
+#ifndef GRADRT_WITHOUT_AUGMENT
+  if (r->feed) {
+    gradrt_feed_want(r->feed, r->at.epoch, first, n);
+  }
+#endif
+}
+
+const void *const *gradrt_training_rows(const gradrt_training *r)
+{
+#ifndef GRADRT_WITHOUT_AUGMENT
+  if (r->feed) {
+    return gradrt_feed_rows(r->feed);
+  }
+#endif
+  return r->set->rows;
 }
 
 /* ---- values that are not finite ---- */
@@ -426,7 +449,7 @@ static int epoch_after_step(gradrt_training *r)
 int gradrt_training_epoch(gradrt_training *r)
 {
   gradrt_step step;
-  gradrt_session_bind(&r->s, GRADRT_FN_TRAIN, r->set->rows, &step);
+  gradrt_session_bind(&r->s, GRADRT_FN_TRAIN, gradrt_training_rows(r), &step);
   r->epoch_began = gradrt_clock();
   r->seen_before = r->at.seen;
   gradrt_training_order(r);

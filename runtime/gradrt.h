@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define GRADRT_ABI 1
+#define GRADRT_ABI 2
 
 enum { GRADRT_RANK_MAX = 6, GRADRT_DIGITS_MAX = 8, GRADRT_FIELDS_MAX = 8, GRADRT_OUTPUTS_MAX = 16 };
 
@@ -69,6 +69,10 @@ typedef struct {
 typedef enum { GRADRT_SPLIT_ALL, GRADRT_SPLIT_COUNT, GRADRT_SPLIT_FRACTION } gradrt_split_how;
 typedef struct { const char *name; int source; gradrt_split_how how; double amount; } gradrt_split;
 
+/* A random change of training samples: "rotate" "scale" "shift" "crop" "flip" "cutout" "noise"
+ * "brightness" "contrast" "invert". */
+typedef struct { const char *kind; int nprop; const gradrt_prop *prop; } gradrt_augment;
+
 typedef struct {
   const char *name;             /* "x" */
   gradrt_dtype dtype;           /* of the rows in memory, as step functions read them */
@@ -76,9 +80,13 @@ typedef struct {
   int64_t dim[GRADRT_RANK_MAX]; /* per sample */
   const char *columns;          /* CSV columns, or NULL */
   bool is_label;
+  bool stratify;                /* splits get the same share of each of its classes */
   int64_t classes;              /* labels: every value must lie in [0, classes) */
   const char *const *class_name;
   const char *place;            /* "lenet.nn:8" */
+  int64_t height, width;        /* of augmented images: the planes of a sample; else 0 */
+  int naugment;
+  const gradrt_augment *augment;        /* in the order of the spec */
 } gradrt_field;
 
 typedef struct { int field, mean, std; double scale, offset; } gradrt_fit;      /* mean, std: tensor indices */

@@ -56,7 +56,16 @@ typedef struct {
   bool need_fit;                /* fit statistics (training) instead of keeping those in state (eval, predict) */
   const char *const *only;      /* names of splits to load; NULL: all */
   int nonly;
+  bool look;                    /* for showing the data: a table's missing numbers are no error */
 } gradrt_data_options;
+
+/* What feeds one element of a field that a table's column feeds. */
+typedef struct {
+  char name[96];                /* "age", "ocean_proximity=INLAND" */
+  int field;
+  int64_t element;
+  int64_t missing;              /* empty cells of the column in records of the right length */
+} gradrt_column;
 
 /* Loads and checks every needed source (labels in range, sizes, types), splits it. */
 int gradrt_data_load(const gradrt_net *net, const gradrt_data_options *o, gradrt_data **out);
@@ -66,6 +75,10 @@ const gradrt_set *gradrt_data_set(const gradrt_data *d, int split);     /* NULL:
  * canonical double arrays mean[k], std[k] (elements of the state tensor); std 0 becomes 1. */
 int gradrt_data_fit(const gradrt_net *net, const gradrt_data *d, int train_split, int fit, double *mean, double *std);
 const char *gradrt_data_fingerprint(const gradrt_data *d);      /* hex CRC-32C of sizes and bytes */
+/* After loading with `look`: the columns of the table that a split's rows come from, in the order
+ * of the fields' elements; n 0: it is no table. *skipped: records left out for missing cells. */
+const gradrt_column *gradrt_data_columns(const gradrt_data *d, int split, int *n,
+                                         int64_t *skipped);
 /* Rows for predict: a file in any format the spec's field can be read from (IDX, npy, CSV, PGM/PNM, raw).
  * o says where the training table lies, whose categories and means a table may need. */
 int gradrt_data_read_inputs(const gradrt_net *net, const gradrt_data_options *o, const char *path,

@@ -80,6 +80,8 @@ static const options_row options_table[] = {
     "exit with 8 when the result misses it" },
   { "fast-dev-run", OPTIONS_T, OPTIONS_FLAG, OPTIONS_AT(fast_dev_run), 0, 0, NULL,
     "5 batches, nothing written" },
+  { "no-prefetch", OPTIONS_T, OPTIONS_FLAG, OPTIONS_AT(no_prefetch), 0, 0, NULL,
+    "augment samples between steps, without a thread" },
   { "json", OPTIONS_T | OPTIONS_E | OPTIONS_P | OPTIONS_I | OPTIONS_B, OPTIONS_FLAG,
     OPTIONS_AT(json), 0, 0, NULL, "JSON lines on standard output" },
   { "progress", OPTIONS_T, OPTIONS_SHOW, OPTIONS_AT(progress), 0, 0, "WHEN",

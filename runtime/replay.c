@@ -208,7 +208,7 @@ static void replay_from_good_state(gradrt_training *r, int64_t failed)
   char plain[GRADRT_PATH_MAX];
   gradrt_note("replaying %" PRId64 " step%s from %s to find the source", failed - r->at.step,
               failed - r->at.step == 1 ? "" : "s", gradrt_text_plain(plain, sizeof plain, from));
-  gradrt_session_bind(&r->s, GRADRT_FN_TRAIN, r->set->rows, &p.step);
+  gradrt_session_bind(&r->s, GRADRT_FN_TRAIN, gradrt_training_rows(r), &p.step);
   p.one = gradrt_pool_start(1);
   p.watcher = gradrt_watcher_new(r->s.net, &r->s.net->train);
   p.before = gradrt_alloc(r->s.net->state_bytes);

@@ -4,6 +4,7 @@
 #ifndef GRADRT_RUN_H
 #define GRADRT_RUN_H
 
+#include "augment.h"
 #include "internal.h"
 
 #include <stdio.h>
@@ -63,6 +64,7 @@ typedef struct {
   const char *resume;           /* "": the run directory; NULL: not given */
   const char *param;            /* gradcheck: the only parameter to check; NULL: all */
   bool quiet, silent, json, untrained, fast_dev_run, version;
+  bool no_prefetch;             /* samples are augmented between steps, not ahead of them */
   gradrt_show progress;
   gradrt_when color;
   int ngate;
@@ -260,6 +262,9 @@ typedef struct {
   int monitor;                  /* split, or -1 */
   int64_t epochs, steps_per_epoch, last_step, save_every, eval_batches;
   uint32_t *order;              /* rng: torch: the epoch's permutation */
+#ifndef GRADRT_WITHOUT_AUGMENT
+  gradrt_feed *feed;            /* NULL: nothing is augmented */
+#endif
   double lr, rate;              /* base; of the step just done */
   double recent[4];             /* losses of the last steps, newest first */
   int nrecent;                  /* how many of them there are */
@@ -287,7 +292,11 @@ int gradrt_training_epoch(gradrt_training *r);
 int gradrt_training_check_stops(gradrt_training *r);
 /* The order of the epoch at the position: before the first of its steps that this process does. */
 void gradrt_training_order(gradrt_training *r);
-/* Fills the ids, n and arguments of the step at the position. */
+/* The source's row at a position of an epoch; rng: torch: of the epoch last ordered. */
+uint32_t gradrt_training_row(const void *training, int64_t epoch, int64_t position);
+/* What training steps read: the set's rows, or augmented ones. */
+const void *const *gradrt_training_rows(const gradrt_training *r);
+/* Fills the ids, n and arguments of the step at the position; augmented rows are there. */
 void gradrt_training_batch(gradrt_training *r, gradrt_step *step);
 int gradrt_training_weights(gradrt_training *r);        /* reads --weights, if given */
 int gradrt_train_main(const gradrt_net *net, const gradrt_options *o);

@@ -1,10 +1,11 @@
 /* Learning-rate schedules: pieces one after the other, each a formula of its own steps or
  * epochs.
  *
- * The formulas are PyTorch's (StepLR, ExponentialLR, CosineAnnealingLR, LinearLR). Those of
- * step, exp and cosine move once an epoch, as a scheduler stepped after each epoch does; warmup
- * and linear move every step. A cosine whose span is written in steps moves every step. Each
- * piece starts from the base rate again; the last one goes on to the end of training. */
+ * The formulas are PyTorch's (StepLR, ExponentialLR, CosineAnnealingLR, LinearLR, PolynomialLR,
+ * CosineAnnealingWarmRestarts, OneCycleLR). Those of step, exp, cosine, poly and restarts move once
+ * an epoch, as a scheduler stepped after each epoch does; warmup, linear and onecycle move every
+ * step. cosine, poly and restarts whose span is written in steps move every step. Each piece starts
+ * from the base rate again; the last one goes on to the end of training. */
 #include "run.h"
 
 #include <math.h>
@@ -76,26 +77,93 @@ static double schedule_line(double from, double to, double at, double length)
   return from + (to - from) * share;
 }
 
+typedef double (*schedule_fn)(const gradrt_piece *p, double base, const schedule_clock *c);
+
+static double schedule_constant(const gradrt_piece *p, double base, const schedule_clock *c)
+{
+  (void)p;
+  (void)c;
+  return base;
+}
+
+static double schedule_step(const gradrt_piece *p, double base, const schedule_clock *c)
+{
+  double every = schedule_prop(p, "every", 1);
+  double drops = floor(c->epoch / (every > 0 ? every : 1));
+  return base * gradrt_power(schedule_prop(p, "gamma", 0.1), (int64_t)drops);
+}
+
+static double schedule_exp(const gradrt_piece *p, double base, const schedule_clock *c)
+{
+  return base * gradrt_power(schedule_prop(p, "rate", 0.95), (int64_t)c->epoch);
+}
+
+static double schedule_half_cosine(const gradrt_piece *p, double base, const schedule_clock *c)
+{
+  double to = schedule_prop(p, "to", 0);
+  return c->by_step ? schedule_cosine(base, to, c->step, c->steps)
+                    : schedule_cosine(base, to, c->epoch, c->epochs);
+}
+
+static double schedule_warmup(const gradrt_piece *p, double base, const schedule_clock *c)
+{
+  return schedule_line(schedule_prop(p, "from", 0), base, c->step, c->steps);
+}
+
+static double schedule_linear(const gradrt_piece *p, double base, const schedule_clock *c)
+{
+  return schedule_line(base, schedule_prop(p, "to", 0), c->step, c->steps);
+}
+
+/* to + (base - to) (1 - t / T)^power */
+static double schedule_poly(const gradrt_piece *p, double base, const schedule_clock *c)
+{
+  double to = schedule_prop(p, "to", 0);
+  double at = c->by_step ? c->step : c->epoch, length = c->by_step ? c->steps : c->epochs;
+  double left = at < length ? 1 - at / length : 0;
+  return to + (base - to) * gradrt_power(left, (int64_t)schedule_prop(p, "power", 1));
+}
+
+/* Half cosines one after the other, each `factor` times as long as the one before it. */
+static double schedule_restarts(const gradrt_piece *p, double base, const schedule_clock *c)
+{
+  double at = c->by_step ? c->step : c->epoch, length = schedule_prop(p, "every", 1);
+  double factor = schedule_prop(p, "factor", 1);
+  if (factor == 1) {
+    at -= floor(at / length) * length;
+  }
+  for (; at >= length; length *= factor) {
+    at -= length;
+  }
+  return schedule_cosine(base, schedule_prop(p, "to", 0), at, length);
+}
+
+/* A half cosine up to the rate until step rise * T - 1, then one down until step T - 1. */
+static double schedule_onecycle(const gradrt_piece *p, double base, const schedule_clock *c)
+{
+  double first = base / schedule_prop(p, "start", 25);
+  double last = first / schedule_prop(p, "end", 10000);
+  double top = schedule_prop(p, "rise", 0.3) * c->steps - 1, end = c->steps - 1;
+  if (c->step <= top) {
+    return schedule_cosine(first, base, c->step, top);
+  }
+  return c->step < end ? schedule_cosine(base, last, c->step - top, end - top) : last;
+}
+
+static const struct { const char *kind; schedule_fn rate; } schedule_kinds[] = {
+  { "constant", schedule_constant }, { "step", schedule_step },
+  { "exp", schedule_exp },           { "cosine", schedule_half_cosine },
+  { "warmup", schedule_warmup },     { "linear", schedule_linear },
+  { "poly", schedule_poly },         { "restarts", schedule_restarts },
+  { "onecycle", schedule_onecycle },
+};
+
 static double schedule_piece(const gradrt_piece *p, double base, const schedule_clock *c)
 {
-  if (strcmp(p->kind, "step") == 0) {
-    double every = schedule_prop(p, "every", 1);
-    double drops = floor(c->epoch / (every > 0 ? every : 1));
-    return base * gradrt_power(schedule_prop(p, "gamma", 0.1), (int64_t)drops);
-  }
-  if (strcmp(p->kind, "exp") == 0) {
-    return base * gradrt_power(schedule_prop(p, "rate", 0.95), (int64_t)c->epoch);
-  }
-  if (strcmp(p->kind, "cosine") == 0) {
-    double to = schedule_prop(p, "to", 0);
-    return c->by_step ? schedule_cosine(base, to, c->step, c->steps)
-                      : schedule_cosine(base, to, c->epoch, c->epochs);
-  }
-  if (strcmp(p->kind, "warmup") == 0) {
-    return schedule_line(schedule_prop(p, "from", 0), base, c->step, c->steps);
-  }
-  if (strcmp(p->kind, "linear") == 0) {
-    return schedule_line(base, schedule_prop(p, "to", 0), c->step, c->steps);
+  for (size_t i = 0; i < sizeof schedule_kinds / sizeof schedule_kinds[0]; i++) {
+    if (strcmp(p->kind, schedule_kinds[i].kind) == 0) {
+      return schedule_kinds[i].rate(p, base, c);
+    }
   }
   return base;
 }

@@ -102,6 +102,13 @@ static int train_limits(gradrt_training *r)
                           r->set->n);
     }
   }
+#ifndef GRADRT_WITHOUT_AUGMENT
+  gradrt_feed_options feed = { .net = r->s.net, .set = r->set, .seed = r->s.seed,
+                               .row_at = gradrt_training_row, .ctx = r, .ahead = !o->no_prefetch };
+  if (gradrt_augment_wanted(r->s.net)) {
+    return gradrt_feed_open(&r->feed, &feed);
+  }
+#endif
   return GRADRT_OK;
 }
 
@@ -148,6 +155,9 @@ static int train_log_close(gradrt_training *r)
 
 static void train_close(gradrt_training *r)
 {
+#ifndef GRADRT_WITHOUT_AUGMENT
+  gradrt_feed_close(r->feed);
+#endif
   gradrt_meter_free(r->train_meter);
   gradrt_meter_free(r->monitor_meter);
   gradrt_history_close(&r->history);

@@ -20,6 +20,7 @@ typedef struct {
   const char *version;
   const SourceMap *sources;     /* for "lenet.nn:12" in comments */
   bool thin;                    /* include gradrt.h and link libgradrt instead of carrying the runtime's text */
+  bool library;                 /* C: the functions of backend/library.h in the place of main */
   Measure measure;
   Arena *arena;
   Diag *diag;

@@ -3,6 +3,8 @@
 #include "base/util.h"
 
 #include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { WORD_MAX = 64 };         /* longer words are never suggestions */
@@ -120,6 +122,34 @@ const char *str_escape(Arena *a, const char *s, size_t max)
     n += escape_byte(text + n, (unsigned char)s[i]);
   text[n] = '\0';
   return text;
+}
+
+const char *str_bytes(char buf[32], double bytes)
+{
+  if (bytes >= 1 << 20)
+    snprintf(buf, 32, "%.1f MiB", bytes / (1 << 20));
+  else if (bytes >= 1 << 10)
+    snprintf(buf, 32, "%.1f KiB", bytes / (1 << 10));
+  else
+    snprintf(buf, 32, "%.0f B", bytes);
+  return buf;
+}
+
+int64_t str_to_bytes(const char *text)
+{
+  static const struct {
+    const char *name;
+    double bytes;
+  } units[] = { { "", 1 }, { "KB", 1 << 10 }, { "MB", 1 << 20 }, { "GB", 1 << 30 } };
+  static const double most = 9007199254740992.0;        /* 2^53 */
+  char *end;
+  if (text[0] < '0' || text[0] > '9')
+    return 0;
+  double number = strtod(text, &end);
+  for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+    if (str_eq(end, units[i].name) && number * units[i].bytes <= most)
+      return (int64_t)(number * units[i].bytes);
+  return 0;
 }
 
 int str_utf8(const char *s, size_t n, uint32_t *code)

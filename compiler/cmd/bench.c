@@ -32,8 +32,7 @@ static int read_all(int fd, char *text, size_t size)
   return (int)n;
 }
 
-/* Runs argv and takes what it prints, at most size - 1 bytes; its exit code. */
-static int run_reading(char *const *argv, char *text, size_t size)
+int bench_run(char *const *argv, char *text, size_t size)
 {
   int fd[2], status = 0;
   pid_t pid;
@@ -55,8 +54,7 @@ static int run_reading(char *const *argv, char *text, size_t size)
   return failed ? EXIT_IO : WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* The number after `"key":` behind the word `in`; 0: it is not there. */
-static double number_of(const char *json, const char *in, const char *key)
+double bench_number(const char *json, const char *in, const char *key)
 {
   char quoted[64];
   const char *p = json;
@@ -69,7 +67,7 @@ static double number_of(const char *json, const char *in, const char *key)
   return p ? strtod(p + strlen(quoted), NULL) : 0;
 }
 
-static void read_weights(const char *json, char out[65])
+void bench_weights(const char *json, char out[65])
 {
   const char *p = strstr(json, "\"weights\":\"");
   size_t n = p ? strspn(p + 11, "0123456789abcdef") : 0;
@@ -87,19 +85,19 @@ static int measure(BenchRow *r, const BenchOptions *b, int round)
   char *argv[ARRAY_LEN(words) + 1] = { NULL };
   for (size_t i = 0; i < ARRAY_LEN(words); i++)
     argv[i] = (char *)(uintptr_t)words[i];
-  int code = run_reading(argv, line, sizeof line);
+  int code = bench_run(argv, line, sizeof line);
   if (code) {
     fprintf(stderr, "gradc: error: '%s' failed (exit %d)\n", r->exe, code);
     return EXIT_IO;
   }
-  r->train[round] = number_of(line, "train", "median_ns") / 1e9;
-  r->infer[round] = number_of(line, "infer", "median_ns") / 1e9;
-  r->train_flops = number_of(line, "train", "flops");
-  r->infer_flops = number_of(line, "infer", "flops");
-  double peak = number_of(line, NULL, "peak_flops");
+  r->train[round] = bench_number(line, "train", "median_ns") / 1e9;
+  r->infer[round] = bench_number(line, "infer", "median_ns") / 1e9;
+  r->train_flops = bench_number(line, "train", "flops");
+  r->infer_flops = bench_number(line, "infer", "flops");
+  double peak = bench_number(line, NULL, "peak_flops");
   r->peak = peak > r->peak ? peak : r->peak;
-  r->memory = number_of(line, NULL, "peak_rss_bytes");
-  read_weights(line, r->weights);
+  r->memory = bench_number(line, NULL, "peak_rss_bytes");
+  bench_weights(line, r->weights);
   return EXIT_OK;
 }
 
@@ -124,6 +122,7 @@ static int build(const CmdOptions *o, const BenchVariant *v, Arena *a, const cha
     one.driver.pass.skip = "fuse";
   Compilation *c = compilation_new();
   c->diag = diag_new(c->arena, c->sources, say_nothing, NULL);
+  one.driver.tiles = cmd_tiles(&one, c->arena);
   int code = compile_module(c, &one.driver);
   const char *path = code ? NULL : cmd_build_cached(&one, c, &code);
   *exe = path ? arena_strdup(a, path) : NULL;

@@ -52,6 +52,12 @@ int bench_options(const CmdOptions *o, Arena *a, BenchOptions *out);
 /* The variants that this machine can build and run, the reference first. */
 BenchVariant *bench_variants(Arena *a, const BenchOptions *b, double step_flops, int *n);
 double bench_median(double *x, int n);                  /* sorts x */
+/* Runs argv and takes what it prints, at most size - 1 bytes; its exit code. */
+int bench_run(char *const *argv, char *text, size_t size);
+/* The number after `"key":` behind the word `in` (NULL: anywhere); 0: it is not there. */
+double bench_number(const char *json, const char *in, const char *key);
+/* The hash of the weights that a program's bench printed; empty: it printed none. */
+void bench_weights(const char *json, char out[65]);
 void bench_print(const BenchTable *t);
 
 #endif

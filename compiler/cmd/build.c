@@ -1,4 +1,5 @@
 /* build: a spec becomes one C file, or any stage of the pipeline as text, or an executable. */
+#include "backend/library.h"
 #include "base/str.h"
 #include "cmd/cmd.h"
 #include "cmd/llvm.h"
@@ -67,6 +68,22 @@ static int emit_loop(const CmdOptions *o, Compilation *c)
   return write_text(o, out);
 }
 
+/* Declarations of the library form; the same for every back end and instruction set. */
+static int emit_header(const CmdOptions *o, Compilation *c)
+{
+  int code = compile_module(c, &o->driver);
+  Out *out = out_new(c->arena);
+  if (code || c->stopped)
+    return code;
+  EmitArgs args = cmd_emit_args(o, c);
+  library_header(&args, out);
+  const char *file = o->out ? o->out : default_name(c->arena, o->driver.file, ".h");
+  code = cmd_write(file, out_text(out), out_length(out));
+  if (!code && !o->quiet && !str_eq(file, "-"))
+    fprintf(stderr, "wrote %s\n", file);
+  return code;
+}
+
 static int emit_c(const CmdOptions *o, Compilation *c, bool exe)
 {
   int code = compile_module(c, &o->driver);
@@ -85,6 +102,10 @@ static int emit_c(const CmdOptions *o, Compilation *c, bool exe)
     return cmd_cc(o, c, source, out, "exe");
   if (!o->quiet) {
     const char *name = default_name(c->arena, out, "");
+    if (o->library) {
+      fprintf(stderr, "wrote %s\nnext  cc -O3 -march=native -c %s\n", out, out);
+      return EXIT_OK;
+    }
     fprintf(stderr, "wrote %s\nnext  cc -O3 -march=native %s -o %s -lm -lpthread%s\n", out, out, name,
             cmd_needs_zlib(c->net) ? " -lz" : "");
   }
@@ -98,15 +119,17 @@ static int emit_exe(const CmdOptions *o, Compilation *c) { return emit_c(o, c, t
 
 static const Emit emits[] = {
   { "c", emit_c_file }, { "exe", emit_exe }, { "ast", emit_ast }, { "graph", emit_graph }, { "loop", emit_loop },
-  { "grad", emit_grad },
+  { "grad", emit_grad }, { "header", emit_header },
 };
 
-int cmd_build(const CmdOptions *o)
+static int build_kind(const CmdOptions *o)
 {
   const char *kind = o->emit ? o->emit : "c";
   bool llvm = cmd_is_llvm_kind(kind) && (!str_eq(kind, "exe") || str_eq(o->backend, "llvm"));
   if (o->triple && !llvm)
     return gradrt_error(EXIT_USAGE, "--target goes with --emit ll, bc, asm and obj");
+  if (o->library && !str_eq(kind, "c"))
+    return gradrt_error(EXIT_USAGE, "--library goes with --emit c; objects always have its functions");
   if (llvm) {
     Compilation *c = compilation_new();
     const char *out = o->out ? o->out : default_name(c->arena, o->driver.file, "");
@@ -121,6 +144,17 @@ int cmd_build(const CmdOptions *o)
       compilation_free(&c);
       return code;
     }
-  return gradrt_error(EXIT_USAGE, "there is no output kind '%s'; one of: c exe ll bc asm obj so "
-                      "ast graph loop grad", kind);
+  return gradrt_error(EXIT_USAGE, "there is no output kind '%s'; one of: c exe header ll bc asm "
+                      "obj so ast graph loop grad", kind);
+}
+
+/* Measured tiles differ from machine to machine, and what is built does not, unless asked. */
+int cmd_build(const CmdOptions *o)
+{
+  CmdOptions one = *o;
+  Arena *a = arena_new("tiles");
+  one.driver.tiles = o->tuned ? cmd_tiles(o, a) : NULL;
+  int code = build_kind(&one);
+  arena_free(&a);
+  return code;
 }

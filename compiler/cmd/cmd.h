@@ -10,10 +10,12 @@ typedef struct {
   const char *emit;             /* --emit; NULL: c */
   const char *backend;          /* --backend: c or llvm; NULL: cmd_uses_llvm decides */
   const char *triple;           /* --target, for LLVM; NULL: by the instruction set */
-  bool quiet, verbose, json, thin;
+  bool quiet, verbose, json, thin, library;
   bool bench, profile;          /* programs that time their steps, and their kernels */
   const char *cc;               /* C compiler; NULL: $CC, else cc */
+  bool tuned, no_tune;          /* build: use measured tiles; the others: do not */
   bool check;                   /* fmt: only compare */
+  const char *data_dir, *data_root;     /* data; NULL: the spec's folder, none */
   char *const *rest;            /* arguments that are not gradc's own: for the trained program */
   int nrest;
 } CmdOptions;
@@ -24,9 +26,16 @@ int cmd_build(const CmdOptions *o);
 int cmd_run(const CmdOptions *o, const char *verb);     /* train, eval, predict: build into the cache and run */
 int cmd_gradcheck(const CmdOptions *o);
 int cmd_fmt(const CmdOptions *o);
+int cmd_tune(const CmdOptions *o);      /* measures register tiles and keeps those that win */
 int cmd_bench(const CmdOptions *o);     /* speed of variants of the net, beside each other */
 
+int cmd_explain(const CmdOptions *o);   /* of the code or word that stands in a spec's place */
+int cmd_doctor(const CmdOptions *o);    /* EXIT_IO: nothing could be trained here */
+int cmd_data(const CmdOptions *o);      /* rows, ranges, classes and pictures of the data */
+
 /* ---- shared by commands ---- */
+/* The folder of the spec: where its data paths start. */
+const char *cmd_spec_dir(Arena *a, const char *file);
 /* Writes text to path whole or not at all ("-": standard output). */
 int cmd_write(const char *path, const char *text, size_t length);
 /* The C compiler to use. */
@@ -46,6 +55,10 @@ const char *cmd_hash(Arena *a, const char *text, size_t n);
 const char *cmd_emit_c(const CmdOptions *o, Compilation *c, size_t *length);
 /* A folder for intermediate files, made on demand; NULL: reported. */
 const char *cmd_cache_dir(Arena *a, const char *key);
+/* The path of such a folder, which may not exist. */
+const char *cmd_cache_path(Arena *a, const char *key);
+/* Tiles that gradc tune kept for this machine, in a; NULL: --no-tune. Damage is a warning. */
+Tiles *cmd_tiles(const CmdOptions *o, Arena *a);
 bool cmd_needs_zlib(const gradrt_net *net);
 
 #endif

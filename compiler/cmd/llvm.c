@@ -139,18 +139,31 @@ static bool of_arch(const Target *t, const char *triple)
   return !strncmp(triple, t->arch, n) && (triple[n] == '-' || !triple[n]);
 }
 
+/* How triples may start: "x86_64-, aarch64-, riscv64-". */
+static const char *known_archs(char *text, size_t size)
+{
+  int n;
+  const Target *const *all = target_all(&n);
+  text[0] = '\0';
+  for (int i = 0; i < n; i++)
+    if (i == 0 || !str_eq(all[i]->arch, all[i - 1]->arch))
+      snprintf(text + strlen(text), size - strlen(text), "%s%s-", i ? ", " : "", all[i]->arch);
+  return text;
+}
+
 int cmd_choose_target(CmdOptions *o)
 {
   int n;
   const Target *const *all = target_all(&n), *host = target_host(), *chosen = NULL;
+  char archs[128];
   if (!o->triple)
     return EXIT_OK;
   for (int i = 0; i < n; i++)
     if (of_arch(all[i], o->triple))
       chosen = all[i];
   if (!chosen)
-    return gradrt_error(EXIT_USAGE, "there is no code for '%s': triples start with x86_64- or "
-                        "aarch64-", o->triple);
+    return gradrt_error(EXIT_USAGE, "there is no code for '%s': triples start with one of %s",
+                        o->triple, known_archs(archs, sizeof archs));
   if (o->driver.target && !of_arch(o->driver.target, o->triple))
     return gradrt_error(EXIT_USAGE, "--cpu %s does not belong to --target %s",
                         o->driver.target->name, o->triple);
@@ -184,21 +197,39 @@ static const char *object_key(Compilation *c, const EmitArgs *args)
                       cmd_hash(c->arena, out_text(text), out_length(text)));
 }
 
-/* Appends a file to out; false: it cannot be read. */
-static bool read_object(const char *path, Out *out)
+/* A cached object begins with the SHA-256 of what follows. */
+enum { SUM_BYTES = 32 };
+
+/* The object of a cached file; NULL: there is none, or its bytes are not those once written. */
+static Out *read_object(Arena *a, const char *path)
 {
   char part[1 << 14];
+  unsigned char sum[SUM_BYTES], want[SUM_BYTES];
+  Out *object = out_new(a);
   FILE *f = fopen(path, "rb");
   if (!f)
-    return false;
+    return NULL;
+  bool ok = fread(want, 1, SUM_BYTES, f) == SUM_BYTES;
   for (size_t n; (n = fread(part, 1, sizeof part, f)) > 0;)
-    out_bytes(out, part, n);
-  bool ok = !ferror(f);
+    out_bytes(object, part, n);
+  ok = !ferror(f) && ok;
   fclose(f);
-  return ok;
+  gradrt_sha256(out_text(object), out_length(object), sum);
+  return ok && !memcmp(sum, want, SUM_BYTES) ? object : NULL;
 }
 
-/* The objects of the step functions: from the cache, or made and put there. */
+static int write_object(Arena *a, const char *path, const Out *object)
+{
+  unsigned char sum[SUM_BYTES];
+  Out *file = out_new(a);
+  gradrt_sha256(out_text(object), out_length(object), sum);
+  out_bytes(file, (const char *)sum, SUM_BYTES);
+  out_bytes(file, out_text(object), out_length(object));
+  return cmd_write(path, out_text(file), out_length(file));
+}
+
+/* The objects of the step functions: from the cache, or made and put there, also in the place of
+ * damaged ones. */
 static int get_objects(Compilation *c, const EmitArgs *args, Out *object[LLVM_PARTS])
 {
   const char *dir = cmd_cache_dir(c->arena, object_key(c, args)), *path[LLVM_PARTS];
@@ -207,12 +238,12 @@ static int get_objects(Compilation *c, const EmitArgs *args, Out *object[LLVM_PA
     return EXIT_IO;
   for (int i = 0; i < LLVM_PARTS; i++) {
     path[i] = arena_printf(c->arena, "%s/steps-%d.o", dir, i);
-    object[i] = out_new(c->arena);
-    found = found && read_object(path[i], object[i]);
+    object[i] = read_object(c->arena, path[i]);
+    found = found && object[i];
   }
   int code = found ? EXIT_OK : settle(c, llvm_emit_steps(args, object));
   for (int i = 0; i < LLVM_PARTS && !code && !found; i++)
-    code = cmd_write(path[i], out_text(object[i]), out_length(object[i]));
+    code = write_object(c->arena, path[i], object[i]);
   return code;
 }
 

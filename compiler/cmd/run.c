@@ -20,8 +20,7 @@ int cmd_check(const CmdOptions *o)
   return code;
 }
 
-/* The folder of the spec: where its data paths start. */
-static const char *spec_dir(Arena *a, const char *file)
+const char *cmd_spec_dir(Arena *a, const char *file)
 {
   const char *slash = strrchr(file, '/');
   return slash ? arena_strndup(a, file, slash == file ? 1 : (size_t)(slash - file)) : ".";
@@ -59,10 +58,32 @@ const char *cmd_build_cached(const CmdOptions *o, Compilation *c, int *code)
   return *code ? NULL : exe;
 }
 
+/* Says which of several train blocks runs, and how the others are reached. */
+static void say_train(const CmdOptions *o, const Compilation *c)
+{
+  const Model *m = c->model;
+  if (m->nprogram < 2 || o->driver.train || o->quiet)
+    return;
+  fprintf(stderr, "%s: train block `%s`; --train chooses another:", o->driver.file, m->name);
+  for (int i = 0; i < m->nprogram; i++)
+    if (!str_eq(m->programs[i], m->name))
+      fprintf(stderr, " %s", m->programs[i]);
+  fprintf(stderr, "\n");
+}
+
+/* How the user names the program: the spec, and which of its train blocks. */
+static const char *called(const CmdOptions *o, Arena *a)
+{
+  const DriverOptions *d = &o->driver;
+  return d->train ? arena_printf(a, "%s --train %s", d->file, d->train) : d->file;
+}
+
 int cmd_run(const CmdOptions *o, const char *verb)
 {
   Compilation *c = compilation_new();
-  int code = compile_module(c, &o->driver);
+  DriverOptions driver = o->driver;
+  driver.tiles = cmd_tiles(o, c->arena);
+  int code = compile_module(c, &driver);
   bool memory = cmd_uses_llvm(o);
   const char *exe = NULL;
   if (!code && !c->stopped)
@@ -71,14 +92,15 @@ int cmd_run(const CmdOptions *o, const char *verb)
     compilation_free(&c);
     return code;
   }
+  say_train(o, c);
   char **argv = ARENA_ARRAY(c->arena, char *, o->nrest + 10);
   int n = 0;
   argv[n++] = arena_strdup(c->arena, exe);
   argv[n++] = arena_strdup(c->arena, verb);
   argv[n++] = arena_strdup(c->arena, "--data");
-  argv[n++] = arena_strdup(c->arena, spec_dir(c->arena, o->driver.file));
+  argv[n++] = arena_strdup(c->arena, cmd_spec_dir(c->arena, o->driver.file));
   argv[n++] = arena_strdup(c->arena, "--called");
-  argv[n++] = arena_strdup(c->arena, o->driver.file);
+  argv[n++] = arena_strdup(c->arena, called(o, c->arena));
   if (o->quiet)
     argv[n++] = arena_strdup(c->arena, "--quiet");
   if (o->json)

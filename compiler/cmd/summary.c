@@ -20,17 +20,6 @@ static const char *with_commas(char buf[32], int64_t n)
   return buf;
 }
 
-static const char *bytes_text(char buf[32], double b)
-{
-  if (b >= 1 << 20)
-    snprintf(buf, 32, "%.1f MiB", b / (1 << 20));
-  else if (b >= 1024)
-    snprintf(buf, 32, "%.1f KiB", b / 1024);
-  else
-    snprintf(buf, 32, "%.0f B", b);
-  return buf;
-}
-
 static int64_t buffer_bytes(const Buffer *b) { return b->extent * dtype_bytes(b->dtype); }
 
 /* A forward call writes it and a later one, backward or update, reads it. */
@@ -71,9 +60,9 @@ static void print_saved(const Compilation *c)
   for (int i = 0; i < c->net->nlayer; i++)
     rest -= saved_bytes(c, c->net->layer[i].name);
   printf("saved       %s for the backward pass, for a batch of %" PRId64,
-         bytes_text(a, (double)all), c->program->batch);
+         str_bytes(a, (double)all), c->program->batch);
   if (rest)
-    printf("; %s of them of inputs, targets and the loss", bytes_text(b, (double)rest));
+    printf("; %s of them of inputs, targets and the loss", str_bytes(b, (double)rest));
   printf("\n");
 }
 
@@ -88,7 +77,7 @@ static void print_layers(const Compilation *c)
     const gradrt_layer *l = &net->layer[i];
     printf("%-20s %-12s %-18s %12s %14.4f %10s  %s\n", l->name, l->type, l->shape,
            with_commas(a, l->params), l->flops / 1e6,
-           bytes_text(b, (double)saved_bytes(c, l->name)), l->place);
+           str_bytes(b, (double)saved_bytes(c, l->name)), l->place);
     flops += l->flops;
   }
   int64_t params = 0, fixed = 0;
@@ -104,12 +93,12 @@ static void print_layers(const Compilation *c)
     } else if (net->tensor[i].role == GRADRT_SLOT)
       slots += (double)n * (double)real;
   }
-  printf("\nparameters  %s (%s)", with_commas(a, params), bytes_text(b, (double)params * (double)real));
+  printf("\nparameters  %s (%s)", with_commas(a, params), str_bytes(b, (double)params * (double)real));
   if (fixed)
     printf(", %s of them fixed", with_commas(a, fixed));
   printf("\nforward     %.3f MFLOP per sample\n", flops / 1e6);
   if (slots > 0)
-    printf("optimizer   %s of state\n", bytes_text(b, slots));
+    printf("optimizer   %s of state\n", str_bytes(b, slots));
 }
 
 static int by_size(const void *x, const void *y)
@@ -126,39 +115,88 @@ static void print_memory(const Compilation *c, const Host *h)
   Buffer **order = arena_copy(c->arena, h->buffers.at, n * sizeof *order);
   if (n)
     qsort(order, n, sizeof *order, by_size);
-  printf("memory      %s of activations and gradients for a batch of %" PRId64 "; largest:", bytes_text(a, (double)h->arena_bytes),
+  printf("memory      %s of activations and gradients for a batch of %" PRId64 "; largest:", str_bytes(a, (double)h->arena_bytes),
          c->program->batch);
   for (uint32_t i = 0; i < n && i < 3; i++)
-    printf("%s %s %s", i ? "," : "", order[i]->name, bytes_text(a, (double)buffer_bytes(order[i])));
+    printf("%s %s %s", i ? "," : "", order[i]->name, str_bytes(a, (double)buffer_bytes(order[i])));
   printf("\n");
 }
 
-static void print_kernels(const Compilation *c)
+static void print_kernels(const Compilation *c, const Tiles *tiles)
 {
   const Host *h = c->module->host[HOST_TRAIN] ? c->module->host[HOST_TRAIN] : c->module->host[HOST_INFER];
-  int phase = 0;
+  int always = 0, uneven = 0;
   if (!h)
     return;
-  printf("\nkernels of %s, in order (a rule marks a barrier)\n%-28s %-24s %10s  %s\n", h->name, "kernel", "template", "MFLOP",
+  printf("\nkernels of %s, in order (a rule marks a barrier, a dot one for uneven shares)\n%-28s %-24s %10s  %s\n", h->name, "kernel", "template", "MFLOP",
          "how");
   for (const LStmt *s = h->body; s; s = s->next) {
     if (s->kind == LS_BARRIER) {
-      phase++;
-      printf("  --\n");
+      *(s->barrier.when ? &uneven : &always) += 1;
+      printf(s->barrier.when ? "  .\n" : "  --\n");
     } else if (s->kind == LS_CALL) {
       const Kernel *k = s->call.kernel;
-      printf("%-28s %-24s %10.3f  %s\n", k->name, k->template_name, k->flops / 1e6, k->about);
+      printf("%-28s %-24s %10.3f  %s%s\n", k->name, k->template_name, k->flops / 1e6, k->about,
+             tiles_tuned(tiles, k->name) ? " [tuned]" : "");
     }
   }
-  printf("%d barriers a step, layout family %s\n", phase,
+  printf("%d barriers a step, and %d when the workers' shares of the batch differ; layout family %s\n",
+         always, uneven,
          (c->decisions[HOST_TRAIN] ? c->decisions[HOST_TRAIN] : c->decisions[HOST_INFER])->family == FAMILY_LANES
              ? "lanes (batch in lanes)" : "channels (channel blocks)");
+}
+
+/* The layers with nodes that are computed again, each once: put between, and around each, are given. */
+static void print_again(const Recomputed *r, const char *between, const char *around)
+{
+  bool any = false;
+  for (uint32_t i = 0; i < r->nodes.n; i++) {
+    const char *layer = r->nodes.at[i]->name;
+    bool seen = !layer;
+    for (uint32_t k = 0; k < i && !seen; k++)
+      seen = str_eq(r->nodes.at[k]->name, layer);
+    if (!seen)
+      printf("%s%s%s%s", any ? between : "", around, layer, around);
+    any = any || !seen;
+  }
+}
+
+static void print_budget(const Budget *b)
+{
+  char limit[32], before[32], after[32];
+  printf("budget      %s; ", str_bytes(limit, (double)b->limit));
+  if (b->after < b->before)
+    printf("%s a step, instead of %s\n", str_bytes(after, (double)b->after),
+           str_bytes(before, (double)b->before));
+  else
+    printf("nothing has to be computed again\n");
+  if (!b->again.nodes.n)
+    return;
+  printf("recomputed  %.3f MFLOP a step: ", b->again.flops / 1e6);
+  print_again(&b->again, ", ", "");
+  printf("\n");
+}
+
+static void print_json_memory(const Compilation *c)
+{
+  const Host *h = c->module->host[HOST_TRAIN];
+  const Budget *b = c->budget;
+  if (h)
+    printf("\"arena\":%zu,", h->arena_bytes);
+  if (!b)
+    return;
+  printf("\"budget\":{\"bytes\":%" PRId64 ",\"before\":%" PRId64 ",\"flops\":%.0f,\"layers\":[",
+         b->limit, b->before, b->again.flops);
+  print_again(&b->again, ",", "\"");
+  printf("]},");
 }
 
 static int print_json(const Compilation *c)
 {
   const gradrt_net *net = c->net;
-  printf("{\"v\":1,\"net\":\"%s\",\"batch\":%" PRId64 ",\"layers\":[", net->name, net->batch);
+  printf("{\"v\":1,\"net\":\"%s\",\"batch\":%" PRId64 ",", net->name, net->batch);
+  print_json_memory(c);
+  printf("\"layers\":[");
   for (int i = 0; i < net->nlayer; i++)
     printf("%s{\"name\":\"%s\",\"type\":\"%s\",\"shape\":\"%s\",\"params\":%" PRId64
            ",\"flops\":%.0f,\"saved\":%" PRId64 "}", i ? "," : "", net->layer[i].name, net->layer[i].type,
@@ -175,7 +213,9 @@ static int print_json(const Compilation *c)
 int cmd_summary(const CmdOptions *o)
 {
   Compilation *c = compilation_new();
-  int code = compile_module(c, &o->driver);
+  DriverOptions driver = o->driver;
+  driver.tiles = cmd_tiles(o, c->arena);
+  int code = compile_module(c, &driver);
   if (c->stopped)
     ;
   else if (!code && o->json)
@@ -187,7 +227,9 @@ int cmd_summary(const CmdOptions *o)
     const Host *h = c->module->host[HOST_TRAIN] ? c->module->host[HOST_TRAIN] : c->module->host[HOST_INFER];
     if (h)
       print_memory(c, h);
-    print_kernels(c);
+    if (c->budget)
+      print_budget(c->budget);
+    print_kernels(c, driver.tiles);
   }
   compilation_free(&c);
   return code;

@@ -34,7 +34,8 @@ int cmd_write(const char *path, const char *text, size_t length)
 EmitArgs cmd_emit_args(const CmdOptions *o, Compilation *c)
 {
   EmitArgs args = { .module = c->module, .net = c->net, .target = c->target, .spec_file = c->model->file,
-                    .version = GRADC_VERSION, .sources = c->sources, .thin = o->thin, .arena = c->arena, .diag = c->diag };
+                    .version = GRADC_VERSION, .sources = c->sources, .thin = o->thin,
+                    .library = o->library, .arena = c->arena, .diag = c->diag };
   args.measure = o->profile ? MEASURE_KERNELS : o->bench ? MEASURE_STEPS : MEASURE_NOTHING;
   return args;
 }
@@ -164,27 +165,37 @@ static bool make_own_dir(const char *path)
   return own;
 }
 
-const char *cmd_cache_dir(Arena *a, const char *key)
+/* The user's folder of caches, or NULL: there is none. */
+static const char *cache_base(Arena *a)
 {
   const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-  char *dir;
-  bool ok;
   if (base && base[0] == '/')
-    dir = arena_strdup(a, base);
-  else if (home && home[0] == '/')
-    dir = arena_printf(a, "%s/.cache", home);
-  else
-    dir = NULL;
-  if (dir) {
+    return arena_strdup(a, base);
+  return home && home[0] == '/' ? arena_printf(a, "%s/.cache", home) : NULL;
+}
+
+/* The folder of all keys, which may not exist. */
+static const char *cache_root(Arena *a, const char *base)
+{
+  return base ? arena_printf(a, "%s/gradc", base)
+              : arena_printf(a, "/tmp/gradc-%lu", (unsigned long)geteuid());
+}
+
+const char *cmd_cache_path(Arena *a, const char *key)
+{
+  return arena_printf(a, "%s/%s", cache_root(a, cache_base(a)), key);
+}
+
+const char *cmd_cache_dir(Arena *a, const char *key)
+{
+  const char *base = cache_base(a), *dir = base ? base : cache_root(a, NULL);
+  bool ok = base ? make_dir(base) : make_own_dir(dir);
+  if (base && ok) {
+    dir = cache_root(a, base);
     ok = make_dir(dir);
-    dir = arena_printf(a, "%s/gradc", dir);
-    ok = ok && make_dir(dir);
-  } else {
-    dir = arena_printf(a, "/tmp/gradc-%lu", (unsigned long)geteuid());
-    ok = make_own_dir(dir);
   }
   if (ok) {
-    dir = arena_printf(a, "%s/%s", dir, key);
+    dir = cmd_cache_path(a, key);
     ok = make_dir(dir);
   }
   if (!ok) {

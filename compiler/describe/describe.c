@@ -139,6 +139,22 @@ static const char *place(const DescribeArgs *d, Span at)
   return slash ? slash + 1 : text;
 }
 
+/* Images are the last two dimensions that the model sees; planes may be stored as one list. */
+static void set_augments(const DescribeArgs *d, const FieldSpec *f, gradrt_field *out)
+{
+  const Type *t = f->naugment ? value_type(f->value) : NULL;
+  gradrt_augment *a = ARENA_ARRAY(d->arena, gradrt_augment, f->naugment + 1);
+  if (!t)
+    return;
+  for (int i = 0; i < f->naugment; i++)
+    a[i] = (gradrt_augment){ f->augment[i].kind, f->augment[i].nprop,
+                             props(d, f->augment[i].prop, f->augment[i].nprop) };
+  out->height = t->rank >= 2 ? t->dim[t->rank - 2] : 0;
+  out->width = t->rank >= 2 ? t->dim[t->rank - 1] : 0;
+  out->naugment = f->naugment;
+  out->augment = a;
+}
+
 static void set_data(const DescribeArgs *d, gradrt_net *net)
 {
   const Data *m = d->model->data;
@@ -166,8 +182,10 @@ static void set_data(const DescribeArgs *d, gradrt_net *net)
     const FieldSpec *f = &m->field[i];
     field[f->field].columns = f->columns;
     field[f->field].is_label = f->is_label;
+    field[f->field].stratify = f->stratify;
     field[f->field].classes = f->classes;
     field[f->field].class_name = f->class_name;
+    set_augments(d, f, &field[f->field]);
   }
   gradrt_fit *fit = ARENA_ARRAY(a, gradrt_fit, m->nfit + 1);
   for (int i = 0; i < m->nfit; i++)
@@ -347,5 +365,18 @@ const gradrt_net *describe(const DescribeArgs *d)
   set_evals(d, net);
   set_params(d, net);
   set_layers(d, net);
+  return net;
+}
+
+const gradrt_net *describe_data(const DescribeArgs *d)
+{
+  gradrt_net *net = ARENA_NEW(d->arena, gradrt_net);
+  *net = (gradrt_net){
+    .abi = GRADRT_ABI, .name = d->model->name, .file = d->model->file, .version = d->version,
+    .fingerprint = "", .real = dtype_of(d->model->program->real),
+    .batch = d->model->program->batch, .training = training(d), .spec = d->spec,
+  };
+  set_data(d, net);
+  net->nfit = 0;
   return net;
 }

@@ -23,6 +23,9 @@ typedef struct {
 } DescribeArgs;
 
 const gradrt_net *describe(const DescribeArgs *a);
+/* Only what reading the data needs: sources, splits, fields and which split trains. Asks neither
+ * for a module nor for a target. */
+const gradrt_net *describe_data(const DescribeArgs *a);
 
 /* Indices of Model.output that the train and eval functions return after the loss, in their order: all
  * operands of all metrics. Returns how many; at most GRADRT_OUTPUTS_MAX - 1. */

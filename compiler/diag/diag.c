@@ -18,6 +18,7 @@ struct Diag {
   DiagSink sink;
   void *ctx;
   VEC(Part) parts;              /* of the message being collected; empty: none */
+  VEC(Part) warned;             /* warnings so far */
   bool dropping;                /* the current message is beyond the limit: its notes go too */
   bool color, strict;
   int errors, warnings, exit_code;
@@ -104,6 +105,20 @@ void diag_error(Diag *d, Span at, const char *code, const char *fmt, ...)
   begin(d, (Part){PART_ERROR, at, code, text});
 }
 
+/* The programs of one spec share blocks: the same remark on the same place is news once. */
+static bool warned_before(Diag *d, Part p)
+{
+  for (uint32_t i = 0; i < d->warned.n; i++) {
+    const Part *w = &d->warned.at[i];
+    if (p.at.end && w->at.begin == p.at.begin && w->at.end == p.at.end &&
+        strcmp(w->code, p.code) == 0 && strcmp(w->text, p.text) == 0)
+      return true;
+  }
+  if (d->warned.n < DIAG_WARNINGS_MAX)
+    vec_push(d->arena, &d->warned, p);
+  return false;
+}
+
 void diag_warn(Diag *d, Span at, const char *code, const char *fmt, ...)
 {
   check_code(code, 'W');
@@ -111,6 +126,11 @@ void diag_warn(Diag *d, Span at, const char *code, const char *fmt, ...)
   va_start(ap, fmt);
   const char *text = format(d, fmt, ap);
   va_end(ap);
+  if (warned_before(d, (Part){PART_WARNING, at, code, text})) {
+    diag_flush(d);
+    d->dropping = true;
+    return;
+  }
   begin(d, (Part){d->strict ? PART_ERROR : PART_WARNING, at, code, text});
 }
 

@@ -48,6 +48,7 @@ struct OpDef {
   const char *aliases;          /* words of Keras and PyTorch that mean this, for suggestions; or NULL */
   const char *formula;          /* "$y[o] = sum_i $w[o,i] * $x[i] + $b[o]": $ marks operands and results */
   const char *link;             /* OP_LOSS: the operation that makes probabilities of its predictions; or NULL */
+  const char *surrogate;        /* layers without a gradient: what to train with instead */
   OpClass cls;
   unsigned flags;
   const char *operands;         /* "x w b?": names; '?' optional, trailing '*' any number */

@@ -15,6 +15,9 @@ typedef struct {
 
 typedef enum { CONV_FORWARD, CONV_INPUT_GRAD, CONV_WEIGHT_GRAD } ConvPass;
 
+/* One filter a channel: y has x's channels, and each its own window of weights. */
+bool conv_is_depthwise(const ConvShape *s);
+
 /* Operand order: FORWARD x w b?; INPUT_GRAD dy w; WEIGHT_GRAD dy x. */
 void conv_plans(Plans *ps, const Node *n, const ConvShape *s, ConvPass pass, int dy_operand, int other_operand);
 void conv_forward(Lower *l, const Node *n, const Plan *p, const ConvShape *s, Value x, Value w, Value bias);

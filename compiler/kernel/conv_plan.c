@@ -26,14 +26,17 @@ static double multiplies(const ConvShape *s)
   return (double)s->oc * (double)(s->ic / s->groups) * (double)(s->k[0] * s->k[1]) * (double)(s->out[0] * s->out[1]);
 }
 
-/* Channel lanes need whole blocks in every group. */
-static bool channel_lanes_fit(const ConvShape *s, int block)
+bool conv_is_depthwise(const ConvShape *s)
 {
-  return s->groups == 1 || ((s->oc / s->groups) % block == 0 && (s->ic / s->groups) % block == 0);
+  return s->groups > 1 && s->groups == s->ic && s->oc == s->ic;
 }
 
-/* Columns of the kernel that a weight-gradient tile can hold at once. */
-enum { COLUMNS_MAX = 24 };
+/* Lanes of channels need whole blocks in every group, or one channel in each. */
+static bool channel_lanes_fit(const ConvShape *s, int block)
+{
+  return s->groups == 1 || conv_is_depthwise(s) ||
+         ((s->oc / s->groups) % block == 0 && (s->ic / s->groups) % block == 0);
+}
 
 /* May the template that transforms tiles compute what another one does at `cost`? */
 static bool may_transform(const Plans *ps, const ConvShape *s, ConvPass pass, double cost)
@@ -44,51 +47,70 @@ static bool may_transform(const Plans *ps, const ConvShape *s, ConvPass pass, do
          winograd_cost(s, pass, ps->program->batch, ps->block) < 0.9 * cost;
 }
 
-void conv_plans(Plans *ps, const Node *n, const ConvShape *s, ConvPass pass, int main, int other)
+/* Samples in the lanes, in a net of either family. From 16 channels on channels keep all lanes busy
+ * too, and whole blocks of them touch less memory. */
+static void plan_sample_lanes(Plans *ps, const Node *n, const ConvShape *s, ConvPass pass, int main,
+                              int other)
 {
   int64_t batch = ps->program->batch;
-  Plan p = { .family = ps->family, .rows = pass != CONV_WEIGHT_GRAD };
-  const Type *out = &n->type[0];
-  if (pass == CONV_WEIGHT_GRAD && s->k[1] > COLUMNS_MAX)
-    return;
-  if (ps->family == FAMILY_LANES) {
-    p.algorithm = "batch in lanes";
-    /* from 16 channels on both keep all lanes busy, but whole channel blocks touch less memory */
-    bool wide = s->ic >= ps->block && s->oc >= ps->block;
-    p.cost = multiplies(s) * (double)ceil_div(batch, ps->block) * (wide ? 1.25 : 1);
-    p.in[main] = family_layout(FAMILY_LANES, value_type(n->in[main]), ps->block, batch);
-    if (pass == CONV_WEIGHT_GRAD) {
-      p.in[other] = family_layout(FAMILY_LANES, value_type(n->in[other]), ps->block, batch);
-      p.out[0] = plain_weights(s);
-    } else {
-      p.windows = pass == CONV_FORWARD ? LOCAL_BYTES_MAX / 64 : 0;
-      p.in[other] = plain_weights(s);
-      p.out[0] = family_layout(FAMILY_LANES, out, ps->block, batch);
-    }
-    plans_offer(ps, &p);
-    return;
-  }
-  if (!channel_lanes_fit(s, ps->block))
-    return;
-  int64_t lane = pass == CONV_INPUT_GRAD ? s->ic : s->oc;
-  p.algorithm = "channel blocks";
-  p.cost = multiplies(s) / (double)lane * (double)ceil_div(lane, ps->block) * (double)batch;
+  bool wide = s->ic >= ps->block && s->oc >= ps->block;
+  Plan p = { .family = ps->family, .algorithm = "batch in lanes", .sample_lanes = true,
+             .rows = pass != CONV_WEIGHT_GRAD };
+  p.cost = multiplies(s) * (double)ceil_div(batch, ps->block) * (wide ? 1.25 : 1);
+  p.in[main] = family_layout(FAMILY_LANES, value_type(n->in[main]), ps->block, batch);
   if (pass == CONV_WEIGHT_GRAD) {
+    p.in[other] = family_layout(FAMILY_LANES, value_type(n->in[other]), ps->block, batch);
+    p.out[0] = plain_weights(s);
+  } else {
+    p.windows = pass == CONV_FORWARD ? LOCAL_BYTES_MAX / 64 : 0;
+    p.in[other] = plain_weights(s);
+    p.out[0] = family_layout(FAMILY_LANES, &n->type[0], ps->block, batch);
+  }
+  plans_offer(ps, &p);
+}
+
+static void transform(Plans *ps, const Node *n, const ConvShape *s, ConvPass pass, Plan *p)
+{
+  int64_t batch = ps->program->batch;
+  p->algorithm = "winograd";
+  p->grid = WINO_OUT;
+  p->cost = winograd_cost(s, pass, batch, ps->block);
+  p->rows = winograd_whole_rows(s, pass, batch, ps->block);
+  for (uint32_t i = 0; i < n->nin; i++)
+    if (n->in[i].node && value_type(n->in[i])->batched)
+      p->in[i] = blocked_layout(value_type(n->in[i]), ps->block, batch);
+}
+
+/* Depthwise convolutions have one layout of weights for all passes: the channel is that of both
+ * sides. Others keep the side that is produced in the lanes. */
+static void plan_channel_lanes(Plans *ps, const Node *n, const ConvShape *s, ConvPass pass,
+                               int main, int other)
+{
+  int64_t batch = ps->program->batch, lane = pass == CONV_INPUT_GRAD ? s->ic : s->oc;
+  bool depthwise = conv_is_depthwise(s);
+  Plan p = { .family = ps->family, .algorithm = depthwise ? "depthwise" : "channel blocks",
+             .rows = pass != CONV_WEIGHT_GRAD };
+  p.cost = multiplies(s) / (double)lane * (double)ceil_div(lane, ps->block) * (double)batch;
+  if (pass == CONV_WEIGHT_GRAD || depthwise)
     p.in[main] = blocked_layout(value_type(n->in[main]), ps->block, batch);
+  if (pass == CONV_WEIGHT_GRAD) {
+    if (depthwise)
+      p.in[other] = blocked_layout(value_type(n->in[other]), ps->block, batch);
     p.out[0] = lane_weights(s, 0, ps->block);
   } else {
     p.windows = pass == CONV_FORWARD ? LOCAL_BYTES_MAX / 64 : 0;
-    p.in[other] = lane_weights(s, pass == CONV_INPUT_GRAD ? 1 : 0, ps->block);
-    p.out[0] = blocked_layout(out, ps->block, batch);
+    p.in[other] = lane_weights(s, pass == CONV_INPUT_GRAD && !depthwise ? 1 : 0, ps->block);
+    p.out[0] = blocked_layout(&n->type[0], ps->block, batch);
   }
-  if (may_transform(ps, s, pass, p.cost)) {
-    p.algorithm = "winograd";
-    p.grid = WINO_OUT;
-    p.cost = winograd_cost(s, pass, batch, ps->block);
-    p.rows = winograd_whole_rows(s, pass, batch, ps->block);
-    p.in[main] = blocked_layout(value_type(n->in[main]), ps->block, batch);
-    if (pass == CONV_WEIGHT_GRAD)
-      p.in[other] = blocked_layout(value_type(n->in[other]), ps->block, batch);
-  }
+  if (may_transform(ps, s, pass, p.cost))
+    transform(ps, n, s, pass, &p);
   plans_offer(ps, &p);
+}
+
+void conv_plans(Plans *ps, const Node *n, const ConvShape *s, ConvPass pass, int main, int other)
+{
+  if (ps->family == FAMILY_CHANNELS && channel_lanes_fit(s, ps->block))
+    plan_channel_lanes(ps, n, s, pass, main, other);
+  else
+    plan_sample_lanes(ps, n, s, pass, main, other);
 }

@@ -192,6 +192,9 @@ static void input_grad_lanes(Matmul *m, int nv, int ns)
   finish_lanes(m, nv, ns);
 }
 
+/* Weights that stay in the nearest cache. */
+enum { WEIGHTS_SMALL = 1 << 14 };
+
 /* The tile divides the groups of a full batch, so a last tile may compute groups behind a shorter batch: they
  * exist in every buffer and nothing reads them. */
 static void emit_lanes(Matmul *m, TileBody body, int max_s)
@@ -199,7 +202,9 @@ static void emit_lanes(Matmul *m, TileBody body, int max_s)
   Lower *l = m->l;
   Build *b = l->b;
   int64_t groups = ceil_div(l->program->batch, l->block);
-  Tile t = tile_choose(l, groups, m->s_extent, -4, max_s);
+  /* few groups go one at a time, for a tile is dealt out as a whole */
+  bool single = groups < 8 && m->s_extent * m->r_extent <= WEIGHTS_SMALL;
+  Tile t = tile_choose(l, groups, m->s_extent, single ? -1 : -4, max_s);
   m->nv = t.nv;
   m->ns = t.ns;
   m->v_extent = groups;
@@ -217,6 +222,7 @@ static void emit_lanes(Matmul *m, TileBody body, int max_s)
   LExpr *gt = lower_groups(l, lower_host_n(l));
   if (m->nv > 1)
     gt = l_div(b, l_addi(b, gt, m->nv - 1), l_int(b, m->nv));
+  lower_by_samples(l, (int64_t)m->nv * l->block);
   lower_kernel_end(l, l_muli(b, gt, tiles));
 }
 
@@ -400,6 +406,7 @@ static void emit_forward_block(Blocks *k, Value x)
     l_end(b);
   l_end(b);
   LExpr *it = l_div(b, l_addi(b, lower_host_n(l), m->ns - 1), l_int(b, m->ns));
+  lower_by_samples(l, m->ns);
   lower_kernel_end(l, l_muli(b, it, vt));
 }
 

@@ -12,21 +12,25 @@ typedef struct {
   Buffer *reg;
 } Pool;
 
-/* Blocks of channels when they fill lanes or are there already; then all operands come in blocks. */
+/* Samples stay in the lanes whatever the family. Blocks of channels when they fill lanes or are
+ * there already; then all operands come in blocks. */
 void pool_plans(Plans *ps, const Node *n)
 {
   Plan p = { .family = ps->family, .algorithm = "window", .cost = 0 };
   const Type *x = value_type(n->in[0]);
   int64_t batch = ps->program->batch;
   Layout blocks = blocked_layout(x, ps->block, batch);
-  bool blocked = ps->family == FAMILY_CHANNELS && (x->dim[0] >= ps->block || layout_equal(&ps->in_layout[0], &blocks));
+  Layout samples = family_layout(FAMILY_LANES, x, ps->block, batch);
+  bool lanes = ps->family == FAMILY_LANES || layout_equal(&ps->in_layout[0], &samples);
+  bool blocked = !lanes && (x->dim[0] >= ps->block || layout_equal(&ps->in_layout[0], &blocks));
+  Family family = lanes ? FAMILY_LANES : FAMILY_CHANNELS;
   for (uint32_t i = 0; i < n->nin; i++)
-    if (ps->family == FAMILY_LANES || blocked)
+    if (lanes || blocked)
       p.in[i] = blocked ? blocked_layout(value_type(n->in[i]), ps->block, batch)
                         : family_layout(FAMILY_LANES, value_type(n->in[i]), ps->block, batch);
   for (uint32_t r = 0; r < n->nout; r++)
     p.out[r] = blocked ? blocked_layout(&n->type[r], ps->block, batch)
-                       : family_layout(ps->family, &n->type[r], ps->block, batch);
+                       : family_layout(family, &n->type[r], ps->block, batch);
   plans_offer(ps, &p);
 }
 

@@ -45,6 +45,7 @@ static void row_end(Row *r)
 {
   Lower *l = r->l;
   l_end(l->b);
+  lower_by_samples(l, r->lanes);
   lower_kernel_end(l, r->lanes > 1 ? lower_groups(l, lower_host_n(l)) : lower_host_n(l));
 }
 

@@ -4,7 +4,8 @@
  *
  * Each output is one chain of fma in the order (r, ty, tx), whatever the tile. Padding costs nothing: rows
  * bound the loop over ty, and the tiles at the left and right edge leave their missing taps out. Lanes hold
- * samples (then x is the vector operand and weights are broadcast) or output channels (the reverse). The
+ * samples (then x is the vector operand and weights are broadcast) or output channels (the reverse);
+ * depthwise they hold the channels of both sides, which are multiplied lane by lane. The
  * input gradient of a strided convolution is one dense gather per phase of the output position.
  *
  * With a window node fused behind it a work item is one row of windows: the rows of outputs that
@@ -27,6 +28,7 @@ typedef struct {
   const Node *n;
   Value in, w, bias;
   bool channel_lanes, flip;     /* flip: w is indexed [reduced, produced], the input gradient */
+  bool depthwise;               /* channel lanes on both sides; then nothing is reduced but taps */
   int64_t groups, produced, reduced;    /* channels per group */
   int64_t out_channels, in_channels;
   int64_t k[2];
@@ -47,6 +49,8 @@ typedef struct {
 } Stencil;
 
 enum { CELLS_MAX = 512 };       /* blocks of 64 bytes of `cells`, if possible: x shares the cache */
+/* Pixels of a depthwise tile: compilers keep the inputs under it from tap to tap, one a pixel. */
+enum { PIXELS_MAX = 12, PIXELS_NARROW = 4 };
 
 static int64_t lanes_of(const Stencil *s) { return s->channel_lanes ? s->l->block : 1; }
 
@@ -104,7 +108,10 @@ static LExpr *load_input(void *ctx, int i)
   Coord c;
   coord_clear(&c);
   batch_coord(s, &c);
-  reduced_coord(s, &c, 0, false);
+  if (s->depthwise)
+    produced_coord(s, &c, 0, 0, false);
+  else
+    reduced_coord(s, &c, 0, false);
   coord_set(&c, 1, s->iy, s->y.in_extent);
   int64_t off = i * s->x.in_step + s->x.first + s->tx * s->x.apart;
   coord_set(&c, 2, l_addi(b, l_muli(b, s->q0, s->x.in_step), off), s->x.in_extent);
@@ -116,8 +123,12 @@ static LExpr *load_weight(void *ctx, int j)
   Stencil *s = ctx;
   Coord c;
   coord_clear(&c);
-  produced_coord(s, &c, s->flip ? 1 : 0, j, s->flip);
-  reduced_coord(s, &c, s->flip ? 0 : 1, !s->flip);
+  if (s->depthwise)
+    produced_coord(s, &c, 0, j, false);
+  else {
+    produced_coord(s, &c, s->flip ? 1 : 0, j, s->flip);
+    reduced_coord(s, &c, s->flip ? 0 : 1, !s->flip);
+  }
   coord_set(&c, 2, s->ky, s->k[0]);
   coord_set(&c, 3, l_int(s->l->b, s->x.k0 + s->tx * s->x.kstep), s->k[1]);
   return lower_load(s->l, s->w, &c, s->l->block);
@@ -211,6 +222,8 @@ static void start_tile(Stencil *s, int cb, int pb)
 /* Loops over the reduced channels; blocked when the input holds them so. */
 static int reduce_begin(Stencil *s)
 {
+  if (s->depthwise)
+    return 0;
   Build *b = s->l->b;
   const Layout *in = lower_layout(s->l, s->in);
   const Digit *last = &in->digit[in->n - 1];
@@ -378,16 +391,23 @@ static void emit_stencil(Stencil *s, const Phases *ph, const char *suffix)
   int most = s->channel_lanes ? 4 : 8;
   if (s->window)
     most = (int)max_i64(1, min_i64(most, CELLS_MAX / (s->wk[0] * ph->x[0].count)));
-  s->tile = s->channel_lanes ? tile_choose(l, units, ph->x[0].count, most, narrow ? 5 : 0)
-                             : tile_choose(l, ph->x[0].count, units, narrow ? 1 : 0, most);
+  if (s->depthwise)
+    s->tile = tile_choose(l, 1, ph->x[0].count, 1, narrow ? PIXELS_NARROW : PIXELS_MAX);
+  else if (s->channel_lanes)
+    s->tile = tile_choose(l, units, ph->x[0].count, most, narrow ? 5 : 0);
+  else
+    s->tile = tile_choose(l, ph->x[0].count, units, narrow ? 1 : 0, most);
   s->cb = s->channel_lanes ? s->tile.nv : s->tile.ns;
   s->pb = s->channel_lanes ? s->tile.ns : s->tile.nv;
   int64_t tiles = ceil_div(units, s->cb);
   int rest = (int)(units % s->cb);
-  lower_kernel(l, s->n, suffix, s->channel_lanes ? "stencil.channels" : "stencil.lanes",
-               arena_printf(l->arena, "stencil; lanes hold %d %s; tile of %d %s x %d pixels", l->block,
-                            s->channel_lanes ? "channels" : "samples", s->cb,
-                            s->channel_lanes ? "channel blocks" : "channels", s->pb));
+  const char *lanes = s->channel_lanes ? "channels" : "samples";
+  const char *unit = s->channel_lanes ? "channel blocks" : "channels";
+  lower_kernel(l, s->n, suffix,
+               s->depthwise ? "stencil.depthwise"
+               : s->channel_lanes ? "stencil.channels" : "stencil.lanes",
+               arena_printf(l->arena, "stencil; lanes hold %d %s; tile of %d %s x %d pixels",
+                            l->block, lanes, s->cb, unit, s->pb));
   s->acc = l_registers(b, "acc", (int)l->program->real, l->block, (int64_t)s->cb * s->pb);
   s->behind = lower_has_rows(l, s->n);
   if (s->window)
@@ -413,7 +433,19 @@ static void emit_stencil(Stencil *s, const Phases *ph, const char *suffix)
   }
   l_end(b);
   LExpr *batch = s->channel_lanes ? lower_host_n(l) : lower_groups(l, lower_host_n(l));
+  lower_by_samples(l, s->channel_lanes ? 1 : l->block);
   lower_kernel_end(l, l_muli(b, batch, s->groups * tiles * ph->rows));
+}
+
+/* Channels as the forward pass has them. */
+static Stencil stencil_make(Lower *l, const Node *n, const Plan *p, const ConvShape *c)
+{
+  bool channel_lanes = p->family == FAMILY_CHANNELS && !p->sample_lanes;
+  bool depthwise = channel_lanes && conv_is_depthwise(c);
+  int64_t groups = depthwise ? 1 : c->groups;   /* lanes of a block are groups then */
+  return (Stencil){ .l = l, .n = n, .channel_lanes = channel_lanes, .depthwise = depthwise,
+                    .groups = groups, .produced = c->oc / groups, .reduced = c->ic / groups,
+                    .out_channels = c->oc, .in_channels = c->ic, .k = { c->k[0], c->k[1] } };
 }
 
 void conv_forward(Lower *l, const Node *n, const Plan *p, const ConvShape *c, Value x, Value w, Value bias)
@@ -422,9 +454,10 @@ void conv_forward(Lower *l, const Node *n, const Plan *p, const ConvShape *c, Va
     winograd_gather_pass(l, n, c, CONV_FORWARD, x, w, bias);
     return;
   }
-  Stencil s = { .l = l, .n = n, .in = x, .w = w, .bias = bias, .channel_lanes = p->family == FAMILY_CHANNELS,
-                .groups = c->groups, .produced = c->oc / c->groups, .reduced = c->ic / c->groups,
-                .out_channels = c->oc, .in_channels = c->ic, .k = { c->k[0], c->k[1] } };
+  Stencil s = stencil_make(l, n, p, c);
+  s.in = x;
+  s.w = w;
+  s.bias = bias;
   Axis axis[2];
   Phases ph = { .y = &axis[0], .x = &axis[1], .ny = 1, .nx = 1, .rows = c->out[0] };
   for (int a = 0; a < 2; a++)
@@ -438,6 +471,13 @@ void conv_forward(Lower *l, const Node *n, const Plan *p, const ConvShape *c, Va
       axis[a].count = s.window->type[0].dim[1 + a] * s.wk[a];
   }
   emit_stencil(&s, &ph, "");
+}
+
+static void swap(int64_t *a, int64_t *b)
+{
+  int64_t old = *a;
+  *a = *b;
+  *b = old;
 }
 
 static int64_t gcd(int64_t a, int64_t b) { return b ? gcd(b, a % b) : a; }
@@ -465,9 +505,12 @@ void conv_input_grad(Lower *l, const Node *n, const Plan *p, const ConvShape *c,
     winograd_gather_pass(l, n, c, CONV_INPUT_GRAD, dy, w, (Value){ NULL, 0 });
     return;
   }
-  Stencil s = { .l = l, .n = n, .in = dy, .w = w, .channel_lanes = p->family == FAMILY_CHANNELS, .flip = true,
-                .groups = c->groups, .produced = c->ic / c->groups, .reduced = c->oc / c->groups,
-                .out_channels = c->ic, .in_channels = c->oc, .k = { c->k[0], c->k[1] } };
+  Stencil s = stencil_make(l, n, p, c);
+  s.in = dy;
+  s.w = w;
+  s.flip = true;
+  swap(&s.produced, &s.reduced);
+  swap(&s.out_channels, &s.in_channels);
   Phases ph = { .y = ARENA_ARRAY(l->arena, Axis, c->stride[0]), .x = ARENA_ARRAY(l->arena, Axis, c->stride[1]) };
   for (int64_t r = 0; r < c->stride[0] && r < c->in[0]; r++) {
     ph.y[ph.ny++] = grad_axis(c, 0, r);

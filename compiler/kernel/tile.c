@@ -1,5 +1,6 @@
 /* Register tiles: choice, multiplication, work items. */
 #include "kernel/tile.h"
+#include <inttypes.h>
 #include <stdlib.h>
 
 LExpr *reg_get(Lower *l, Buffer *acc, int i) { return l_load(l->b, acc, l_int(l->b, i), acc->lanes); }
@@ -96,32 +97,80 @@ static double step_cycles(int parts, int64_t nv, int64_t ns)
   return (cycles > latency ? cycles : latency) + 0.5;
 }
 
-Tile tile_choose(const Lower *l, int64_t nvec, int64_t nscal, int max_v, int max_s)
+/* A question to tile_choose. */
+typedef struct { int64_t nvec, nscal; int max_v, max_s; } TileAsk;
+
+static bool tile_legal(const Lower *l, const TileAsk *q, Tile t)
+{
+  return t.nv >= 1 && t.ns >= 1 && t.nv <= q->nvec && t.ns <= q->nscal &&
+         (!q->max_v || t.nv <= abs(q->max_v)) && (!q->max_s || t.ns <= abs(q->max_s)) &&
+         !(q->max_v < 0 && q->nvec % t.nv) && !(q->max_s < 0 && q->nscal % t.ns) &&
+         tile_fits(l, t.nv, t.ns);
+}
+
+static double tile_cycles(const Lower *l, const TileAsk *q, Tile t)
 {
   int parts = vector_parts(l);
-  Tile best = { 1, 1 };
-  double best_cost = -1;
-  for (int nv = 1; nv <= nvec && (!max_v || nv <= abs(max_v)); nv++)
-    for (int ns = 1; ns <= nscal && (!max_s || ns <= abs(max_s)); ns++) {
-      if (!tile_fits(l, nv, ns))
-        break;
-      if ((max_v < 0 && nvec % nv) || (max_s < 0 && nscal % ns))
+  int64_t rv = q->nvec % t.nv, rs = q->nscal % t.ns, fv = q->nvec / t.nv, fs = q->nscal / t.ns;
+  double cost = (double)(fv * fs) * step_cycles(parts, t.nv, t.ns);
+  if (rv)
+    cost += (double)fs * step_cycles(parts, rv, t.ns);
+  if (rs)
+    cost += (double)fv * step_cycles(parts, t.nv, rs);
+  if (rv && rs)
+    cost += step_cycles(parts, rv, rs);
+  return cost * (rv || rs ? 1.06 : 1);
+}
+
+/* The cheapest legal tile that costs more than `above`, or as much and comes after it in order;
+ * nv 0: there is none. */
+static Tile tile_next(const Lower *l, const TileAsk *q, double above, Tile after)
+{
+  Tile best = { 0, 0 };
+  double best_cost = 0;
+  for (int nv = 1; nv <= q->nvec && nv <= l->target->registers; nv++)
+    for (int ns = 1; ns <= q->nscal && tile_fits(l, nv, ns); ns++) {
+      Tile t = { nv, ns };
+      if (!tile_legal(l, q, t))
         continue;
-      int64_t rv = nvec % nv, rs = nscal % ns, fv = nvec / nv, fs = nscal / ns;
-      double cost = (double)(fv * fs) * step_cycles(parts, nv, ns);
-      if (rv)
-        cost += (double)fs * step_cycles(parts, rv, ns);
-      if (rs)
-        cost += (double)fv * step_cycles(parts, nv, rs);
-      if (rv && rs)
-        cost += step_cycles(parts, rv, rs);
-      cost *= rv || rs ? 1.06 : 1;
-      if (best_cost < 0 || cost < best_cost - 1e-9) {
+      double cost = tile_cycles(l, q, t);
+      bool later = nv > after.nv || (nv == after.nv && ns > after.ns);
+      if (cost < above - 1e-9 || (cost <= above + 1e-9 && !later))
+        continue;
+      if (!best.nv || cost < best_cost - 1e-9) {
         best_cost = cost;
-        best = (Tile){ nv, ns };
+        best = t;
       }
     }
   return best;
+}
+
+static Tile tile_recorded(Lower *l, const TileAsk *q, Tile standard)
+{
+  Tiles *all = l->tiles;
+  if (!all || !all->group)
+    return standard;
+  TileChoice *c = tiles_choice(all, arena_printf(l->arena, "%s; %" PRId64 " x %" PRId64 ", %d %d",
+                                                 all->group, q->nvec, q->nscal, q->max_v, q->max_s));
+  c->standard = c->used = standard;
+  const TileEntry *e = tiles_find(all, c->key);
+  if (e && tile_legal(l, q, e->tile))
+    c->used = e->tile;
+  c->nother = 0;
+  Tile t = standard;
+  while (c->nother < TILE_OTHERS_MAX && t.nv) {
+    t = tile_next(l, q, tile_cycles(l, q, t), t);
+    if (t.nv)
+      c->other[c->nother++] = t;
+  }
+  return c->used;
+}
+
+Tile tile_choose(Lower *l, int64_t nvec, int64_t nscal, int max_v, int max_s)
+{
+  TileAsk q = { nvec, nscal, max_v, max_s };
+  Tile best = tile_next(l, &q, -1, (Tile){ 0, 0 });
+  return tile_recorded(l, &q, best.nv ? best : (Tile){ 1, 1 });
 }
 
 void items_begin(Lower *l, const char *const *name, const int64_t *extent, int n, LExpr **digit)
@@ -133,8 +182,14 @@ void items_begin(Lower *l, const char *const *name, const int64_t *extent, int n
   int first = 0;
   while (extent[first] == 1 && first < n - 1)
     first++;
-  LExpr *rest = l_var(b, l_loop(b, real > 0 ? "item" : name[first], l_var(b, l->kernel->lo), l_var(b, l->kernel->hi), 1,
-                                FOR_PLAIN));
+  LExpr *lo = l_var(b, l->kernel->lo), *hi = l_var(b, l->kernel->hi);
+  if (extent[first] == 1) {     /* a loop tempts compilers to keep its stores in registers */
+    l_if(b, l_op(b, SC_lt, lo, hi, NULL));
+    for (int i = 0; i < n; i++)
+      digit[i] = l_int(b, 0);
+    return;
+  }
+  LExpr *rest = l_var(b, l_loop(b, real > 0 ? "item" : name[first], lo, hi, 1, FOR_PLAIN));
   for (int i = 0; i < n; i++) {
     int64_t inner = 1;          /* items of one value of digit i */
     for (int k = i + 1; k < n; k++)

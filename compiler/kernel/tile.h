@@ -4,8 +4,6 @@
 
 #include "lower/lower.h"
 
-typedef struct { int nv, ns; } Tile;    /* vectors of the vector operand; values of the scalar operand */
-
 typedef LExpr *(*TileLoad)(void *ctx, int i);
 
 /* acc[v * ns + s] := fma(scalar(s), vector(v), acc[..]) for the pairs that live() allows (NULL: all).
@@ -18,14 +16,16 @@ bool tile_fits(const Lower *l, int nv, int ns);         /* do a tile's values ha
 
 /* The cheapest tile for nvec vectors by nscal scalars on l's target: cycles of a whole reduction step on the
  * reference core (2 FMA, 2 loads a cycle, latency 4), a little more where a shorter last tile needs code of
- * its own. max_v, max_s: limits, 0 = none; a negative limit -k also wants an exact division. */
-Tile tile_choose(const Lower *l, int64_t nvec, int64_t nscal, int max_v, int max_s);
+ * its own. max_v, max_s: limits, 0 = none; a negative limit -k also wants an exact division. A legal
+ * tile that l->tiles has for this kernel goes before; the choice is recorded there. */
+Tile tile_choose(Lower *l, int64_t nvec, int64_t nscal, int max_v, int max_s);
 
 LExpr *reg_get(Lower *l, Buffer *acc, int i);
 void reg_set(Lower *l, Buffer *acc, int i, LExpr *value);
 
 /* Opens a kernel loop over work items and splits the item number into digits of the given extents, outermost
- * first; extent[0] only matters when it is 1. digit[i] receives an expression. Close with one l_end. */
+ * first; extent[0] only matters when it is 1. digit[i] receives an expression. A kernel of a single
+ * item gets a branch instead of the loop. Close with one l_end. */
 void items_begin(Lower *l, const char *const *name, const int64_t *extent, int n, LExpr **digit);
 
 #endif

@@ -3,11 +3,15 @@
  *   dw[oc, ic, ky, kx] = sum over samples, oy, ox of dy[oc, oy, ox] *
  *                        x[ic, oy * s + ky * d - p, ox * s + kx * d - p]
  *
- * A work item owns the weights of a few channels and one kernel row, so no two workers share a sum;
- * the chain runs over samples, rows and columns in that order. Where that makes few items, each
- * sums over a fixed part of the batch alone, a shard, and a second kernel adds the shards by pairs.
- * Lanes hold samples (16 partial sums, added by halving at the end) or output channels. Columns
- * where a tap falls outside are peeled off the loop. */
+ * A work item owns the weights of a few channels and one kernel row, or a part of one that is very
+ * long, so no two workers share a sum; the chain runs over samples, rows and columns in that order.
+ * Where that makes few items, each sums over a fixed part of the batch alone, a shard, and a second
+ * kernel adds the shards by pairs. Lanes hold samples (16 partial sums, added by halving at the end)
+ * or output channels. Columns where a tap falls outside are peeled off the loop.
+ *
+ * Depthwise, lanes hold the channels of both sides and an item owns one weight a lane for every
+ * cell of the kernel, where the registers have room for all rows; rows of the image where a kernel
+ * row falls outside are then peeled off too. */
 #include "kernel/conv.h"
 #include "kernel/tile.h"
 #include "kernel/winograd.h"
@@ -17,9 +21,12 @@ typedef struct {
   const Node *n;
   const ConvShape *c;
   Value dy, x;
-  bool channel_lanes;
+  bool channel_lanes;           /* else samples */
+  bool depthwise;               /* channel lanes on both sides */
+  bool mask;                    /* lanes past the batch are no zeros in dy */
+  int64_t groups, outputs, inputs;      /* channels per group; depthwise: all are one group's */
   int cb, rb;                   /* output channels (units) and input channels of the tile */
-  int64_t kw;
+  int yb, xb;                   /* kernel rows (1 or all) and columns of the tile */
   Buffer *acc;
   Buffer *window;               /* x under the kernel's columns, kept between pixels; or NULL */
   bool sliding;                 /* the current loop over pixels keeps it */
@@ -28,11 +35,18 @@ typedef struct {
   LExpr *shard, *item;          /* shard NULL: the kernel that adds the shards */
   LExpr *group, *unit, *r0, *ky, *batch, *oy, *iy;
   LExpr *ox;
-  int64_t ox_const;             /* >= 0: known */
-  int r_now;                    /* input channels of the tile being emitted */
+  int64_t oy_const, ox_const;   /* >= 0: known; of rows only where yb > 1 */
+  int r_now, x_now;             /* input channels and kernel columns of the tile being emitted */
+  int64_t kx0;                  /* its first kernel column */
 } Wgrad;
 
 static int64_t lanes_of(const Wgrad *g) { return g->channel_lanes ? g->l->block : 1; }
+
+/* Element i of the x side: an input channel of the tile, a kernel row of it and a kernel column. */
+static int elements_of(const Wgrad *g) { return g->r_now * g->yb * g->x_now; }
+static int channel_at(const Wgrad *g, int i) { return i / (g->yb * g->x_now); }
+static int row_at(const Wgrad *g, int i) { return i / g->x_now % g->yb; }
+static int64_t column_at(const Wgrad *g, int i) { return g->kx0 + i % g->x_now; }
 
 static void batch_coord(const Wgrad *g, Coord *c)
 {
@@ -49,8 +63,8 @@ static void out_channel(const Wgrad *g, Coord *c, int j)
   Build *b = g->l->b;
   int64_t lanes = lanes_of(g);
   LExpr *unit = l_addi(b, g->unit, j);
-  if (g->c->groups > 1)
-    unit = l_add(b, l_muli(b, g->group, g->c->oc / g->c->groups / lanes), unit);
+  if (g->groups > 1)
+    unit = l_add(b, l_muli(b, g->group, g->outputs / lanes), unit);
   coord_drop(c, 0);
   coord_add(c, 0, unit, lanes, ceil_div(g->c->oc, lanes));
   if (g->channel_lanes)
@@ -66,10 +80,11 @@ static LExpr *load_dy(void *ctx, int j)
   out_channel(g, &c, j);
   coord_set(&c, 1, g->oy, g->c->out[0]);
   coord_set(&c, 2, g->ox, g->c->out[1]);
-  return lower_load(g->l, g->dy, &c, g->l->block);
+  LExpr *dy = lower_load(g->l, g->dy, &c, g->l->block);
+  LExpr *mask = g->mask ? lower_batch_mask(g->l, &c, g->l->block) : NULL;
+  return mask ? l_op(g->l->b, SC_select, mask, dy, l_real(g->l->b, 0)) : dy;
 }
 
-/* Element i of the x side: input channel i / kw of the tile, kernel column i % kw. */
 static LExpr *load_x(void *ctx, int i)
 {
   Wgrad *g = ctx;
@@ -80,12 +95,15 @@ static LExpr *load_x(void *ctx, int i)
     return reg_get(g->l, g->window, i);
   coord_clear(&c);
   batch_coord(g, &c);
-  LExpr *r = l_addi(b, g->r0, i / g->kw);
-  if (s->groups > 1)
-    r = l_add(b, l_muli(b, g->group, s->ic / s->groups), r);
-  coord_set(&c, 0, r, s->ic);
-  coord_set(&c, 1, g->iy, s->in[0]);
-  int64_t off = i % g->kw * s->dilation[1] - s->pad[1];
+  LExpr *r = l_addi(b, g->r0, channel_at(g, i));
+  if (g->groups > 1)
+    r = l_add(b, l_muli(b, g->group, g->inputs), r);
+  if (g->depthwise)
+    out_channel(g, &c, 0);
+  else
+    coord_set(&c, 0, r, s->ic);
+  coord_set(&c, 1, l_addi(b, g->iy, row_at(g, i) * s->dilation[0]), s->in[0]);
+  int64_t off = column_at(g, i) * s->dilation[1] - s->pad[1];
   coord_set(&c, 2, l_addi(b, l_muli(b, g->ox, s->stride[1]), off), s->in[1]);
   return lower_load(g->l, g->x, &c, g->l->block);
 }
@@ -96,21 +114,34 @@ static bool column_inside(const ConvShape *s, int64_t ox, int64_t kx)
   return at >= 0 && at < s->in[1];
 }
 
+static bool row_inside(const ConvShape *s, int64_t oy, int64_t ky)
+{
+  int64_t at = oy * s->stride[0] + ky * s->dilation[0] - s->pad[0];
+  return at >= 0 && at < s->in[0];
+}
+
+static bool row_live(const Wgrad *g, int i)
+{
+  return g->oy_const < 0 || row_inside(g->c, g->oy_const, row_at(g, i));
+}
+
 static bool live(void *ctx, int v, int sc)
 {
   const Wgrad *g = ctx;
   int i = g->channel_lanes ? sc : v;
-  return g->ox_const < 0 || column_inside(g->c, g->ox_const, i % g->kw);
+  return row_live(g, i) &&
+         (g->ox_const < 0 || column_inside(g->c, g->ox_const, column_at(g, i)));
 }
 
-static bool all_inside(const ConvShape *s, int64_t ox)
+/* Do all columns of the tile fall inside at ox? */
+static bool all_inside(const Wgrad *g, int64_t ox)
 {
-  return column_inside(s, ox, 0) && column_inside(s, ox, s->k[1] - 1);
+  return column_inside(g->c, ox, g->kx0) && column_inside(g->c, ox, g->kx0 + g->x_now - 1);
 }
 
 static void emit_pixel(Wgrad *g, LExpr *ox, int64_t ox_const, int cb)
 {
-  int xs = (int)(g->r_now * g->kw);
+  int xs = elements_of(g);
   g->ox = ox;
   g->ox_const = ox_const;
   if (g->channel_lanes)
@@ -123,17 +154,18 @@ static void emit_pixel(Wgrad *g, LExpr *ox, int64_t ox_const, int cb)
 static void fill_window(Wgrad *g, int64_t ox)
 {
   g->ox = l_int(g->l->b, ox);
-  for (int i = 0; g->window && i < g->r_now * g->kw; i++)
-    if (i % g->kw < g->kw - 1)
+  for (int i = 0; g->window && i < elements_of(g); i++)
+    if (i % g->x_now < g->x_now - 1 && row_live(g, i))
       reg_set(g->l, g->window, i + 1, load_x(g, i));
 }
 
 static void slide_window(Wgrad *g, LExpr *ox)
 {
   g->ox = ox;
-  for (int i = 0; g->window && i < g->r_now * g->kw; i++) {
-    bool kept = i % g->kw < g->kw - 1;
-    reg_set(g->l, g->window, i, kept ? reg_get(g->l, g->window, i + 1) : load_x(g, i));
+  for (int i = 0; g->window && i < elements_of(g); i++) {
+    bool kept = i % g->x_now < g->x_now - 1;
+    if (row_live(g, i))
+      reg_set(g->l, g->window, i, kept ? reg_get(g->l, g->window, i + 1) : load_x(g, i));
   }
   g->sliding = g->window != NULL;
 }
@@ -145,7 +177,7 @@ static void emit_columns(Wgrad *g, int cb)
   int64_t ox = 0;
   while (ox < s->out[1]) {
     int64_t end = ox;
-    while (end < s->out[1] && all_inside(s, end))
+    while (end < s->out[1] && all_inside(g, end))
       end++;
     if (end > ox + 1) {
       fill_window(g, ox);
@@ -169,18 +201,10 @@ static int64_t steps_of(const Wgrad *g)
   return g->channel_lanes ? batch : ceil_div(batch, g->l->block);
 }
 
-/* Rows oy whose input row iy = oy * stride + ky * dilation - pad exists. */
-static int rows_begin(Wgrad *g)
+/* Opens the loop over samples, or groups of them, of the batch or of the item's shard. */
+static void samples_begin(Wgrad *g)
 {
   Build *b = g->l->b;
-  const ConvShape *s = g->c;
-  LExpr *off = l_addi(b, l_muli(b, g->ky, s->dilation[0]), -s->pad[0]);
-  LExpr *lo = l_int(b, 0), *hi = l_int(b, s->out[0]);
-  if (s->pad[0] > 0)
-    lo = l_let(b, "oy0", l_max(b, lo, l_div(b, l_sub(b, l_int(b, s->stride[0] - 1), off), l_int(b, s->stride[0]))));
-  if ((s->out[0] - 1) * s->stride[0] + (s->k[0] - 1) * s->dilation[0] - s->pad[0] >= s->in[0])
-    hi = l_let(b, "oy1", l_min(b, hi, l_div(b, l_sub(b, l_int(b, s->in[0] - 1 + s->stride[0]), off),
-                                            l_int(b, s->stride[0]))));
   LExpr *first = l_int(b, 0), *n = g->channel_lanes ? g->l->n : lower_groups(g->l, g->l->n);
   if (g->part) {
     first = l_div(b, l_muli(b, g->shard, steps_of(g)), l_int(b, g->shards));
@@ -188,24 +212,75 @@ static int rows_begin(Wgrad *g)
     n = l_let(b, "end", l_min(b, n, l_div(b, next, l_int(b, g->shards))));
   }
   g->batch = l_var(b, l_loop(b, g->channel_lanes ? "i" : "g", first, n, 1, FOR_ROLLED));
+}
+
+/* Rows oy whose input row iy = oy * stride + ky * dilation - pad exists, for one kernel row. */
+static void emit_kernel_row(Wgrad *g, int cb)
+{
+  Build *b = g->l->b;
+  const ConvShape *s = g->c;
+  LExpr *off = l_addi(b, l_muli(b, g->ky, s->dilation[0]), -s->pad[0]);
+  LExpr *lo = l_int(b, 0), *hi = l_int(b, s->out[0]), *stride = l_int(b, s->stride[0]);
+  if (s->pad[0] > 0) {
+    LExpr *below = l_div(b, l_sub(b, l_int(b, s->stride[0] - 1), off), stride);
+    lo = l_let(b, "oy0", l_max(b, lo, below));
+  }
+  if (!row_inside(s, s->out[0] - 1, s->k[0] - 1)) {
+    LExpr *above = l_div(b, l_sub(b, l_int(b, s->in[0] - 1 + s->stride[0]), off), stride);
+    hi = l_let(b, "oy1", l_min(b, hi, above));
+  }
+  samples_begin(g);
   g->oy = l_var(b, l_loop(b, "oy", lo, hi, 1, FOR_ROLLED));
   g->iy = l_let(b, "iy", l_add(b, l_muli(b, g->oy, s->stride[0]), off));
-  return 2;
+  emit_columns(g, cb);
+  l_end(b);
+  l_end(b);
+}
+
+static void emit_row(Wgrad *g, LExpr *oy, int64_t oy_const, int cb)
+{
+  Build *b = g->l->b;
+  g->oy = oy;
+  g->oy_const = oy_const;
+  g->iy = l_addi(b, l_muli(b, oy, g->c->stride[0]), -g->c->pad[0]);
+  emit_columns(g, cb);
+  g->oy_const = -1;
+}
+
+/* All rows oy for all kernel rows: those where one falls outside by themselves. */
+static void emit_all_rows(Wgrad *g, int cb)
+{
+  Build *b = g->l->b;
+  const ConvShape *s = g->c;
+  samples_begin(g);
+  for (int64_t oy = 0, end; oy < s->out[0]; oy = end) {
+    end = oy;
+    while (end < s->out[0] && row_inside(s, end, 0) && row_inside(s, end, s->k[0] - 1))
+      end++;
+    if (end > oy + 1) {
+      emit_row(g, l_var(b, l_loop(b, "oy", l_int(b, oy), l_int(b, end), 1, FOR_ROLLED)), -1, cb);
+      l_end(b);
+    } else {
+      emit_row(g, l_int(b, oy), oy, cb);
+      end = oy + 1;
+    }
+  }
+  l_end(b);
 }
 
 static void finish_tile(Wgrad *g, int cb)
 {
   Lower *l = g->l;
   Build *b = l->b;
-  int xs = (int)(g->r_now * g->kw);
+  int xs = elements_of(g);
   for (int j = 0; j < cb; j++)
     for (int i = 0; i < xs; i++) {
       Coord c;
       coord_clear(&c);
       out_channel(g, &c, j);
-      coord_set(&c, 1, l_addi(b, g->r0, i / g->kw), g->c->ic / g->c->groups);
-      coord_set(&c, 2, g->ky, g->c->k[0]);
-      coord_set(&c, 3, l_int(b, i % g->kw), g->kw);
+      coord_set(&c, 1, l_addi(b, g->r0, channel_at(g, i)), g->inputs);
+      coord_set(&c, 2, l_addi(b, g->ky, row_at(g, i)), g->c->k[0]);
+      coord_set(&c, 3, l_int(b, column_at(g, i)), g->c->k[1]);
       LExpr *v = reg_get(l, g->acc, g->channel_lanes ? j * xs + i : i * cb + j);
       if (!g->channel_lanes)
         v = l_reduce(b, SC_add, v);
@@ -213,12 +288,14 @@ static void finish_tile(Wgrad *g, int cb)
     }
 }
 
-static int accumulators(const Wgrad *g) { return (int)(g->cb * g->rb * g->kw); }
+static int accumulators(const Wgrad *g) { return g->cb * g->rb * g->yb * g->xb; }
+
+static int64_t units_of(const Wgrad *g) { return ceil_div(g->outputs, lanes_of(g)); }
 
 static int64_t items_of(const Wgrad *g)
 {
-  int64_t units = ceil_div(g->c->oc / g->c->groups, lanes_of(g)), inputs = g->c->ic / g->c->groups;
-  return g->c->groups * ceil_div(units, g->cb) * ceil_div(inputs, g->rb) * g->c->k[0];
+  return g->groups * ceil_div(units_of(g), g->cb) * ceil_div(g->inputs, g->rb) *
+         (g->c->k[0] / g->yb) * ceil_div(g->c->k[1], g->xb);
 }
 
 static LExpr *part_at(Wgrad *g, LExpr *shard, int i)
@@ -240,12 +317,12 @@ static LExpr *sum_shards(Wgrad *g, Buffer *part, int64_t first, int64_t count, i
 
 static void accumulate_tile(Wgrad *g, int cb)
 {
-  for (int64_t i = 0; i < (int64_t)cb * g->r_now * g->kw; i++)
-    reg_set(g->l, g->acc, (int)i, l_real(g->l->b, 0));
-  int loops = rows_begin(g);
-  emit_columns(g, cb);
-  while (loops-- > 0)
-    l_end(g->l->b);
+  for (int i = 0; i < cb * elements_of(g); i++)
+    reg_set(g->l, g->acc, i, l_real(g->l->b, 0));
+  if (g->yb > 1)
+    emit_all_rows(g, cb);
+  else
+    emit_kernel_row(g, cb);
 }
 
 static void emit_tile(Wgrad *g, int cb, int rb)
@@ -259,7 +336,7 @@ static void emit_tile(Wgrad *g, int cb, int rb)
     return;
   }
   Buffer *part = lower_formal(l, g->part, g->shard != NULL);
-  for (int i = 0; i < cb * rb * (int)g->kw; i++)
+  for (int i = 0; i < cb * elements_of(g); i++)
     if (g->shard)
       l_store(l->b, part, part_at(g, g->shard, i), reg_get(l, g->acc, i));
     else
@@ -291,17 +368,18 @@ static LExpr *scaled(Build *b, const char *name, LExpr *e, int64_t k)
   return r->kind == LE_VAR || r->kind == LE_INT ? r : l_let(b, name, r);
 }
 
-/* Samples in the lanes make both operands vectors: as many loads as products, unless neighbouring
- * pixels share those of x. Where registers are narrow there is no room to keep them. */
+/* Equal lanes on both sides make both operands vectors: as many loads as products, unless
+ * neighbouring pixels share those of x. Where registers are narrow there is no room to keep them. */
 static bool may_slide(const Wgrad *g)
 {
-  return !g->channel_lanes && g->kw > 1 && g->c->stride[1] == 1 && g->c->dilation[1] == 1 &&
-         g->l->target->vector_bytes == 64;
+  int vectors = g->cb * g->yb * g->xb + g->yb * g->xb;
+  return (!g->channel_lanes || (g->depthwise && vectors < g->l->target->registers)) && g->xb > 1 &&
+         g->c->stride[1] == 1 && g->c->dilation[1] == 1 && g->l->target->vector_bytes == 64;
 }
 
 static bool wgrad_fits(const Wgrad *g)
 {
-  int columns = (int)(g->rb * g->kw);
+  int columns = g->rb * g->yb * g->xb;
   if (may_slide(g))
     return columns * (g->cb + 1) + 1 <= g->l->target->registers;
   return g->channel_lanes ? tile_fits(g->l, g->cb, columns) : tile_fits(g->l, columns, g->cb);
@@ -309,18 +387,74 @@ static bool wgrad_fits(const Wgrad *g)
 
 /* Work items when all workers of a usual machine are to have some. */
 enum { ITEMS_MIN = 16 };
+/* Accumulators and kernel columns of a tile at most. */
+enum { PRODUCTS_MAX = 26, COLUMNS_MAX = 24 };
 
 /* A power of two that shape and layout alone decide: about ITEMS_MIN items with the tiles of the
- * reference machine, whatever those of the target are, for shards change the order of the sum. */
+ * reference machine, whatever those of the target are, for shards change the order of the sum. Halves of
+ * a batch in lanes are at least two shards: who made the gradients of a half sums them as well. */
 static int64_t shards_of(const Wgrad *g)
 {
-  int64_t units = ceil_div(g->c->oc / g->c->groups, lanes_of(g)), inputs = g->c->ic / g->c->groups;
   int64_t columns = g->channel_lanes ? 12 : 5, shards = 1;
-  int64_t items = g->c->groups * ceil_div(units, g->channel_lanes ? 2 : 4) *
-                  ceil_div(inputs, max_i64(1, columns / g->kw)) * g->c->k[0];
+  int64_t items = g->groups * ceil_div(units_of(g), g->channel_lanes ? 2 : 4) *
+                  ceil_div(g->inputs, max_i64(1, columns / g->c->k[1])) * g->c->k[0];
+  if (g->depthwise)
+    items = units_of(g) * ceil_div(g->c->k[0] * g->c->k[1], PRODUCTS_MAX);
   while (items * shards < ITEMS_MIN && shards * 2 <= steps_of(g))
     shards *= 2;
-  return shards;
+  bool halves = !g->channel_lanes && steps_of(g) % 2 == 0;
+  return halves ? max_i64(shards, 2) : shards;
+}
+
+/* The tiles of one part of the kernel's columns: full and last tiles of the input channels. */
+static void emit_inputs(Wgrad *g, LExpr *utile, LExpr *rtile)
+{
+  Build *b = g->l->b;
+  int64_t rtiles = ceil_div(g->inputs, g->rb);
+  int rest = (int)(g->inputs % g->rb);
+  if (!rest || rtiles == 1) {
+    emit_units(g, utile, units_of(g), rest ? rest : g->rb);
+    return;
+  }
+  l_if(b, l_op(b, SC_lt, rtile, l_int(b, rtiles - 1), NULL));
+  emit_units(g, utile, units_of(g), g->rb);
+  l_else(b);
+  emit_units(g, utile, units_of(g), rest);
+  l_end(b);
+}
+
+/* Every part of the kernel's columns has code of its own, which knows where a tap falls outside. */
+static void emit_parts(Wgrad *g, LExpr *part, LExpr *utile, LExpr *rtile)
+{
+  Build *b = g->l->b;
+  int64_t k = g->c->k[1];
+  int branches = 0;
+  for (g->kx0 = 0; g->kx0 < k; g->kx0 += g->xb) {
+    g->x_now = (int)min_i64(g->xb, k - g->kx0);
+    bool last = g->kx0 + g->xb >= k;
+    if (!last) {
+      l_if(b, l_op(b, SC_eq, part, l_int(b, g->kx0 / g->xb), NULL));
+      branches++;
+    }
+    emit_inputs(g, utile, rtile);
+    if (!last)
+      l_else(b);
+  }
+  while (branches-- > 0)
+    l_end(b);
+}
+
+static const char *describe(const Wgrad *g, bool sharded)
+{
+  Arena *a = g->l->arena;
+  const char *shards = sharded ? arena_printf(a, "; %d shards of the batch", (int)g->shards) : "";
+  const char *lanes = g->depthwise ? "channels" : g->channel_lanes ? "output channels" : "samples";
+  if (g->depthwise)
+    return arena_printf(a, "lane by lane; lanes hold %d channels; tile of %d x %d cells%s",
+                        g->l->block, g->yb, g->xb, shards);
+  return arena_printf(
+      a, "outer product; lanes hold %d %s; tile of %d output x %d input channels x %d columns%s",
+      g->l->block, lanes, g->cb, g->rb, g->xb, shards);
 }
 
 /* The kernel that sums over a shard; or the one that finishes. */
@@ -328,48 +462,63 @@ static void emit_kernel(Wgrad *g, bool sharded)
 {
   Lower *l = g->l;
   Build *b = l->b;
-  const ConvShape *c = g->c;
   bool adds = g->part && !sharded;
-  int64_t units = ceil_div(c->oc / c->groups, lanes_of(g)), inputs = c->ic / c->groups;
-  int64_t utiles = ceil_div(units, g->cb), rtiles = ceil_div(inputs, g->rb);
-  int rest = (int)(inputs % g->rb);
-  const char *about = arena_printf(
-      l->arena,
-      "outer product; lanes hold %d %s; tile of %d output x %d input channels x %d columns%s",
-      l->block, g->channel_lanes ? "output channels" : "samples", g->cb, g->rb, (int)g->kw,
-      sharded ? arena_printf(l->arena, "; %d shards of the batch", (int)g->shards) : "");
-  lower_kernel(l, g->n, sharded ? "part" : "",
-               adds ? "outer.sum" : g->channel_lanes ? "outer.channels" : "outer.lanes",
-               adds ? "the shards' sums, added by pairs" : about);
+  const char *template_name = g->depthwise ? "outer.depthwise"
+                              : g->channel_lanes ? "outer.channels" : "outer.lanes";
+  lower_kernel(l, g->n, sharded ? "part" : "", adds ? "outer.sum" : template_name,
+               adds ? "the shards' sums, added by pairs" : describe(g, sharded));
   if (adds)
     l->kernel->flops = 0;
   g->acc = l_registers(b, "acc", (int)l->program->real, l->block, accumulators(g));
   g->window = NULL;
   if (may_slide(g) && !adds)
-    g->window = l_registers(b, "x", (int)l->program->real, l->block, g->rb * g->kw);
-  const char *names[] = { "shard", "group", "tile", "rtile", "ky" };
-  int64_t extent[] = { sharded ? g->shards : 1, c->groups, utiles, rtiles, c->k[0] };
-  LExpr *digit[5];
-  items_begin(l, names, extent, 5, digit);
+    g->window = l_registers(b, "x", (int)l->program->real, l->block, g->rb * g->yb * g->xb);
+  const char *names[] = { "shard", "group", "tile", "rtile", "ky", "part" };
+  int64_t extent[] = { sharded ? g->shards : 1, g->groups, ceil_div(units_of(g), g->cb),
+                       ceil_div(g->inputs, g->rb), g->c->k[0] / g->yb,
+                       ceil_div(g->c->k[1], g->xb) };
+  LExpr *digit[6];
+  items_begin(l, names, extent, 6, digit);
   g->shard = sharded ? digit[0] : NULL;
   g->group = digit[1];
   g->unit = scaled(b, "c", digit[2], g->cb);
   g->r0 = scaled(b, "r", digit[3], g->rb);
   g->ky = digit[4];
   g->item = digit[1];
-  for (int i = 2; i < 5; i++)
+  for (int i = 2; i < 6; i++)
     g->item = l_add(b, l_muli(b, g->item, extent[i]), digit[i]);
-  if (!rest || rtiles == 1)
-    emit_units(g, digit[2], units, rest ? rest : g->rb);
-  else {
-    l_if(b, l_op(b, SC_lt, digit[3], l_int(b, rtiles - 1), NULL));
-    emit_units(g, digit[2], units, g->rb);
-    l_else(b);
-    emit_units(g, digit[2], units, rest);
-    l_end(b);
-  }
+  emit_parts(g, digit[5], digit[2], digit[3]);
   l_end(b);
+  int64_t step = g->channel_lanes ? 1 : l->block;
+  if (sharded && l->program->batch % (g->shards * step) == 0)
+    lower_by_samples(l, l->program->batch / g->shards);
   lower_kernel_end(l, l_int(b, (sharded ? g->shards : 1) * items_of(g)));
+}
+
+/* Tiles of one filter a channel: every cell of the kernel, or of one row of it. */
+static void choose_cells(Wgrad *g)
+{
+  g->cb = g->rb = 1;
+  g->yb = (int)g->c->k[0];
+  if (g->c->k[0] * g->c->k[1] > PRODUCTS_MAX || !wgrad_fits(g))
+    g->yb = 1;
+}
+
+/* Tiles of output channels (units) by input channels and the columns of a kernel row. */
+static void choose_channels(Wgrad *g)
+{
+  Lower *l = g->l;
+  int64_t units = units_of(g);
+  g->yb = 1;
+  Tile t = g->channel_lanes ? tile_choose(l, units, g->inputs * g->xb, 4, 0)
+                            : tile_choose(l, g->inputs * g->xb, units, 0, 8);
+  g->cb = g->channel_lanes ? t.nv : t.ns;
+  int room = g->channel_lanes ? t.ns : t.nv;
+  g->rb = (int)max_i64(1, room / g->xb);
+  while (g->cb > 1 && (accumulators(g) > PRODUCTS_MAX || !wgrad_fits(g)))
+    g->cb--;
+  g->cb = (int)ceil_div(units, ceil_div(units, g->cb));   /* no thin last tile */
+  g->rb = (int)ceil_div(g->inputs, ceil_div(g->inputs, g->rb));
 }
 
 void conv_weight_grad(Lower *l, const Node *n, const Plan *p, const ConvShape *c, Value dy, Value x)
@@ -379,20 +528,18 @@ void conv_weight_grad(Lower *l, const Node *n, const Plan *p, const ConvShape *c
     return;
   }
   Build *b = l->b;
-  Wgrad g = { .l = l, .n = n, .c = c, .dy = dy, .x = x, .channel_lanes = p->family == FAMILY_CHANNELS, .kw = c->k[1] };
-  int64_t units = ceil_div(c->oc / c->groups, lanes_of(&g)), inputs = c->ic / c->groups;
-  if (g.kw > 24)
-    ice("kernel of %d columns in the weight gradient", (int)g.kw);
-  /* accumulators: cb * rb * kw within the register budget */
-  Tile t = g.channel_lanes ? tile_choose(l, units, inputs * g.kw, 4, 0)
-                           : tile_choose(l, inputs * g.kw, units, 0, 8);
-  g.cb = g.channel_lanes ? t.nv : t.ns;
-  int room = g.channel_lanes ? t.ns : t.nv;
-  g.rb = (int)max_i64(1, room / g.kw);
-  while (g.cb > 1 && (g.cb * g.rb * g.kw > 26 || !wgrad_fits(&g)))
-    g.cb--;
-  g.cb = (int)ceil_div(units, ceil_div(units, g.cb));   /* no thin last tile */
-  g.rb = (int)ceil_div(inputs, ceil_div(inputs, g.rb));
+  bool channel_lanes = p->family == FAMILY_CHANNELS && !p->sample_lanes;
+  bool depthwise = channel_lanes && conv_is_depthwise(c);
+  Wgrad g = { .l = l, .n = n, .c = c, .dy = dy, .x = x, .channel_lanes = channel_lanes,
+              .depthwise = depthwise, .groups = depthwise ? 1 : c->groups, .oy_const = -1,
+              .mask = p->sample_lanes && p->family == FAMILY_CHANNELS };
+  g.outputs = c->oc / g.groups;
+  g.inputs = c->ic / c->groups;
+  g.xb = (int)ceil_div(c->k[1], ceil_div(c->k[1], COLUMNS_MAX));
+  if (depthwise)
+    choose_cells(&g);
+  else
+    choose_channels(&g);
   g.shards = shards_of(&g);
   if (g.shards > 1) {
     int64_t extent = g.shards * items_of(&g) * accumulators(&g) * l->block;

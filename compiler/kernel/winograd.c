@@ -56,7 +56,7 @@ static LExpr *weight_at(const Gather *w, LExpr *group, LExpr *c, LExpr *j)
   return l_muli(b, l_add(b, l_muli(b, at, w->tile.nv), j), w->l->block);
 }
 
-static int64_t weight_stride(const Gather *w) { return w->units * w->c.ic * w->l->block; }
+static int64_t weight_stride(const Gather *w) { return point_stride(w->l, w->units, w->c.ic); }
 
 static void emit_weights(Gather *w)
 {
@@ -385,6 +385,7 @@ static void emit_gather(Gather *w)
   while (loops-- > 0)
     l_end(b);
   LExpr *samples = l_div(b, l_addi(b, lower_host_n(l), w->g.samples - 1), l_int(b, w->g.samples));
+  lower_by_samples(l, w->g.samples);
   lower_kernel_end(l, l_muli(b, samples, w->g.boxes[1] * w->g.boxes[2]));
 }
 

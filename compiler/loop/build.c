@@ -314,11 +314,11 @@ LStmt *l_call_kernel(Build *b, const Kernel *k, Buffer *const *arg, LExpr *lo, L
   return s;
 }
 
-void l_barrier(Build *b)
+void l_barrier(Build *b, LExpr *when)
 {
   if (!b->host || b->depth != 1)
     ice("barrier outside of host functions");
-  append(b, LS_BARRIER);
+  append(b, LS_BARRIER)->barrier.when = when;
 }
 
 /* ---- kernels, hosts, buffers ---- */

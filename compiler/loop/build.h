@@ -63,7 +63,8 @@ void l_store(Build *b, Buffer *buf, LExpr *index, LExpr *value);
 void l_note(Build *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Result: the call, whose layer and direction may be set. */
 LStmt *l_call_kernel(Build *b, const Kernel *k, Buffer *const *arg, LExpr *lo, LExpr *hi);
-void l_barrier(Build *b);
+/* when: NULL, or a condition that is the same for all workers */
+void l_barrier(Build *b, LExpr *when);
 
 /* kernels and hosts: open, append statements, close */
 Kernel *l_kernel(Build *b, const char *name);           /* opens; makes lo, hi, n */

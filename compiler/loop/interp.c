@@ -189,6 +189,16 @@ static void run_call(Eval *v, const LStmt *s, const LoopRun *run, const Host *h,
   run_kernel(v, k, lo.i64[0], hi.i64[0], run->n);
 }
 
+static bool meets_at(Eval *v, const LStmt *s)
+{
+  Val when = { 0 };
+  if (s->kind != LS_BARRIER || !s->barrier.when)
+    return s->kind == LS_BARRIER;
+  eval(v, s->barrier.when, &when);
+  return when.b[0];
+}
+
+/* A worker runs as far as barriers let it before the next one begins. */
 const char *loop_run(const Module *m, HostKind host, const LoopRun *run, Arena *a)
 {
   const Host *h = m->host[host];
@@ -199,12 +209,13 @@ const char *loop_run(const Module *m, HostKind host, const LoopRun *run, Arena *
     const LStmt *s = from;
     for (int w = 0; w < run->nworkers; w++) {
       v->where = h->name;
-      set_int(v, h->worker, w);
+      int worker = run->last_first ? run->nworkers - 1 - w : w;
+      set_int(v, h->worker, worker);
       set_int(v, h->nworkers, run->nworkers);
       set_int(v, h->n, run->n);
-      for (s = from; s && s->kind != LS_BARRIER && !v->error; s = s->next)
+      for (s = from; s && !meets_at(v, s) && !v->error; s = s->next)
         if (s->kind == LS_CALL)
-          run_call(v, s, run, h, w);
+          run_call(v, s, run, h, worker);
         else if (s->kind == LS_LET)
           eval(v, s->let.value, &v->var[s->let.var->id]);
     }

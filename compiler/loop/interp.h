@@ -14,6 +14,7 @@ typedef struct {
   void *const *out;             /* by output */
   int64_t n;
   int nworkers;                 /* run one after the other between barriers */
+  bool last_first;              /* in which order: the last worker first */
 } LoopRun;
 
 /* Runs a host function. Returns NULL, or a message: index out of range, division by zero, integer

@@ -141,6 +141,7 @@ struct LStmt {
       const char *layer;        /* for measurements, not in the text: whose work; may be NULL */
       Direction direction;
     } call;
+    struct { LExpr *when; } barrier;    /* a condition, the same for all workers; NULL: always */
     struct { const char *text; } note;
   };
 };

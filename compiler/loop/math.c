@@ -10,6 +10,7 @@
  *   tanh      2  |x| < 9/16: x + x^3 P(x^2); else E / (E + 2) with E = expm1(2 |x|)
  *   sigmoid   2  1 / (1 + e), left of zero e / (1 + e), with e = e^-|x|
  *   softplus  2  max(x, 0) + log1p(exp(-|x|))
+ *   erf       2  |x| < 1: x + x P(x^2); else 1 - e^(-x^2) R(s), s = (|x| - 2) / (|x| + 2)
  *   sin, cos  2  x = n pi/2 + r with pi/2 in three parts; |x| <= 10000
  *
  * The polynomials are minimax fits (Remez) on the reduced interval. Results below the smallest
@@ -303,6 +304,42 @@ static LExpr *build_softplus(Fn *f, LExpr *const *arg)
   return add(f, l_op(f->b, SC_max, x, real(f, 0), NULL), call(f, "log1p", e));
 }
 
+/* erf(x) / x - 1 in x^2 for |x| <= 1 */
+static const double erf_f32[] = { 0.1283791658483509, -0.37612626666720334, 0.11283594715160218,
+                                  -0.026854212010626412, 0.005189087423433974,
+                                  -0.000801686428716587, 7.875875062685488e-05 };
+static const double erf_f64[] = {
+  0.1283791670955126,     -0.37612638903183543,    0.11283791670945006,   -0.02686617064323777,
+  0.0052239776071164225,  -0.0008548325975389692,  0.00012055294904839707, -1.492473690741966e-05,
+  1.6447424703317362e-06, -1.6208483801871705e-07, 1.3720064546777686e-08, -7.795898827002142e-10
+};
+/* e^(x^2) (1 - erf(x)) in s = (x - 2) / (x + 2), for x from 1 to 4 (f32) or 6 */
+static const double erfc_f32[] = { 0.25539567625190335,   -0.42718584761434303,
+                                   0.24165821109072444,   -0.07897852327253349,
+                                   0.0037321413513030097, 0.006994855413599958,
+                                   -0.0008365899736486057, -0.0009441596340872735 };
+static const double erfc_f64[] = {
+  0.25539567631050575,    -0.4271858474139584,     0.24165819424246632,    -0.07897858101573253,
+  0.0037328924043494834,  0.006997461739228476,    -0.0008471432522752253, -0.0009819770269162648,
+  4.3555644272098927e-05, 0.00017436114311543651,  2.752476736316505e-05,  -2.757901311902191e-05,
+  -1.396149006742397e-05, 1.380584247725399e-06,   3.7601677167193133e-06, 1.2559897861345693e-06,
+  -5.060915438693048e-07, -6.144477167995066e-07,  1.3408848717362396e-07
+};
+
+static LExpr *build_erf(Fn *f, LExpr *const *arg)
+{
+  LExpr *x = arg[0], *two = real(f, 2);
+  LExpr *size = let(f, "size", l_op(f->b, SC_min, either(f, 4, 6), magnitude(f, x), NULL));
+  LExpr *z = let(f, "z", mul(f, size, size));
+  LExpr *s = let(f, "s", quotient(f, sub(f, size, two), add(f, size, two)));
+  LExpr *e = let(f, "e", call(f, "exp", negative(f, z)));
+  LExpr *r = let(f, "r", POLY(f, s, erfc_f32, erfc_f64));
+  LExpr *y = let(f, "y", mad(f, negative(f, e), r, real(f, 1)));
+  y = let(f, "y", choose(f, less(f, x, real(f, 0)), negative(f, y), y));
+  LExpr *small = let(f, "small", mad(f, x, POLY(f, z, erf_f32, erf_f64), x));
+  return choose(f, less(f, size, real(f, 1)), small, y);
+}
+
 /* ---- sin, cos ---- */
 
 static const double sin_f32[] = { -0.166666672, 0.00833332911, -0.000198393303, 2.71827457e-06 };
@@ -411,6 +448,8 @@ static const struct {
     "x + x^3 P(x^2) near 0, else E / (E + 2) with E = e^(2 |x|) - 1; at most 2 ulp" },
   { "sigmoid", "x", build_sigmoid, "1 / (1 + e^-x), from e^-|x|; at most 2 ulp" },
   { "softplus", "x", build_softplus, "log(1 + e^x) = max(x, 0) + log1p(e^-|x|); at most 2 ulp" },
+  { "erf", "x", build_erf,
+    "x + x P(x^2) near 0, else 1 - e^(-x^2) R((|x| - 2) / (|x| + 2)); at most 2 ulp" },
   { "sin", "x", build_sin, "sin of x = n pi/2 + r for |x| <= 10000; at most 2 ulp" },
   { "cos", "x", build_cos, "cos of x = n pi/2 + r for |x| <= 10000; at most 2 ulp" },
   { "philox0", "c0 c1 c2 c3 k0 k1", build_philox0,

@@ -262,6 +262,11 @@ static void split_call(Narrow *n, const LStmt *s)
   ice("narrow: a call of kernel '%s', which is not of the module", s->call.kernel->name);
 }
 
+static void split_barrier(Narrow *n, const LStmt *s)
+{
+  l_barrier(n->b, s->barrier.when ? narrow_part(n, s->barrier.when, 0) : NULL);
+}
+
 void narrow_body(Narrow *n, const LStmt *first)
 {
   for (const LStmt *s = first; s;) {
@@ -275,7 +280,7 @@ void narrow_body(Narrow *n, const LStmt *first)
     case LS_FOR: split_for(n, s); break;
     case LS_IF: split_if(n, s); break;
     case LS_CALL: split_call(n, s); break;
-    case LS_BARRIER: l_barrier(n->b); break;
+    case LS_BARRIER: split_barrier(n, s); break;
     case LS_LET: case LS_STORE: case LS_NOTE: break;
     }
     s = s->next;

@@ -290,7 +290,11 @@ static void body(Print *p, const LStmt *s)
       expr(p, s->store.value, PREC_ANY);
       break;
     case LS_CALL: print_call(p, s); break;
-    case LS_BARRIER: out_printf(p->o, "barrier"); break;
+    case LS_BARRIER:
+      out_printf(p->o, s->barrier.when ? "barrier when " : "barrier");
+      if (s->barrier.when)
+        expr(p, s->barrier.when, PREC_ANY);
+      break;
     case LS_NOTE:
       out_printf(p->o, "note \"%s\"", str_escape(p->arena, s->note.text, SIZE_MAX));
       break;

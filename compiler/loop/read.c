@@ -155,7 +155,7 @@ static bool read_statement(Read *r, LStmt *s)
     }
   if (scan_take(&r->s, "barrier")) {
     s->kind = LS_BARRIER;
-    return read_span(r, &s->at);
+    return (!scan_take(&r->s, "when") || read_expr(r, 0, &s->barrier.when)) && read_span(r, &s->at);
   }
   if (scan_take(&r->s, "note")) {
     s->kind = LS_NOTE;

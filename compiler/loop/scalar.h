@@ -11,14 +11,22 @@
 
 typedef struct Scalar Scalar;
 
+/* Which random word belongs to an element: words come in blocks of four, of which neighbours in the
+ * sample's row-major order take one each. */
+typedef struct {
+  LExpr *block;                 /* u32: the element's number in its sample / 4; or NULL */
+  LExpr *word;                  /* number % 4: i64 when equal in every lane, else real lanes */
+  /* NULL, or where the hook keeps the four words it draws: if there are some already, a neighbour
+   * drew them and there is no block. */
+  LExpr **drawn;
+} RandomPlace;
+
 struct Scalar {
   Build *b;
   int lanes;
   LExpr *(*arg)(Scalar *, StepArg);             /* step argument as a real scalar */
   LExpr *(*arg_u32)(Scalar *, StepArg);         /* the same as an exact u32 scalar: seeds, epoch */
-  /* Logical index of the element (of lane 0) on an axis, i64; AXIS_BATCH: the sample's position in
-   * the batch. Operations that ask for it get lanes along the batch, or none. */
-  LExpr *(*coord)(Scalar *, int axis);
+  RandomPlace (*random)(Scalar *, const Node *);        /* of the node's element */
   /* u32 row number of the sample; a vector when lanes are samples. */
   LExpr *(*sample_id)(Scalar *);
   const DType real;                             /* DT_F32 or DT_F64 */
@@ -57,6 +65,8 @@ static inline LExpr *s_call(Scalar *s, const char *fn, LExpr *x)
 static inline LExpr *s_exp(Scalar *s, LExpr *x) { return s_call(s, "exp", x); }
 static inline LExpr *s_log(Scalar *s, LExpr *x) { return s_call(s, "log", x); }
 static inline LExpr *s_tanh(Scalar *s, LExpr *x) { return s_call(s, "tanh", x); }
+static inline LExpr *s_expm1(Scalar *s, LExpr *x) { return s_call(s, "expm1", x); }
+static inline LExpr *s_erf(Scalar *s, LExpr *x) { return s_call(s, "erf", x); }
 static inline LExpr *s_sigmoid(Scalar *s, LExpr *x) { return s_call(s, "sigmoid", x); }
 static inline LExpr *s_softplus(Scalar *s, LExpr *x) { return s_call(s, "softplus", x); }
 

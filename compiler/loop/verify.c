@@ -409,6 +409,29 @@ static void check_call(Check *c, const LStmt *s)
     check_argument(c, s, i);
 }
 
+static bool reads_var(const LExpr *e, const LVar *v)
+{
+  return e && (e->kind == LE_OP ? reads_var(e->op.arg[0], v) || reads_var(e->op.arg[1], v) ||
+                                      reads_var(e->op.arg[2], v)
+                                : e->kind == LE_VAR && e->var == v);
+}
+
+static void check_barrier(Check *c, const LStmt *s)
+{
+  const LExpr *when = s->barrier.when;
+  if (!c->host) {
+    fail(c, "barrier outside of host functions");
+    return;
+  }
+  if (!when)
+    return;
+  check_expr(c, when);
+  if (!c->error)
+    check_type(c, when, TY_BOOL, 1, "the condition of a barrier");
+  if (!c->error && (when->kind != LE_OP || reads_var(when, c->host->worker)))
+    fail(c, "the condition of a barrier is not the same for all workers");
+}
+
 static void check_body(Check *c, const LStmt *first)
 {
   for (const LStmt *s = first; s && !c->error; s = s->next) {
@@ -424,10 +447,7 @@ static void check_body(Check *c, const LStmt *first)
     case LS_LET: check_let(c, s); break;
     case LS_STORE: check_store(c, s); break;
     case LS_CALL: check_call(c, s); break;
-    case LS_BARRIER:
-      if (!c->host)
-        fail(c, "barrier outside of host functions");
-      break;
+    case LS_BARRIER: check_barrier(c, s); break;
     case LS_NOTE:
       if (!s->note.text)
         fail(c, "note without text");

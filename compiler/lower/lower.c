@@ -3,9 +3,11 @@
 #include "lower/lower.h"
 #include "base/out.h"
 #include "base/str.h"
+#include "ir/attr_text.h"
 #include "loop/text.h"
 #include "lower/schedule.h"
 #include "lower/source.h"
+#include <inttypes.h>
 #include <string.h>
 
 /* ---- names ---- */
@@ -167,6 +169,8 @@ static void share_kernel(Lower *l)
     }
   vec_push(l->arena, &l->texts, text);
 }
+
+void lower_by_samples(Lower *l, int64_t span) { l->call->span = span; }
 
 void lower_kernel_end(Lower *l, LExpr *items)
 {
@@ -384,12 +388,48 @@ static void copy_output(Lower *l, const Output *o, int index)
   for (int a = 0; a < t->rank; a++)
     l_end(b);
   l_end(b);
+  if (t->batched)
+    lower_by_samples(l, 1);
   lower_kernel_end(l, t->batched ? lower_host_n(l) : l_int(b, 1));
 }
 
 /* ---- functions and programs ---- */
 
 LExpr *lower_host_n(Lower *l) { return l_var(l->b, l->host_n); }
+
+/* "conv kernel=5 [1, 28, 28] [6, 1, 5, 5] -> [6, 24, 24]; relu; f32 32 lanes": what the speed of an
+ * operation's kernels depends on, as a key of measured tiles. */
+static const char *tile_group(Lower *l, const Node *n)
+{
+  Out *o = out_new(l->arena);
+  out_printf(o, "%s ", n->op->name);
+  if (n->op->attrs)
+    attrs_print(n->op->attrs, n->attrs, l->arena, o);
+  for (uint32_t i = 0; i < n->nin + 1; i++) {
+    const Type *t = i == n->nin ? &n->type[0] : n->in[i].node ? value_type(n->in[i]) : NULL;
+    out_printf(o, "%s[", i == n->nin ? " -> " : " ");
+    for (int k = 0; t && k < t->rank; k++)
+      out_printf(o, "%s%" PRId64, k ? "x" : "", t->dim[k]);
+    out_printf(o, "]");
+  }
+  out_printf(o, "%s; %s %" PRId64 " %s", with_fused(l, n, ""),
+             l->program->real == DT_F64 ? "f64" : "f32", l->program->batch,
+             l->d->family == FAMILY_LANES ? "lanes" : "channels");
+  return out_text(o);
+}
+
+/* Through the hook of the operation; the kernels that it makes belong to the tiles it chooses. */
+static void lower_nest(Lower *l, const Node *n)
+{
+  uint32_t first = l->calls.n;
+  if (l->tiles)
+    l->tiles->group = tile_group(l, n);
+  n->op->lower(l, n, l->d->plan[n->id]);
+  for (uint32_t i = first; l->tiles && i < l->calls.n; i++)
+    tiles_add_kernel(l->tiles, l->calls.at[i]->kernel->name);
+  if (l->tiles)
+    l->tiles->group = NULL;
+}
 
 static void lower_graph(Lower *l, const Graph *g, const Decisions *d, HostKind host)
 {
@@ -409,7 +449,7 @@ static void lower_graph(Lower *l, const Graph *g, const Decisions *d, HostKind h
   for (uint32_t i = 0; i < norder; i++) {
     const Node *n = by_id[order[i]];
     if (n->op->lower)
-      n->op->lower(l, n, d->plan[n->id]);
+      lower_nest(l, n);
     else if (n->op->cls == OP_EWISE || n->op->cls == OP_SOURCE || n->op->cls == OP_VIEW)
       lower_ewise(l, n);
     else
@@ -461,7 +501,8 @@ Module *lower_program(const LowerArgs *a)
   *m = (Module){ .arena = a->arena, .name = p->name, .real = p->real, .block = 64 / dtype_bytes(p->real),
                  .batch = p->batch };
   Lower l = { .arena = a->arena, .diag = a->diag, .sources = a->sources, .ops = a->ops, .target = a->target,
-              .program = p, .module = m, .b = build_new(m), .block = m->block };
+              .program = p, .module = m, .b = build_new(m), .block = m->block,
+              .compact = a->compact, .tiles = a->tiles };
   const Graph *graph[HOST_COUNT] = { p->train, p->eval, p->infer };
   bool made = false;
   for (int h = 0; h < HOST_COUNT; h++) {

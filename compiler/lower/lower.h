@@ -9,6 +9,7 @@
 #include "diag/diag.h"
 #include "loop/build.h"
 #include "lower/plan.h"
+#include "lower/tiles.h"
 #include "target/target.h"
 
 /* ---- coordinates ---- */
@@ -39,6 +40,7 @@ typedef struct {
   const Node *node;             /* the anchor */
   VEC(Buffer *) arg;
   LExpr *items;                 /* number of work items as an expression of the host's n */
+  int64_t span;                 /* samples dealt out together; 0: items are no parts of the batch */
 } Call;
 
 struct Lower {
@@ -51,6 +53,8 @@ struct Lower {
   Module *module;
   Build *b;
   int block;
+  bool compact;                 /* as in LowerArgs */
+  Tiles *tiles;                 /* as in LowerArgs */
   /* of the function being lowered */
   const Graph *graph;
   const Decisions *d;
@@ -70,6 +74,9 @@ struct Lower {
   LExpr *flat;                  /* not NULL: every operand is read at this element offset (same layout everywhere) */
   int64_t flat_limit;           /* elements of the flat result when its last block is not full; else 0 */
   LExpr *sample;                /* not NULL: the sample at which operands without batch lanes are read */
+  LExpr ***drawn;               /* not NULL: four elements sharing random words are being made; by
+                                   node id: the words, or NULL */
+  int drawn_word;               /* which of the four */
   LExpr ***have;                /* by node id, result: values known at the current point; NULL outside a finish */
 };
 
@@ -77,6 +84,9 @@ struct Lower {
 /* Opens the kernel of an anchor. Name: layer path and suffix ("dw"); about: one line on tile and layout. */
 void lower_kernel(Lower *l, const Node *anchor, const char *suffix, const char *template_name, const char *about);
 void lower_kernel_end(Lower *l, LExpr *items);  /* items: an expression made with lower_host_n */
+/* Of the open kernel: each `span` samples are equally many items, in the order of the batch, and
+ * of batched values an item touches those of its own samples alone. */
+void lower_by_samples(Lower *l, int64_t span);
 LExpr *lower_groups(Lower *l, LExpr *n);        /* (n + block - 1) / block */
 LExpr *lower_host_n(Lower *l);                  /* n in host scope, for items */
 /* The formal that stands for a buffer in the kernel being built. */
@@ -139,6 +149,8 @@ typedef struct {
   Arena *arena;
   Diag *diag;
   const Decisions *decisions[HOST_COUNT];       /* per graph: train, eval, infer */
+  bool compact;                 /* little memory before few barriers; the same bits */
+  Tiles *tiles;                 /* measured tiles to use, record of choices; NULL: neither */
 } LowerArgs;
 Module *lower_program(const LowerArgs *a);      /* NULL: reported */
 

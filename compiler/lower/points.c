@@ -19,7 +19,7 @@ static const char *digit_name(const Type *t, const Layout *l, int i)
   return "j";
 }
 
-static bool is_lane(const Lower *l, const Layout *layout, int i)
+bool points_is_lane(const Lower *l, const Layout *layout, int i)
 {
   return i == layout->n - 1 && layout->digit[i].div == 1 && layout->digit[i].extent == l->block &&
          (i > 0 || layout->digit[i].axis != AXIS_BATCH);
@@ -40,7 +40,7 @@ void points_begin(Lower *l, Points *p, const Type *t, const Layout *layout, bool
   *p = (Points){ .lanes = 1 };
   coord_clear(&p->c);
   int outer = layout->n;
-  if (outer > 0 && !scalar && is_lane(l, layout, outer - 1)) {
+  if (outer > 0 && !scalar && points_is_lane(l, layout, outer - 1)) {
     p->lanes = l->block;
     outer--;
   }
@@ -67,6 +67,8 @@ void points_begin(Lower *l, Points *p, const Type *t, const Layout *layout, bool
     }
     coord_add(&p->c, d->axis, v, d->div, d->extent);
   }
+  if (nitem > 0 && layout->digit[0].axis == AXIS_BATCH)
+    lower_by_samples(l, layout->digit[0].div);
   if (outer < layout->n)
     coord_add(&p->c, layout->digit[outer].axis, NULL, 1, l->block);
 }
@@ -147,18 +149,7 @@ static bool is_lane_operand(Lower *l, Value v, const Node *user, const void *ctx
   return lower_access(l, v, &c) != ACCESS_STRIDED;
 }
 
-static bool draws_by_element(Lower *l, const Node *anchor, const Layout *layout)
-{
-  bool batch_lanes = layout->n > 1 && layout->digit[layout->n - 1].axis == AXIS_BATCH;
-  for (uint32_t i = 0; i < l->graph->order.n; i++) {
-    const Node *m = l->graph->order.at[i];
-    if (points_in_group(l, m, anchor) && (m->op->flags & OP_RANDOM) && !batch_lanes)
-      return true;
-  }
-  return false;
-}
-
-static void finish_anchor(Lower *l, const Node *n, const Coord *c, int lanes)
+void points_finish(Lower *l, const Node *n, const Coord *c, int lanes)
 {
   LExpr *x[8] = { NULL };
   for (uint32_t i = 0; i < n->nin; i++)
@@ -214,21 +205,46 @@ static void flat_kernel(Lower *l, const Node *anchor, const Layout *layout)
   coord_clear(&c);
   if (batched)
     coord_add(&c, AXIS_BATCH, NULL, 1, l->block);
-  finish_anchor(l, anchor, &c, l->block);
+  points_finish(l, anchor, &c, l->block);
   l_end(b);
   l->flat = NULL;
   l->flat_limit = 0;
   LExpr *items = l_int(b, extent / l->block);
   if (batched)
+    lower_by_samples(l, layout->digit[0].div);
+  if (batched)
     items = l_muli(b, layout->digit[0].div > 1 ? lower_groups(l, lower_host_n(l)) : lower_host_n(l), per / l->block);
   lower_kernel_end(l, items);
+}
+
+bool points_lanes_fit(Lower *l, const Node *anchor, const Layout *layout)
+{
+  Coord probe;
+  coord_clear(&probe);
+  for (int i = 0; i < layout->n; i++)
+    coord_add(&probe, layout->digit[i].axis, points_is_lane(l, layout, i) ? NULL : l_int(l->b, 0),
+              layout->digit[i].div, layout->digit[i].extent);
+  return layout->n > 0 && points_is_lane(l, layout, layout->n - 1) &&
+         all_operands(l, anchor, is_lane_operand, &probe);
+}
+
+/* The same places with rows cut into blocks, when a row is a whole number of blocks. */
+static bool cut_rows(const Lower *l, const Layout *layout, Layout *cut)
+{
+  const Digit *row = &layout->digit[layout->n - 1];
+  if (layout->n == 0 || layout->n == DIGITS_MAX || points_is_lane(l, layout, layout->n - 1) ||
+      row->axis == AXIS_BATCH || row->div != 1 || row->extent % l->block)
+    return false;
+  *cut = *layout;
+  cut->digit[cut->n - 1] = (Digit){ row->axis, l->block, row->extent / l->block };
+  cut->digit[cut->n++] = (Digit){ row->axis, 1, l->block };
+  return true;
 }
 
 void lower_ewise(Lower *l, const Node *anchor)
 {
   const Layout *layout = lower_layout(l, (Value){ (Node *)(uintptr_t)anchor, 0 });
   const Type *t = &anchor->type[0];
-  bool by_element = draws_by_element(l, anchor, layout);
   bool whole_blocks = !t->batched || (layout_extent(layout) / layout->digit[0].extent) % l->block == 0;
   bool placed = false;        /* some node must know where its element lies */
   for (uint32_t i = 0; i < l->graph->order.n; i++)
@@ -238,15 +254,15 @@ void lower_ewise(Lower *l, const Node *anchor)
     flat_kernel(l, anchor, layout);
     return;
   }
-  Coord probe;
-  coord_clear(&probe);
-  LExpr *zero = l_int(l->b, 0);
-  for (int i = 0; i < layout->n; i++)
-    coord_add(&probe, layout->digit[i].axis, is_lane(l, layout, i) ? NULL : zero, layout->digit[i].div,
-              layout->digit[i].extent);
-  bool vector = !by_element && layout->n > 0 && is_lane(l, layout, layout->n - 1) &&
-                all_operands(l, anchor, is_lane_operand, &probe);
-  if (!vector && !by_element && layout->n > 1 && is_lane(l, layout, layout->n - 1) &&
+  if (lower_quads(l, anchor, layout))
+    return;
+  Layout cut;
+  bool vector = points_lanes_fit(l, anchor, layout);
+  if (!vector && cut_rows(l, layout, &cut) && points_lanes_fit(l, anchor, &cut)) {
+    layout = &cut;
+    vector = true;
+  }
+  if (!vector && layout->n > 1 && points_is_lane(l, layout, layout->n - 1) &&
       lower_transposed(l, anchor, layout))
     return;
   lower_kernel(l, anchor, "", vector ? "elementwise" : "gather",
@@ -258,7 +274,7 @@ void lower_ewise(Lower *l, const Node *anchor)
     l_if(l->b, inside);
   if (p.lanes == 1 && reads_past_batch(l, anchor, layout))
     l->sample = l_let(l->b, "i", l_min(l->b, coord_index(l->b, &p.c, AXIS_BATCH), l_addi(l->b, l->n, -1)));
-  finish_anchor(l, anchor, &p.c, p.lanes);
+  points_finish(l, anchor, &p.c, p.lanes);
   l->sample = NULL;
   if (inside) {
     l_else(l->b);

@@ -1,11 +1,6 @@
-/* Order, phases and memory of a step.
- *
- * Kernels of one phase do not depend on each other; a barrier stands between phases. The memory plan works
- * on whole phases: two buffers may share bytes only when no phase uses both. Placement is best fit, largest
- * first (Pisarchyk and Lee 2020, greedy by size). */
+/* The order in which the kernels of a step are made, and the host function that calls them. */
 #include "lower/schedule.h"
 #include "lower/source.h"
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- order ---- */
@@ -126,111 +121,6 @@ uint32_t *schedule_order(const Lower *l, uint32_t *count)
   return order;
 }
 
-/* ---- phases ---- */
-
-static const Buffer *call_arg(const Call *c, uint32_t i) { return c->arg.at[i]; }
-
-static bool writes(const Call *c, uint32_t i) { return c->kernel->formal.at[i]->written; }
-
-/* Two calls may not run at the same time: one writes what the other uses. */
-static bool conflict(const Call *a, const Call *b)
-{
-  for (uint32_t i = 0; i < a->arg.n; i++)
-    for (uint32_t j = 0; j < b->arg.n; j++)
-      if (call_arg(a, i) == call_arg(b, j) && (writes(a, i) || writes(b, j)))
-        return true;
-  return false;
-}
-
-static int *find_phases(Lower *l)
-{
-  int *phase = ARENA_ARRAY(l->arena, int, l->calls.n + 1);
-  uint32_t start = 0;
-  for (uint32_t i = 1; i < l->calls.n; i++) {
-    phase[i] = phase[i - 1];
-    for (uint32_t k = start; k < i; k++)
-      if (conflict(l->calls.at[k], l->calls.at[i])) {
-        phase[i]++;
-        start = i;
-        break;
-      }
-  }
-  return phase;
-}
-
-/* ---- memory ---- */
-
-typedef struct { Buffer *buf; int first, last; int64_t bytes; } Life;
-typedef VEC(Life) Lives;
-
-static int by_size(const void *x, const void *y)
-{
-  const Life *a = x, *b = y;
-  if (a->bytes != b->bytes)
-    return a->bytes < b->bytes ? 1 : -1;
-  return a->buf->id < b->buf->id ? -1 : 1;
-}
-
-static void find_lives(Lower *l, const int *phase, Lives *lives)
-{
-  for (uint32_t i = 0; i < l->calls.n; i++)
-    for (uint32_t k = 0; k < l->calls.at[i]->arg.n; k++) {
-      Buffer *buf = l->calls.at[i]->arg.at[k];
-      if (buf->role != BUF_ARENA)
-        continue;
-      uint32_t at = 0;
-      while (at < lives->n && lives->at[at].buf != buf)
-        at++;
-      if (at == lives->n) {
-        Life life = { buf, phase[i], phase[i], align_up(buf->extent * dtype_bytes(buf->dtype), 64) };
-        vec_push(l->arena, lives, life);
-      }
-      lives->at[at].last = phase[i];
-    }
-}
-
-static int64_t place_lives(Lives *lives)
-{
-  int64_t peak = 0;
-  qsort(lives->at, lives->n, sizeof(Life), by_size);
-  for (uint32_t i = 0; i < lives->n; i++) {
-    Life *x = &lives->at[i];
-    int64_t at = 0;
-    for (bool moved = true; moved;) {
-      moved = false;
-      for (uint32_t k = 0; k < i; k++) {
-        const Life *y = &lives->at[k];
-        bool together = x->first <= y->last && y->first <= x->last;
-        if (together && at < y->buf->offset + y->bytes && y->buf->offset < at + x->bytes) {
-          at = y->buf->offset + y->bytes;
-          moved = true;
-        }
-      }
-    }
-    x->buf->offset = at;
-    peak = max_i64(peak, at + x->bytes);
-  }
-  return peak;
-}
-
-/* Scratch of a kernel is used up when it returns: each begins at the front of a worker's block. */
-static int64_t place_scratch(const Lower *l)
-{
-  int64_t most = 0;
-  for (uint32_t i = 0; i < l->calls.n; i++) {
-    int64_t at = 0;
-    for (uint32_t k = 0; k < l->calls.at[i]->arg.n; k++) {
-      Buffer *buf = l->calls.at[i]->arg.at[k];
-      if (buf->role != BUF_WORKER)
-        continue;
-      buf->offset = at;
-      at = align_up(at + buf->extent * dtype_bytes(buf->dtype), 64);
-    }
-    most = max_i64(most, at);
-  }
-  return most;
-}
-
 /* ---- directions ---- */
 
 /* By node id: is it needed for an output (the loss, the operands of metrics)? */
@@ -269,23 +159,34 @@ static Direction direction_of(const Lower *l, const bool *forward, const Node *a
 
 /* ---- the host function ---- */
 
+/* False once nobody else has what a worker still needs: all samples are there, dealt out evenly. */
+static LExpr *must_meet(Lower *l, const Host *h, int64_t span)
+{
+  Build *b = l->b;
+  int64_t batch = l->program->batch;
+  if (span == 0 || batch % span)
+    return NULL;
+  LExpr *rest = l_mod(b, l_int(b, batch / span), l_var(b, h->nworkers));
+  LExpr *part = l_op(b, SC_ne, l_var(b, h->n), l_int(b, batch), NULL);
+  return l_op(b, SC_or, part, l_op(b, SC_ne, rest, l_int(b, 0), NULL), NULL);
+}
+
 void schedule_host(Lower *l, LVar *host_n)
 {
   Build *b = l->b;
-  int *phase = find_phases(l);
-  Lives lives = { 0 };
-  find_lives(l, phase, &lives);
-  int64_t peak = lives.n ? place_lives(&lives) : 0;
-
+  Slots slots = { 0 };
+  bool small = schedule_phases(l, &slots);
   Host *h = l_host(b, l->host);
   h->n = host_n;
-  h->arena_bytes = (size_t)peak;
-  h->worker_bytes = (size_t)place_scratch(l);
+  h->arena_bytes = (size_t)schedule_memory(l, &slots, small);
+  h->worker_bytes = (size_t)schedule_scratch(l);
   const bool *forward = find_forward(l);
-  for (uint32_t i = 0; i < l->calls.n; i++) {
-    Call *c = l->calls.at[i];
-    if (i > 0 && phase[i] != phase[i - 1])
-      l_barrier(b);
+  for (uint32_t i = 0; i < slots.n; i++) {
+    const Slot *slot = &slots.at[i];
+    Call *c = slot->call;
+    bool meet = i > 0 && slot->phase != slots.at[i - 1].phase;
+    if (meet || slot->span)
+      l_barrier(b, meet ? NULL : must_meet(l, h, slot->span));
     for (uint32_t k = 0; k < c->arg.n; k++) {
       Buffer *buf = c->arg.at[k];
       bool seen = buf->role != BUF_ARENA && buf->role != BUF_WORKER;

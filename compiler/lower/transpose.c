@@ -1,6 +1,7 @@
 /* Elementwise kernels whose result has its lanes along one axis while an operand has them along
- * another: from rows of samples into lanes of samples, and back. A square of block x block elements
- * is loaded a vector at a time, turned in registers and finished a vector at a time.
+ * another: from rows of samples into lanes of samples, and back; from planes of an image into
+ * blocks of channels, and back. A square of block x block elements is loaded a vector at a time,
+ * turned in registers and finished a vector at a time.
  *
  *   r[i] = operand at (sample 16 g + i, x .. x+15)      16 loads
  *   four times: r'[2i] = ziplo(r[i], r[i + 8]), r'[2i+1] = ziphi(r[i], r[i + 8])
@@ -68,6 +69,9 @@ static bool can_turn(Square *s, Value v)
   Coord at = line_coord(s, 0, true);
   Coord c = broadcast_coord(&at, value_type(v), &s->anchor->type[0]);
   DType t = value_type(v)->dtype;
+  int64_t width = s->to >= 0 ? s->anchor->type[0].dim[s->to] : 0;
+  if (width % s->l->block && s->l->d->place[v.node->id] == PLACE_INLINE)
+    return false;       /* rows of the input have no zeros behind the axis */
   return (t == s->l->program->real || t == DT_U8) && lower_access(s->l, v, &c) == ACCESS_VECTOR;
 }
 
@@ -110,8 +114,8 @@ static void finish_square(Square *s)
     if (n->in[k].node && must_turn(s, n->in[k]))
       turned[k] = turn(s, n->in[k]);
   int64_t batch = l->program->batch;
-  bool by_sample = s->from == AXIS_BATCH, partial = by_sample && batch % l->block;
-  for (int j = 0; j < (by_sample ? min_i64(l->block, batch) : l->block); j++) {
+  bool samples = s->from == AXIS_BATCH, partial = samples && batch % l->block;
+  for (int j = 0; j < (samples ? min_i64(l->block, batch) : l->block); j++) {
     Coord c = line_coord(s, j, false);
     LExpr *x[8] = { NULL };
     if (partial)
@@ -145,7 +149,10 @@ static bool axes_fit(const Square *s)
   if (s->to == AXIS_BATCH || s->from == AXIS_BATCH)
     return t->batched && lay->digit[0].axis == AXIS_BATCH &&
            (s->from == AXIS_BATCH || t->dim[s->from] >= s->l->block);
-  return !t->batched && t->dim[s->from] % s->l->block == 0;
+  if (t->batched)
+    return lay->digit[0].axis == AXIS_BATCH && lay->digit[0].div == 1 &&
+           t->dim[s->from] >= s->l->block;
+  return t->dim[s->from] % s->l->block == 0;
 }
 
 /* True when the square can be filled: operands that are not in the result's order can be turned. */
@@ -169,8 +176,14 @@ static bool operands_fit(Square *s)
   return any;
 }
 
-/* Work items: groups of samples times every digit of the layout but those of the square; opens
- * their loop and, where features lie across, one along their axis. */
+/* Do the squares lie within a sample? */
+static bool by_sample(const Square *s)
+{
+  return s->anchor->type[0].batched && s->to != AXIS_BATCH && s->from != AXIS_BATCH;
+}
+
+/* Work items: groups of samples, or samples, times every digit of the layout but those of the
+ * square; opens their loop and, where features lie across, one along their axis. */
 static LExpr *items_begin(Square *s)
 {
   Build *b = s->l->b;
@@ -196,6 +209,8 @@ static LExpr *items_begin(Square *s)
       coord_add(&s->outer, d->axis, e, d->div, d->extent);
   }
   s->group = rest;
+  if (by_sample(s))
+    coord_add(&s->outer, AXIS_BATCH, rest, 1, s->l->program->batch);
   if (s->from != AXIS_BATCH) {
     int64_t dim = s->anchor->type[0].dim[s->from];
     bool whole = dim % block == 0;      /* else the last square lies over the one before */
@@ -204,8 +219,10 @@ static LExpr *items_begin(Square *s)
     s->from_block = whole ? x : NULL;
     s->first = whole ? NULL : l_let(b, "x0", l_min(b, x, l_int(b, dim - block)));
   }
-  LExpr *groups = batched ? lower_groups(s->l, lower_host_n(s->l)) : l_int(b, 1);
-  return l_muli(b, groups, all);
+  if (batched)
+    lower_by_samples(s->l, by_sample(s) ? 1 : block);
+  LExpr *n = batched ? lower_host_n(s->l) : l_int(b, 1);
+  return l_muli(b, batched && !by_sample(s) ? lower_groups(s->l, n) : n, all);
 }
 
 /* Coordinates for questions about access, before there are loops. */
@@ -218,6 +235,8 @@ static void probe(Square *s)
     if (d->axis != s->from && d->axis != AXIS_BATCH && d->axis != s->to)
       coord_add(&s->outer, d->axis, l_int(b, 0), d->div, d->extent);
   }
+  if (by_sample(s))
+    coord_add(&s->outer, AXIS_BATCH, l_int(b, 0), 1, s->l->program->batch);
   bool whole = s->from != AXIS_BATCH && s->anchor->type[0].dim[s->from] % s->l->block == 0;
   s->group = s->first = s->to_block = l_int(b, 0);
   s->from_block = whole ? l_int(b, 0) : NULL;

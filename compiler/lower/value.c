@@ -27,10 +27,57 @@ static LExpr *point_arg_u32(Scalar *s, StepArg a)
   return l_cast(l->b, l_load(l->b, args, l_int(l->b, a), 1), DT_U32);
 }
 
-static LExpr *point_coord(Scalar *s, int axis)
+/* Row-major number of the element (of lane 0) in its sample; *step: from lane to lane, 0 where they
+ * hold samples or there are none. */
+static LExpr *element_number(const Point *p, const Type *t, int64_t *step)
+{
+  Build *b = p->l->b;
+  LExpr *element = l_int(b, 0);
+  int lane = coord_lane_axis(p->c);
+  *step = 0;
+  for (int a = 0; a < t->rank; a++) {
+    element = l_add(b, l_muli(b, element, t->dim[a]), coord_index(b, p->c, a));
+    *step *= t->dim[a];
+    for (int i = 0; a == lane && p->base.lanes > 1 && i < p->c->n[a + 1]; i++)
+      if (!p->c->part[a + 1][i].e)
+        *step = p->c->part[a + 1][i].div;
+  }
+  return element;
+}
+
+/* u32: first / 4 for each lane, and *word := first % 4 as a real, where first grows by step. */
+static LExpr *lane_blocks(const Point *p, LExpr *first, int64_t step, LExpr **word)
+{
+  Build *b = p->l->b;
+  LExpr *four = l_int(b, 4), *lane = l_let(b, "lane", l_cast(b, l_iota(b, p->base.lanes), DT_U32));
+  LExpr *fine = l_op(b, SC_mul, lane, l_u32(b, (uint32_t)(step % 4)), NULL);
+  LExpr *coarse = l_op(b, SC_mul, lane, l_u32(b, (uint32_t)(step / 4)), NULL);
+  fine = l_let(b, "fine", l_op(b, SC_add, fine, l_cast(b, l_mod(b, first, four), DT_U32), NULL));
+  *word = l_let(b, "word", l_cast(b, l_op(b, SC_and, fine, l_u32(b, 3), NULL), p->l->program->real));
+  coarse = l_op(b, SC_add, coarse, l_cast(b, l_div(b, first, four), DT_U32), NULL);
+  return l_let(b, "block", l_op(b, SC_add, coarse, l_op(b, SC_shr, fine, l_u32(b, 2), NULL), NULL));
+}
+
+static RandomPlace point_random(Scalar *s, const Node *n)
 {
   Point *p = (Point *)s;
-  return coord_index(p->l->b, p->c, axis);
+  Lower *l = p->l;
+  RandomPlace at = { NULL, NULL, NULL };
+  int64_t step;
+  if (l->drawn && l->drawn[n->id])
+    return (RandomPlace){ NULL, l_int(l->b, l->drawn_word), l->drawn[n->id] };
+  LExpr *element = element_number(p, &n->type[0], &step);
+  if (step)
+    at.block = lane_blocks(p, element, step, &at.word);
+  else {
+    at.word = l_mod(l->b, element, l_int(l->b, 4));
+    at.block = l_cast(l->b, l_div(l->b, element, l_int(l->b, 4)), DT_U32);
+  }
+  if (l->drawn) {
+    at.drawn = l->drawn[n->id] = ARENA_ARRAY(l->arena, LExpr *, 4);
+    at.word = l_int(l->b, l->drawn_word);
+  }
+  return at;
 }
 
 static LExpr *point_sample_id(Scalar *s)
@@ -44,7 +91,7 @@ static LExpr *point_sample_id(Scalar *s)
 
 LExpr *lower_scalar(Lower *l, const Node *n, LExpr **x, const Coord *c, int lanes)
 {
-  Point p = { .base = { .b = l->b, .lanes = lanes, .arg = point_arg, .arg_u32 = point_arg_u32, .coord = point_coord,
+  Point p = { .base = { .b = l->b, .lanes = lanes, .arg = point_arg, .arg_u32 = point_arg_u32, .random = point_random,
                         .sample_id = point_sample_id, .real = l->program->real },
               .l = l, .c = c };
   return n->op->scalar(&p.base, n, x);
@@ -246,8 +293,6 @@ Access lower_access(Lower *l, Value v, const Coord *c)
     return type_elems(&n->type[0]) == 1 || coord_lane_axis(c) >= RANK_MAX ? ACCESS_SAME : ACCESS_STRIDED;
   if (n->op->cls == OP_VIEW)
     return coord_lane_axis(c) == RANK_MAX ? ACCESS_SAME : ACCESS_STRIDED;
-  if ((n->op->flags & OP_RANDOM) && coord_lane_axis(c) != RANK_MAX && coord_lane_axis(c) != AXIS_BATCH)
-    return ACCESS_STRIDED;
   Access worst = ACCESS_SAME;
   for (uint32_t i = 0; i < n->nin; i++)
     if (n->in[i].node) {

@@ -122,11 +122,13 @@ Value g_abs(const GBuild *b, Value x) { return unary(b, &op_abs, x); }
 Value g_square(const GBuild *b, Value x) { return unary(b, &op_square, x); }
 Value g_scale(const GBuild *b, Value x, double k) { return g_mul(b, x, g_const(b, k)); }
 
+Value g_row_sum(const GBuild *b, Value x) { return unary(b, &op_row_sum, x); }
+
 Value g_channel_sum(const GBuild *b, Value x)
 {
   const Type *t = value_type(x);
   if (t->batched && t->rank > 1 && t->dim[t->rank - 1] > 1)     /* by rows, where x is made */
-    x = unary(b, &op_row_sum, x);
+    x = g_row_sum(b, x);
   return unary(b, &op_channel_sum, x);
 }
 
@@ -134,6 +136,15 @@ Value g_batch_sum(const GBuild *b, Value x) { return unary(b, &op_batch_sum, x);
 Value g_batch_mean(const GBuild *b, Value x) { return unary(b, &op_batch_mean, x); }
 Value g_sum(const GBuild *b, Value x) { return unary(b, &op_sum, x); }
 Value g_sumsq(const GBuild *b, Value x) { return unary(b, &op_sumsq, x); }
+
+/* One number for each index of the first axis of every sample: [n,C,..] -> [n,C]. */
+static Value plane_sum(const GBuild *b, Value x, const Type *to)
+{
+  const Type *t = value_type(x);
+  int64_t dim[] = { t->dim[0], type_elems(t) / t->dim[0] };
+  Type rows = type_make(t->dtype, true, 2, dim);
+  return g_reshape(b, g_row_sum(b, g_reshape(b, x, &rows)), to);
+}
 
 /* A pure broadcast adds axes; each kind of missing axes has its sum. */
 Value g_reduce_to(const GBuild *b, Value d, const Type *to)
@@ -145,6 +156,8 @@ Value g_reduce_to(const GBuild *b, Value d, const Type *to)
     d = g_sum(b, d);
   else if (to->rank == 1 && to->dim[0] == from->dim[0] && !to->batched)
     return g_channel_sum(b, d);
+  else if (to->rank == 1 && from->rank > 1 && to->dim[0] == from->dim[0])
+    return plane_sum(b, d, to);
   if (!to->batched && value_type(d)->batched)
     d = g_batch_sum(b, d);
   if (!type_same_shape(value_type(d), to))

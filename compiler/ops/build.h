@@ -49,6 +49,7 @@ Value g_log(const GBuild *b, Value x);
 Value g_sqrt(const GBuild *b, Value x);
 Value g_abs(const GBuild *b, Value x);
 Value g_square(const GBuild *b, Value x);
+Value g_power(const GBuild *b, Value x, double exponent);        /* x^exponent */
 /* x * scale + offset, rounded once */
 Value g_affine(const GBuild *b, Value x, double scale, double offset);
 Value g_scale(const GBuild *b, Value x, double k);
@@ -57,6 +58,7 @@ Value g_spread(const GBuild *b, Value x, const Type *to);       /* to the shape 
 
 /* views and reductions */
 Value g_reshape(const GBuild *b, Value x, const Type *like);    /* to the dims of `like` */
+Value g_row_sum(const GBuild *b, Value x);      /* [n,..,W] -> [n,..,1] */
 Value g_channel_sum(const GBuild *b, Value x);  /* [n,C,..] -> [C]: over samples and space */
 Value g_batch_sum(const GBuild *b, Value x);    /* [n,..] -> [..] */
 Value g_batch_mean(const GBuild *b, Value x);   /* [n,..] -> [..]: sum divided by the run-time n */

@@ -42,6 +42,30 @@ static Window back_window(const Node *n)
   return window_make(a->kernel, a->stride, a->dilation, a->pad, a->image.at[0], a->image.at[1]);
 }
 
+static conv_back_attrs back_attrs(const Window *w, int64_t groups)
+{
+  return (conv_back_attrs){
+    .kernel = window_kernel(w), .stride = window_stride(w), .dilation = window_dilation(w),
+    .pad = window_pad(w), .image = window_image(w), .groups = groups,
+  };
+}
+
+Value g_conv(const GBuild *b, Value x, Value weight, Value bias, const Window *w, int64_t groups)
+{
+  conv_attrs a = {
+    .filters = value_type(weight)->dim[0], .kernel = window_kernel(w), .stride = window_stride(w),
+    .pad = window_pad(w), .dilation = window_dilation(w), .groups = groups,
+    .bias = bias.node != NULL, .train = true,
+  };
+  return g_op(b, &op_conv, &a, (Value[]){ x, weight, bias }, bias.node ? 3 : 2);
+}
+
+Value g_conv_dx(const GBuild *b, Value dy, Value weight, const Window *w, int64_t groups)
+{
+  conv_back_attrs a = back_attrs(w, groups);
+  return g_op(b, &op_conv_dx, &a, (Value[]){ dy, weight }, 2);
+}
+
 /* ---- conv ---- */
 
 static bool conv_infer(Infer *c, const Node *n, Type *out)
@@ -100,10 +124,7 @@ static void conv_grad(Grad *g, const Node *n, const Value *dy)
   const conv_attrs *a = n->attrs;
   GBuild b = g_in_grad(g);
   Window w = forward_window(n);
-  conv_back_attrs back = {
-    .kernel = window_kernel(&w), .stride = window_stride(&w), .dilation = window_dilation(&w),
-    .pad = window_pad(&w), .image = window_image(&w), .groups = a->groups,
-  };
+  conv_back_attrs back = back_attrs(&w, a->groups);
   if (grad_wanted(g, n, 0))
     grad_add(g, n, 0, g_op(&b, &op_conv_dx, &back, (Value[]){ dy[0], n->in[1] }, 2));
   if (grad_wanted(g, n, 1))
@@ -240,6 +261,18 @@ static bool conv_dx_infer(Infer *c, const Node *n, Type *out)
   return true;
 }
 
+/* conv_dx is linear in dy and in w: the other way round it is the convolution itself. */
+static void conv_dx_grad(Grad *g, const Node *n, const Value *dy)
+{
+  const conv_back_attrs *a = n->attrs;
+  GBuild b = g_in_grad(g);
+  Window w = back_window(n);
+  if (grad_wanted(g, n, 0))
+    grad_add(g, n, 0, g_conv(&b, dy[0], n->in[1], (Value){ NULL, 0 }, &w, a->groups));
+  if (grad_wanted(g, n, 1))
+    grad_add(g, n, 1, g_op(&b, &op_conv_dw, a, (Value[]){ n->in[0], dy[0] }, 2));
+}
+
 static void conv_dx_ref(RefCtx *ctx, const Node *n, RefTensor *const *in, RefTensor *const *out)
 {
   const conv_back_attrs *a = n->attrs;
@@ -284,7 +317,8 @@ const OpDef op_conv_dx = {
   .name = "conv_dx", .doc = "gradient of conv towards its input",
   .formula = "$dx[c,y,x] = sum_{o,u,v} $w[o,c,u,v] * $dy[o, (y+p-u*d)/s, (x+p-v*d)/s]",
   .cls = OP_NEST, .operands = "dy w", .results = "dx", .attrs = conv_back_attr_defs,
-  .attrs_size = sizeof(conv_back_attrs), .infer = conv_dx_infer, .ref = conv_dx_ref,
+  .attrs_size = sizeof(conv_back_attrs), .infer = conv_dx_infer, .grad = conv_dx_grad,
+  .ref = conv_dx_ref,
   .flops = conv_dx_flops, .plans = conv_dx_plan, .lower = conv_dx_lower,
   .samples = (const OpSample[]){
     { "kernel=[3, 3], image=[5, 4]", "dy=f32[n,3,3,2], w=f32[3,2,3,3]" },

@@ -50,7 +50,8 @@ static double add_ref(const Node *n, const double *x) { (void)n; return x[0] + x
 
 const OpDef op_add = {
   .name = "add", .doc = "sum of two tensors, element by element", .aliases = "Add plus residual",
-  .formula = "$z = $x + $y", .cls = OP_EWISE, .flags = OP_COMMUTES | OP_ZERO, .operands = "x y",
+  .formula = "$z = $x + $y", .cls = OP_EWISE,
+  .flags = OP_LAYER | OP_COMMUTES | OP_ZERO, .operands = "x y",
   .results = "z", .infer = infer_broadcast_reals, .grad = add_grad, .simplify = add_simplify,
   .scalar = add_scalar, .ref_scalar = add_ref, .flops = flops_elems,
   .samples = (const OpSample[]){
@@ -85,7 +86,8 @@ static double sub_ref(const Node *n, const double *x) { (void)n; return x[0] - x
 
 const OpDef op_sub = {
   .name = "sub", .doc = "difference of two tensors, element by element",
-  .aliases = "Subtract minus", .formula = "$z = $x - $y", .cls = OP_EWISE, .flags = OP_ZERO,
+  .aliases = "Subtract minus", .formula = "$z = $x - $y", .cls = OP_EWISE,
+  .flags = OP_LAYER | OP_ZERO,
   .operands = "x y", .results = "z", .infer = infer_broadcast_reals, .grad = sub_grad,
   .simplify = sub_simplify, .scalar = sub_scalar, .ref_scalar = sub_ref, .flops = flops_elems,
   .samples = (const OpSample[]){
@@ -119,7 +121,8 @@ static double mul_ref(const Node *n, const double *x) { (void)n; return x[0] * x
 
 const OpDef op_mul = {
   .name = "mul", .doc = "product of two tensors, element by element", .aliases = "Multiply times",
-  .formula = "$z = $x * $y", .cls = OP_EWISE, .flags = OP_COMMUTES | OP_ZERO, .operands = "x y",
+  .formula = "$z = $x * $y", .cls = OP_EWISE,
+  .flags = OP_LAYER | OP_COMMUTES | OP_ZERO, .operands = "x y",
   .results = "z", .infer = infer_broadcast_reals, .grad = mul_grad, .simplify = mul_simplify,
   .scalar = mul_scalar, .ref_scalar = mul_ref, .flops = flops_elems,
   .samples = (const OpSample[]){
@@ -155,7 +158,7 @@ static double div_ref(const Node *n, const double *x) { (void)n; return x[0] / x
 
 const OpDef op_div = {
   .name = "div", .doc = "quotient of two tensors, element by element", .aliases = "divide",
-  .formula = "$z = $x / $y", .cls = OP_EWISE, .operands = "x y", .results = "z",
+  .formula = "$z = $x / $y", .cls = OP_EWISE, .flags = OP_LAYER, .operands = "x y", .results = "z",
   .infer = infer_broadcast_reals, .grad = div_grad, .simplify = div_simplify, .scalar = div_scalar,
   .ref_scalar = div_ref, .flops = flops_elems,
   .samples = (const OpSample[]){
@@ -235,7 +238,7 @@ static double max_ref(const Node *n, const double *x)
 
 const OpDef op_min = {
   .name = "min", .doc = "the smaller of two, element by element; a tie gives the gradient to x",
-  .aliases = "minimum", .formula = "$z = min($x, $y)", .cls = OP_EWISE, .flags = OP_ZERO,
+  .aliases = "minimum", .formula = "$z = min($x, $y)", .cls = OP_EWISE, .flags = OP_LAYER | OP_ZERO,
   .operands = "x y", .results = "z", .infer = infer_broadcast_reals, .grad = extreme_grad,
   .scalar = min_scalar, .ref_scalar = min_ref, .flops = flops_elems,
   .samples = (const OpSample[]){
@@ -245,7 +248,7 @@ const OpDef op_min = {
 
 const OpDef op_max = {
   .name = "max", .doc = "the larger of two, element by element; a tie gives the gradient to x",
-  .aliases = "maximum", .formula = "$z = max($x, $y)", .cls = OP_EWISE, .flags = OP_ZERO,
+  .aliases = "maximum", .formula = "$z = max($x, $y)", .cls = OP_EWISE, .flags = OP_LAYER | OP_ZERO,
   .operands = "x y", .results = "z", .infer = infer_broadcast_reals, .grad = extreme_grad,
   .scalar = max_scalar, .ref_scalar = max_ref, .flops = flops_elems,
   .samples = (const OpSample[]){

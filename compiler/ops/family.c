@@ -59,6 +59,20 @@ bool want_fraction(Infer *c, const Node *n, const char *what, double v)
   return infer_error(c, n, "E0304", "%s must be at least 0 and below 1, not %g", what, v);
 }
 
+bool want_prediction(Infer *c, const Node *n, uint32_t first, bool labels)
+{
+  if (!want_operands(c, n, first + 2) || !want_real(c, n, first) || !want_batched(c, n, first) ||
+      !want_batched(c, n, first + 1))
+    return false;
+  const Type *x = &c->in[first], *y = &c->in[first + 1];
+  if (!(labels && type_elems(y) == 1) && !want_real(c, n, first + 1))
+    return false;
+  if (type_same_shape(x, y) || (type_elems(x) == 1 && type_elems(y) == 1))
+    return true;
+  return infer_error(c, n, "E0209", "the prediction is %s but the target is %s", shape_text(c, x),
+                     shape_text(c, y));
+}
+
 bool want_elems(Infer *c, const Node *n, const Type *out)
 {
   if (type_elems(out) >= 0)

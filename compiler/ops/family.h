@@ -18,6 +18,9 @@ bool want_reals(Infer *c, const Node *n);                       /* all given ope
 bool want_batched(Infer *c, const Node *n, uint32_t i);
 bool want_same(Infer *c, const Node *n, uint32_t i, uint32_t j);        /* equal types */
 bool want_fraction(Infer *c, const Node *n, const char *what, double v);        /* 0 <= v < 1 */
+/* Operands from `first` are a prediction and a real target of its shape, or of one element each;
+ * labels: a target of one element may be an integer. E0209. */
+bool want_prediction(Infer *c, const Node *n, uint32_t first, bool labels);
 bool want_elems(Infer *c, const Node *n, const Type *out);      /* its size does not overflow */
 const char *shape_text(Infer *c, const Type *t);        /* "[6, 28, 28]"; "a number" for rank 0 */
 

@@ -7,24 +7,9 @@
 #include "ops/family.h"
 #include <math.h>
 
-/* Operands x and y from position `first`. */
-static bool check(Infer *c, const Node *n, uint32_t first, bool labels)
-{
-  if (!want_operands(c, n, first + 2) || !want_real(c, n, first) || !want_batched(c, n, first) ||
-      !want_batched(c, n, first + 1))
-    return false;
-  const Type *x = &c->in[first], *y = &c->in[first + 1];
-  if (!(labels && type_elems(y) == 1) && !want_real(c, n, first + 1))
-    return false;
-  if (type_same_shape(x, y) || (type_elems(x) == 1 && type_elems(y) == 1))
-    return true;
-  return infer_error(c, n, "E0209", "the prediction is %s but the target is %s", shape_text(c, x),
-                     shape_text(c, y));
-}
-
 static bool loss_infer(Infer *c, const Node *n, Type *out)
 {
-  if (!check(c, n, 0, n->op == &op_bce_logits))
+  if (!want_prediction(c, n, 0, n->op == &op_bce_logits))
     return false;
   *out = type_scalar(c->in[0].dtype, true);
   return true;
@@ -32,7 +17,7 @@ static bool loss_infer(Infer *c, const Node *n, Type *out)
 
 static bool loss_dx_infer(Infer *c, const Node *n, Type *out)
 {
-  return want_real(c, n, 0) && check(c, n, 1, false) && infer_same_as(c, n, 1, out);
+  return want_real(c, n, 0) && want_prediction(c, n, 1, false) && infer_same_as(c, n, 1, out);
 }
 
 /* The reference of all of them: the mean of each(n, {x, y}). */

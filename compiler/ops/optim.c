@@ -13,40 +13,7 @@
  *   adamw  w *= 1 - lr * weight_decay first, then adam without its decay
  *
  * Operands: w and g, then the slots that the params hook declares. Result: the new w. */
-#include "ops/family.h"
-
-static bool check_rule(Infer *c, const Node *n, double lr, double weight_decay, Type *out)
-{
-  if (!(lr >= 0))
-    return infer_error(c, n, "E0304", "`lr` must be at least 0, not %g", lr);
-  if (!(weight_decay >= 0))
-    return infer_error(c, n, "E0304", "`weight_decay` must be at least 0, not %g", weight_decay);
-  if (!want_operands(c, n, 2) || !want_reals(c, n) || !want_same(c, n, 0, 1))
-    return false;
-  return infer_same_as(c, n, 0, out);
-}
-
-static void add_slot(Params *p, const char *name)
-{
-  param_add(p, name, STATE_SLOT, p->in[0].rank, p->in[0].dim, (Init){ INIT_ZEROS, 0, 0 }, 0, 0,
-            false);
-}
-
-static void write_slot(Expand *e, const Node *n, uint32_t i, Value v)
-{
-  uint32_t state;
-  if (!operand_given(n, i) || !value_state(n->in[i], &state))
-    ice("operand %u of %s is not a slot", i, n->op->name);
-  expand_write(e, state, v);
-}
-
-/* g + decay * w */
-static Value decayed(const GBuild *b, Value g, Value w, double decay)
-{
-  return decay == 0 ? g : g_fma(b, w, g_const(b, decay), g);
-}
-
-static double rule_flops(const Node *n) { return 12 * flops_elems(n); }
+#include "ops/rule.h"
 
 /* ---- sgd ---- */
 #define SGD(A, op)                                                              \
@@ -66,14 +33,14 @@ static bool sgd_infer(Infer *c, const Node *n, Type *out)
     return infer_error(c, n, "E0304", "`dampening` must be between 0 and 1, not %g", a->dampening);
   if (a->nesterov && (a->momentum == 0 || a->dampening != 0))
     return infer_error(c, n, "E0304", "`nesterov` needs a momentum above 0 and no dampening");
-  return check_rule(c, n, a->lr, a->weight_decay, out);
+  return rule_infer(c, n, a->lr, a->weight_decay, out);
 }
 
 static void sgd_params(Params *p, const Node *n)
 {
   const sgd_attrs *a = n->attrs;
   if (a->momentum != 0)
-    add_slot(p, "momentum");
+    rule_slot(p, "momentum", 0);
   else
     param_none(p);
 }
@@ -82,7 +49,7 @@ static bool sgd_expand(Expand *e, const Node *n, Value *out)
 {
   const sgd_attrs *a = n->attrs;
   GBuild b = g_in_expand(e);
-  Value w = n->in[0], g = decayed(&b, n->in[1], w, a->weight_decay);
+  Value w = n->in[0], g = rule_decayed(&b, n->in[1], w, a->weight_decay);
   if (a->momentum != 0) {
     Value taken = g;
     if (a->dampening != 0) {
@@ -91,7 +58,7 @@ static bool sgd_expand(Expand *e, const Node *n, Value *out)
     }
     Value momentum = g_const(&b, a->momentum);
     Value buf = g_fma(&b, n->in[2], momentum, taken);
-    write_slot(e, n, 2, buf);
+    rule_write(e, n, 2, buf);
     g = a->nesterov ? g_fma(&b, buf, momentum, g) : buf;
   }
   out[0] = g_fma(&b, g, g_neg(&b, g_arg(&b, ARG_LR)), w);
@@ -133,7 +100,7 @@ static bool adam_check(Infer *c, const Node *n, const adam_attrs *a, Type *out)
     return false;
   if (!(a->eps >= 0))
     return infer_error(c, n, "E0304", "`eps` must be at least 0, not %g", a->eps);
-  return check_rule(c, n, a->lr, a->weight_decay, out);
+  return rule_infer(c, n, a->lr, a->weight_decay, out);
 }
 
 static adam_attrs from_adamw(const Node *n)
@@ -157,18 +124,18 @@ static bool adamw_infer(Infer *c, const Node *n, Type *out)
 static void adam_params(Params *p, const Node *n)
 {
   (void)n;
-  add_slot(p, "exp_avg");
-  add_slot(p, "exp_avg_sq");
+  rule_slot(p, "exp_avg", 0);
+  rule_slot(p, "exp_avg_sq", 0);
 }
 
 /* The step from w along g; a's decay is already dealt with. */
 static Value adam_step(Expand *e, const GBuild *b, const Node *n, const adam_attrs *a, Value w,
                        Value g)
 {
-  Value m = g_fma(b, n->in[2], g_const(b, a->beta1), g_scale(b, g, 1 - a->beta1));
-  Value v = g_fma(b, n->in[3], g_const(b, a->beta2), g_mul(b, g_scale(b, g, 1 - a->beta2), g));
-  write_slot(e, n, 2, m);
-  write_slot(e, n, 3, v);
+  Value m = rule_mean(b, n->in[2], a->beta1, g);
+  Value v = rule_mean_square(b, n->in[3], a->beta2, g);
+  rule_write(e, n, 2, m);
+  rule_write(e, n, 3, v);
   Value root = g_div(b, g_sqrt(b, v), g_sqrt(b, g_arg(b, ARG_BC2)));
   Value direction = g_div(b, m, g_affine(b, root, 1, a->eps));
   Value size = g_div(b, g_arg(b, ARG_LR), g_arg(b, ARG_BC1));
@@ -179,7 +146,7 @@ static bool adam_expand(Expand *e, const Node *n, Value *out)
 {
   const adam_attrs *a = n->attrs;
   GBuild b = g_in_expand(e);
-  out[0] = adam_step(e, &b, n, a, n->in[0], decayed(&b, n->in[1], n->in[0], a->weight_decay));
+  out[0] = adam_step(e, &b, n, a, n->in[0], rule_decayed(&b, n->in[1], n->in[0], a->weight_decay));
   return true;
 }
 

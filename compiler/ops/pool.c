@@ -59,6 +59,25 @@ static bool pool_infer(Infer *c, const Node *n, Ints kernel, Ints stride, Pad pa
   return want_elems(c, n, out);
 }
 
+Value g_maxpool(const GBuild *b, Value x, const Window *w)
+{
+  maxpool_attrs a = { window_kernel(w), window_stride(w), window_pad(w) };
+  return g_op(b, &op_maxpool, &a, &x, 1);
+}
+
+Value g_avgpool(const GBuild *b, Value x, const Window *w)
+{
+  avgpool_attrs a = { window_kernel(w), window_stride(w), window_pad(w), true };
+  return g_op(b, &op_avgpool, &a, &x, 1);
+}
+
+Value g_avgpool_dx(const GBuild *b, Value dy, const Window *w)
+{
+  avgpool_dx_attrs a = { window_kernel(w), window_stride(w), window_dilation(w), window_pad(w),
+                         window_image(w), true };
+  return g_op(b, &op_avgpool_dx, &a, &dy, 1);
+}
+
 /* ---- maxpool ---- */
 static bool maxpool_infer(Infer *c, const Node *n, Type *out)
 {
@@ -334,6 +353,16 @@ static bool avgpool_dx_infer(Infer *c, const Node *n, Type *out)
   return true;
 }
 
+/* avgpool_dx is linear: the other way round it is the mean itself. */
+static void avgpool_dx_grad(Grad *g, const Node *n, const Value *dy)
+{
+  const avgpool_dx_attrs *a = n->attrs;
+  avgpool_attrs forward = { a->kernel, a->stride, a->pad, a->count_include_pad };
+  GBuild b = g_in_grad(g);
+  if (grad_wanted(g, n, 0))
+    grad_add(g, n, 0, g_op(&b, &op_avgpool, &forward, dy, 1));
+}
+
 static void avgpool_dx_ref(RefCtx *c, const Node *n, RefTensor *const *in, RefTensor *const *out)
 {
   const avgpool_dx_attrs *a = n->attrs;
@@ -374,7 +403,8 @@ const OpDef op_avgpool_dx = {
   .doc = "gradient of avgpool: each cell gathers its share of the windows that see it",
   .formula = "$dx[c,y,x] = sum_{i,j whose window sees y,x} $dy[c,i,j] / cells", .cls = OP_NEST,
   .operands = "dy", .results = "dx", .attrs = avgpool_dx_attr_defs,
-  .attrs_size = sizeof(avgpool_dx_attrs), .infer = avgpool_dx_infer, .ref = avgpool_dx_ref,
+  .attrs_size = sizeof(avgpool_dx_attrs), .infer = avgpool_dx_infer, .grad = avgpool_dx_grad,
+  .ref = avgpool_dx_ref,
   .flops = avgpool_dx_flops, .plans = pool_plans, .lower = avgpool_dx_lower,
   .samples = (const OpSample[]){
     { "kernel=[2, 2], stride=[2, 2], image=[4, 6]", "dy=f32[n,2,2,3]" },

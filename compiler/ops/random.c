@@ -68,33 +68,42 @@ static void mask_grad(Grad *g, const Node *n, const Value *dy)
     grad_add(g, n, 0, g_op(&b, &op_dropout_mask, n->attrs, dy, 1));
 }
 
-/* Row-major number of the element within its sample. */
-static LExpr *element_number(Scalar *s, const Type *t)
+/* The upper 24 bits of each word of the element's block. */
+static void draw_block(Scalar *s, const Node *n, const RandomPlace *at, LExpr **drawn)
 {
-  LExpr *element = l_int(s->b, 0);
-  for (int i = 0; i < t->rank; i++)
-    element = l_add(s->b, l_muli(s->b, element, t->dim[i]), s->coord(s, i));
-  return element;
+  static const char *const words[] = { "philox0", "philox1", "philox2", "philox3" };
+  const dropout_mask_attrs *a = n->attrs;
+  Build *b = s->b;
+  LExpr *sample = s->sample_id(s);
+  LExpr *arg[] = {
+    s->arg_u32(s, ARG_EPOCH), sample, at->block, l_u32(b, 0),
+    l_op(b, SC_xor, s->arg_u32(s, ARG_SEED_LO), l_u32(b, (uint32_t)a->key), NULL),
+    l_op(b, SC_xor, s->arg_u32(s, ARG_SEED_HI), l_u32(b, PURPOSE_DROPOUT), NULL),
+  };
+  int lanes = sample->lanes > at->block->lanes ? sample->lanes : at->block->lanes;
+  for (int i = 0; i < (int)ARRAY_LEN(words); i++) {
+    LExpr *bits = l_call(b, l_math(b, words[i], lanes), arg, ARRAY_LEN(arg));
+    drawn[i] = l_cast(b, l_op(b, SC_shr, bits, l_u32(b, 8), NULL), s->real);
+    if (at->drawn)
+      drawn[i] = l_let(b, "drawn", drawn[i]);
+  }
+}
+
+static LExpr *word_equals(Scalar *s, LExpr *word, int i)
+{
+  return s_eq(s, word, word->dtype == DT_I64 ? l_int(s->b, i) : s_const(s, i));
 }
 
 static LExpr *mask_scalar(Scalar *s, const Node *n, LExpr **x)
 {
-  static const char *const words[] = { "philox3", "philox2", "philox1", "philox0" };
   const dropout_mask_attrs *a = n->attrs;
-  Build *b = s->b;
-  LExpr *element = element_number(s, &n->type[0]);
-  LExpr *word = l_mod(b, element, l_int(b, 4)), *sample = s->sample_id(s), *draw = NULL;
-  LExpr *arg[] = {
-    s->arg_u32(s, ARG_EPOCH), sample, l_cast(b, l_div(b, element, l_int(b, 4)), DT_U32),
-    l_u32(b, 0),
-    l_op(b, SC_xor, s->arg_u32(s, ARG_SEED_LO), l_u32(b, (uint32_t)a->key), NULL),
-    l_op(b, SC_xor, s->arg_u32(s, ARG_SEED_HI), l_u32(b, PURPOSE_DROPOUT), NULL),
-  };
-  for (int i = 0; i < (int)ARRAY_LEN(words); i++) {
-    LExpr *bits = l_call(b, l_math(b, words[i], sample->lanes), arg, ARRAY_LEN(arg));
-    LExpr *real = l_cast(b, l_op(b, SC_shr, bits, l_u32(b, 8), NULL), s->real);
-    draw = draw ? s_select(s, s_eq(s, word, l_int(b, 3 - i)), real, draw) : real;
-  }
+  RandomPlace at = s->random(s, n);
+  LExpr *own[4], **drawn = at.drawn ? at.drawn : own;
+  if (!at.drawn || !drawn[0])
+    draw_block(s, n, &at, drawn);
+  LExpr *draw = drawn[at.word->kind == LE_INT ? at.word->i : 3];
+  for (int i = 2; i >= 0 && at.word->kind != LE_INT; i--)
+    draw = s_select(s, word_equals(s, at.word, i), drawn[i], draw);
   LExpr *keep = s_lt(s, draw, s_const(s, threshold(a->p)));
   return s_mul(s, x[0], s_select(s, keep, s_const(s, 1 / (1 - a->p)), s_const(s, 0)));
 }

@@ -32,6 +32,19 @@ static void row_sum_ref(RefCtx *c, const Node *n, RefTensor *const *in, RefTenso
   }
 }
 
+/* Each number of a row gets the gradient of its sum. */
+static void row_sum_grad(Grad *g, const Node *n, const Value *dy)
+{
+  GBuild b = g_in_grad(g);
+  const Type *x = value_type(n->in[0]);
+  if (!grad_wanted(g, n, 0))
+    return;
+  int64_t rows = type_elems(&n->type[0]), dim[] = { rows, type_elems(x) / rows };
+  Type column = type_make(x->dtype, true, 1, dim), matrix = type_make(x->dtype, true, 2, dim);
+  Value each = g_spread(&b, g_reshape(&b, dy[0], &column), &matrix);
+  grad_add(g, n, 0, g_reshape(&b, each, x));
+}
+
 static void row_sum_lower(Lower *l, const Node *n, const Plan *p)
 {
   (void)p;
@@ -40,7 +53,7 @@ static void row_sum_lower(Lower *l, const Node *n, const Plan *p)
 
 const OpDef op_row_sum = {
   .name = "row_sum", .doc = "sum over the last axis", .formula = "$y[n,c,i] = sum_j $x[n,c,i,j]",
-  .cls = OP_NEST, .operands = "x", .results = "y", .infer = row_sum_infer,
+  .cls = OP_NEST, .operands = "x", .results = "y", .infer = row_sum_infer, .grad = row_sum_grad,
   .ref = row_sum_ref, .flops = operand_flops, .plans = row_sum_plans, .lower = row_sum_lower,
   .row = reduce_row,
   .samples = (const OpSample[]){

@@ -25,8 +25,9 @@ static double neg_ref(const Node *n, const double *x) { (void)n; return -x[0]; }
 
 const OpDef op_neg = {
   .name = "neg", .doc = "-x, element by element", .aliases = "negative", .formula = "$y = -$x",
-  .cls = OP_EWISE, .flags = OP_ZERO, .operands = "x", .results = "y", .infer = infer_like_first,
-  .grad = neg_grad, .simplify = neg_simplify, .scalar = neg_scalar, .ref_scalar = neg_ref,
+  .cls = OP_EWISE, .flags = OP_LAYER | OP_ZERO, .operands = "x", .results = "y",
+  .infer = infer_like_first, .grad = neg_grad, .simplify = neg_simplify,
+  .scalar = neg_scalar, .ref_scalar = neg_ref,
   .flops = flops_elems,
   .samples = (const OpSample[]){ { "", "x=f32[n,3]" }, { "", "x=f32[2,3]" }, { 0 } },
 };

@@ -90,3 +90,16 @@ const OpDef op_reshape = {
     { "shape=[3, 2, 5]", "x=f32[n,2,3,5]" }, { "shape=[6]", "x=f32[n,2,3]" }, { 0 }
   },
 };
+
+/* ---- recall ---- */
+static bool recall_infer(Infer *c, const Node *n, Type *out)
+{
+  return want_operands(c, n, 1) && infer_same_as(c, n, 0, out);
+}
+
+const OpDef op_recall = {
+  .name = "recall", .doc = "what an earlier kernel stored: what reads it joins a later kernel",
+  .formula = "$y = $x", .cls = OP_VIEW, .operands = "x", .results = "y", .infer = recall_infer,
+  .grad = view_grad, .flops = view_flops,
+  .samples = (const OpSample[]){ { "", "x=f32[n,2,3]" }, { "", "x=f32[n,5]" }, { 0 } },
+};

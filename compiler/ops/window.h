@@ -41,4 +41,12 @@ void window_warn_dropped(Infer *c, const Node *n, const Window *w);
 int64_t window_row(const Window *w, int64_t oy, int64_t u);
 int64_t window_col(const Window *w, int64_t ox, int64_t v);
 
+/* Constructors over a window whose image is that of x (conv, maxpool, avgpool) or of the result
+ * (conv_dx, avgpool_dx). bias: node NULL for none. Padding counts in the divisor of means. */
+Value g_conv(const GBuild *b, Value x, Value weight, Value bias, const Window *w, int64_t groups);
+Value g_conv_dx(const GBuild *b, Value dy, Value weight, const Window *w, int64_t groups);
+Value g_maxpool(const GBuild *b, Value x, const Window *w);
+Value g_avgpool(const GBuild *b, Value x, const Window *w);
+Value g_avgpool_dx(const GBuild *b, Value dy, const Window *w);
+
 #endif

@@ -62,6 +62,8 @@ static bool differentiate(Backward *b, const Node *n)
   if (!n->op->grad) {
     diag_error(b->diag, n->at, "E0404",
                "`%s` has no gradient, but trainable parameters lie before it", n->op->name);
+    if (n->op->surrogate)
+      diag_help(b->diag, "train with `%s` in its place, which is smooth", n->op->surrogate);
     return false;
   }
   g->name = n->name;

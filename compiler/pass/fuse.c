@@ -107,13 +107,11 @@ static const Node *node_of(const Fuse *f, uint32_t id)
   return NULL;
 }
 
-/* Random numbers belong to elements: a template can draw them where its lanes hold samples, as one element
- * number serves all lanes then. Elsewhere a kernel of its own, which visits element by element, draws them. */
-static bool may_draw(const Fuse *f, const Node *n, const Node *anchor)
+/* A draw gives numbers for four elements: kernels that go through elements alone share it, which pays
+ * for going through memory once more. */
+static bool may_draw(const Node *n, const Node *anchor)
 {
-  const Layout *layout = &f->d->layout[anchor->id][0];
-  return !(n->op->flags & OP_RANDOM) || anchor->op->cls == OP_EWISE ||
-         (layout->n > 1 && layout->digit[layout->n - 1].axis == AXIS_BATCH);
+  return !(n->op->flags & OP_RANDOM) || anchor->op->cls == OP_EWISE;
 }
 
 /* An operand of the result's shape must lie as the result does: templates walk in the order of the
@@ -154,7 +152,7 @@ static bool may_join(Fuse *f, const Node *n, const Node *operand)
     return false;
   uint32_t a = f->d->anchor[operand->id], h = f->d->head[operand->id];
   const Node *anchor = node_of(f, a), *head = node_of(f, h);
-  if (!anchor || !takes_epilogue(anchor) || !may_draw(f, n, anchor) ||
+  if (!anchor || !takes_epilogue(anchor) || !may_draw(n, anchor) ||
       !type_same_shape(&head->type[0], &n->type[0]) ||
       !layout_equal(&f->d->layout[h][0], &f->d->layout[n->id][0]) ||
       !pads_lanes_only(&n->type[0], &f->d->layout[h][0]))

@@ -18,6 +18,9 @@ typedef struct {
  * into kernels. out[h]: decisions of train, eval, infer; NULL where p has no such graph. */
 bool decide_kernels(Program *p, const KernelOptions *o, Arena *a, Diag *d, Decisions *out[HOST_COUNT]);
 
+/* What KernelOptions.family calls it. */
+const char *family_name(Family f);
+
 /* Groups the nodes of g; part of decide_kernels, in fuse.c. Fills place and anchor. */
 void fuse_nodes(const Graph *g, Decisions *d, bool fuse, Arena *a);
 

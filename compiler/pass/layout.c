@@ -288,14 +288,21 @@ static Choice start(Program *p, const KernelOptions *o, Arena *a, Family f)
   return ch;
 }
 
+const char *family_name(Family f)
+{
+  static const char *const names[FAMILY_COUNT] = {
+    [FAMILY_LANES] = "lanes", [FAMILY_CHANNELS] = "channels"
+  };
+  return names[f];
+}
+
 /* On failure *refused is the node that stands in the way. */
 static bool choose_family(Program *p, const Graph *g, const KernelOptions *o, Arena *a, Family *out, const Node **refused)
 {
-  static const char *const names[FAMILY_COUNT] = { [FAMILY_LANES] = "lanes", [FAMILY_CHANNELS] = "channels" };
   double best = 0;
   bool found = false;
   for (int f = 0; f < FAMILY_COUNT; f++) {
-    if (o->family && strcmp(o->family, names[f]))
+    if (o->family && strcmp(o->family, family_name((Family)f)))
       continue;
     Choice ch = start(p, o, a, (Family)f);
     Rebuild r = { .ch = &ch, .from = g };

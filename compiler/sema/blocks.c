@@ -3,6 +3,8 @@
 
 enum { THREADS_MAX = 256, INFER_BATCH_MAX = 1 << 20 };
 
+static const int64_t memory_max = (int64_t)1 << 53;
+
 static void unknown_line(Sema *s, const Ast *item, const char *block, const char *const *words,
                          int n)
 {
@@ -68,9 +70,9 @@ void sema_real_type(Sema *s, const Ast *train, const Ast *build)
 bool sema_reads_block(Sema *s, const char *model, Span model_at, const char *on, Span on_at)
 {
   bool ok = true;
-  if (!str_eq(model, s->model->name)) {
+  if (!str_eq(model, s->model_name)) {
     diag_error(s->diag, model_at, "E0305", "there is no model called `%s`", model);
-    diag_help(s->diag, "the model is called `%s`", s->model->name);
+    diag_help(s->diag, "the model is called `%s`", s->model_name);
     ok = false;
   }
   if (on && s->data && !str_eq(on, s->data->name)) {
@@ -191,6 +193,9 @@ static void build_line(Sema *s, const char *name, const Ast *e)
                  "`cpu` is the name of an instruction set, such as \"x86-64-v3\"");
     b->cpu = str_eq(word, "native") ? NULL : word;
     b->cpu_at = e->at;
+  } else if (str_eq(name, "memory")) {
+    b->memory_at = e->at;
+    sema_int(s, e, "`memory`", 1, memory_max, &b->memory);
   } else if (str_eq(name, "numerics")) {
     b->fast = str_eq(word, "fast");
     if (!b->fast && !str_eq(word, "reproducible"))
@@ -200,7 +205,7 @@ static void build_line(Sema *s, const char *name, const Ast *e)
 
 void sema_build(Sema *s, const Ast *build)
 {
-  static const char *const words[] = { "threads", "cpu", "numerics", "real" };
+  static const char *const words[] = { "threads", "cpu", "numerics", "real", "memory" };
   Span seen[ARRAY_LEN(words)] = { { 0, 0 } };
   for (const Ast *item = build->build.items; item; item = item->next) {
     size_t i = 0;

@@ -20,15 +20,16 @@ static const Value none = { NULL, 0 };
 static void count_call(Sema *s, const char *name, bool has_name)
 {
   const OpDef *op = op_find(s->ops, name);
-  if (!op || has_name)
+  const BlockDef *block = sema_find_block(s, name);
+  if ((!op && !block) || has_name)
     return;
-  s->owners += op->params != NULL;
+  s->owners += block || op->params;
   for (uint32_t i = 0; i < s->calls.n; i++)
     if (str_eq(s->calls.at[i].op, name)) {
       s->calls.at[i].total++;
       return;
     }
-  CallCount c = { op->name, 1, 0 };
+  CallCount c = { name, 1, 0 };
   vec_push(s->arena, &s->calls, c);
 }
 
@@ -66,22 +67,28 @@ static void count_calls(Sema *s, const Ast *e)
 
 void sema_statement(Sema *s, const char *name, const Ast *e)
 {
-  s->statement = name;
+  s->statement = sema_path(s, name);
   s->calls.n = 0;
   s->owners = 0;
   count_calls(s, e);
 }
 
-static const char *layer_path(Sema *s, const OpDef *op, const char *as)
+static const char *layer_path(Sema *s, const char *op, const char *as)
 {
   if (as)
-    return as;
+    return sema_path(s, as);
   for (uint32_t i = 0; i < s->calls.n; i++) {
     CallCount *c = &s->calls.at[i];
-    if (str_eq(c->op, op->name) && c->total > 1)
-      return arena_printf(s->arena, "%s.%s%d", s->statement, op->name, ++c->seen);
+    if (str_eq(c->op, op) && c->total > 1)
+      return arena_printf(s->arena, "%s.%s%d", s->statement, op, ++c->seen);
   }
-  return arena_printf(s->arena, "%s.%s", s->statement, op->name);
+  return arena_printf(s->arena, "%s.%s", s->statement, op);
+}
+
+/* The path of a layer that owns parameters: short where it is the only one of its statement. */
+static const char *owner_path(const Sema *s, const char *path, const char *as)
+{
+  return as || s->owners > 1 ? path : s->statement;
 }
 
 /* ---- which operation ---- */
@@ -94,8 +101,11 @@ static void unknown_op(Sema *s, const char *name, Span at, unsigned flags)
   if (!near && loss)
     near = op_suggest(s->ops, name, OP_LAYER, &alias);
   diag_error(s->diag, at, "E0301", "there is no %s called `%s`", what, name);
+  const char *block = near && alias ? NULL : sema_closest_block(s, name);
   if (near && alias)
     diag_help(s->diag, "the same thing is called `%s` here", near->name);
+  else if (block)
+    diag_help(s->diag, "did you mean the block `%s`?", block);
   else if (near)
     diag_help(s->diag, "did you mean `%s`?", near->name);
   const char **words = ARENA_ARRAY(s->arena, const char *, s->ops->n + 1);
@@ -157,7 +167,8 @@ bool sema_is_tensor(Sema *s, const Ast *e)
   if (e->kind == AST_NAME)
     return sema_find(s, e->name.text, NAME_TENSOR & s->visible) != NULL;
   if (e->kind == AST_CALL)
-    return e->call.callee->kind == AST_NAME && op_find(s->ops, e->call.callee->name.text);
+    return e->call.callee->kind == AST_NAME && (op_find(s->ops, e->call.callee->name.text) ||
+                                                sema_find_block(s, e->call.callee->name.text));
   if (e->kind == AST_UNARY)
     return sema_is_tensor(s, e->unary.x);
   if (e->kind == AST_BINARY)
@@ -211,10 +222,11 @@ static void collect(Sema *s, const Call *c, const OpDef *op, const Value *head, 
     const char *name = arg->kind == AST_ARG ? arg->arg.name : NULL;
     int i = name && !sema_has_attr(op, name) ? operand_index(s, op, name) : -1;
     bool room = !op->params && (a.any || o->n < a.needed);
+    bool plain = !name && room && !op->attrs;   /* without options numbers are operands */
     bool stray = !name && room && e->kind == AST_NAME && !sema_find(s, e->name.text, NAME_NUMBER);
     if (i >= 0)
       put_operand(s, c, o, i, e, flags);
-    else if (!name && (sema_is_tensor(s, e) || stray))
+    else if (!name && (sema_is_tensor(s, e) || stray || plain))
       put_operand(s, c, o, o->n, e, flags);
     else
       o->option[o->noption++] = arg;
@@ -322,9 +334,9 @@ static bool add_parameters(Sema *s, const OpDef *op, const void *attrs, Operands
   }
   int errors = diag_errors(s->diag);
   Params p = { .program = s->program, .in = in, .at = at, .diag = s->diag,
-               .path = as ? as : s->owners > 1 ? path : s->statement };
+               .path = owner_path(s, path, as) };
   op->params(&p, n);
-  if (diag_errors(s->diag) > errors)
+  if (diag_errors(s->diag) > errors || (p.made.n && !sema_claim_path(s, p.path, at)))
     return false;
   for (uint32_t i = 0; i < p.made.n && o->n < RESULTS_MAX; i++)
     o->in[o->n++] = p.made.at[i] == UINT32_MAX ? none : sema_read(s, p.made.at[i], path, at);
@@ -333,6 +345,11 @@ static bool add_parameters(Sema *s, const OpDef *op, const void *attrs, Operands
 
 static Value apply(Sema *s, const Call *c, const Value *head, unsigned flags)
 {
+  BlockDef *block = sema_find_block(s, c->name);
+  if (block) {
+    const char *path = owner_path(s, layer_path(s, c->name, c->as), c->as);
+    return sema_instance(s, block, head, c->args, path, c->at);
+  }
   const OpDef *op = find_op(s, c, flags);
   if (!op)
     return none;
@@ -342,7 +359,7 @@ static Value apply(Sema *s, const Call *c, const Value *head, unsigned flags)
   bool ok = sema_attrs(s, op, o.option, o.noption, c->at, NULL, &attrs);
   if (!ok || !o.ok || !enough_operands(s, c, op, &o))
     return none;
-  const char *path = layer_path(s, op, c->as);
+  const char *path = layer_path(s, op->name, c->as);
   if (op->params && !s->in_model) {
     diag_error(s->diag, c->at, "E0315", "`%s` owns parameters: it belongs in the model", op->name);
     return none;
@@ -413,7 +430,8 @@ static Value operator_call(Sema *s, const Ast *e, const char *text, const Ast *x
     in[1] = sema_value(s, y, flags);
   if (!in[0].node || (y && !in[1].node))
     return none;
-  return sema_node(s, op, sema_attrs_new(s, op), in, y ? 2 : 1, layer_path(s, op, NULL), e->at);
+  const char *path = layer_path(s, op->name, NULL);
+  return sema_node(s, op, sema_attrs_new(s, op), in, y ? 2 : 1, path, e->at);
 }
 
 static Value named(Sema *s, const Ast *e)

@@ -12,6 +12,7 @@ typedef struct {
   /* overrides "name=value" of params and of epochs, lr, batch, seed, real */
   const char *const *set;
   int nset;
+  const char *train;            /* name of the train block to compile; NULL: the first */
 } CheckOptions;
 
 /* Returns NULL when the spec has errors (all of them are in diag, at most DIAG_ERRORS_MAX). */

@@ -539,10 +539,31 @@ static void check_rows(Block *b)
   }
 }
 
+static bool is_property(const Ast *item, const char *name)
+{
+  return item->kind == AST_PROPERTY && str_eq(item->property.name, name);
+}
+
+/* What is said about fields, once all are known. */
+static void read_about_fields(Block *b, const Ast *items)
+{
+  b->data->field = b->fields.at;
+  b->data->nfield = (int)b->fields.n;
+  for (const Ast *item = items; item; item = item->next) {
+    if (is_property(item, "stratify") && item->property.values)
+      sema_stratify(b->s, item->property.values, b->data);
+    for (const Ast *chain = is_property(item, "augment") ? item->property.values : NULL; chain;
+         chain = chain->next)
+      sema_augment(b->s, chain, b->data);
+  }
+}
+
 static void read_items(Block *b, const Ast *items)
 {
   for (const Ast *item = items; item; item = item->next)
-    if (item->kind == AST_PROPERTY)
+    if (is_property(item, "augment") || is_property(item, "stratify"))
+      continue;
+    else if (item->kind == AST_PROPERTY)
       source_property(b, item);
     else if (item->kind == AST_ERROR)
       b->s->splits_broken = true;
@@ -552,6 +573,7 @@ static void read_items(Block *b, const Ast *items)
   for (const Ast *item = items; item; item = item->next)
     if (item->kind == AST_FIELD)
       field(b, item);
+  read_about_fields(b, items);
 }
 
 /* Fitted statistics come from the split `train`. */

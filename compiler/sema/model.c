@@ -1,17 +1,10 @@
-/* The model block: inputs take the fields of the same name, statements add layers, and the
- * signature's results become the first outputs. Without data, every input is a field of its own. */
+/* The model block: inputs take the fields of the same name, and the signature's results become the
+ * first outputs. Without data, every input is a field of its own. */
 #include "sema/sema.h"
 
 static const Value none = { NULL, 0 };
 
 /* ---- inputs ---- */
-
-/* Real types agree with real types: the signature's f32 means the program's real type. */
-static bool same_kind(const Type *a, const Type *b)
-{
-  bool dtype = a->dtype == b->dtype || (dtype_is_real(a->dtype) && dtype_is_real(b->dtype));
-  return dtype && type_same_shape(a, b);
-}
 
 /* An input as the signature says it, so that the model is checked although its field is wrong or
  * missing. */
@@ -66,17 +59,26 @@ static void input(Sema *s, const Ast *formal)
     return;
   Type want = type_scalar(DT_F32, true);
   const Ast *type = formal->formal.type;
+  if (formal->formal.dflt) {
+    diag_error(s->diag, formal->formal.dflt->at, "E0309", "an input of a model has no default");
+    diag_help(s->diag, "numbers that a model is made with are `param` or `const`");
+  }
+  const Name *known = s->data ? sema_find(s, formal->formal.name, NAME_FIELD) : NULL;
+  if (known && type && !sema_bind_dims(s, formal, known->value))
+    type = NULL;
   bool typed = type && sema_type(s, type, &want), ok = typed || !type;
   Value v = none;
   const Name *field = sema_find(s, formal->formal.name, NAME_FIELD);
-  if (s->data && !field) {
+  if (!type && formal->formal.type) {
+    v = none;
+  } else if (s->data && !field) {
     unknown_field(s, formal);
     v = typed ? stand_in(s, formal, &want) : none;
   } else if (s->data) {
     v = ok ? field->value : none;
     if (!v.node && typed)
       v = stand_in(s, formal, &want);
-    if (v.node && typed && !same_kind(&want, value_type(v))) {
+    if (v.node && typed && !sema_same_kind(&want, value_type(v))) {
       input_differs(s, formal, field, &want);
       v = none;
     }
@@ -93,129 +95,26 @@ static void input(Sema *s, const Ast *formal)
   sema_define(s, n);
 }
 
-/* ---- statements ---- */
+/* ---- what is never used ---- */
 
-static void let(Sema *s, const Ast *st)
+/* A statement of a block or of `repeat` makes several values: one that is used is enough. */
+static bool used_elsewhere(const Sema *s, uint32_t value)
 {
-  const Ast *names = st->let.names;
-  sema_statement(s, names->kind == AST_NAME ? names->name.text : "layer", st->let.value);
-  Value v = sema_value(s, st->let.value, OP_LAYER);
-  int n = ast_length(names), have = v.node ? (int)v.node->nout : n;
-  if (n > 1 && n != have) {
-    diag_error(s->diag, st->at, "E0308", "%d names for %d result%s of `%s`", n, have,
-               have == 1 ? "" : "s", v.node->op->name);
-    v = none;
-  }
-  for (const Ast *name = names; name; name = name->next) {
-    if (name->kind != AST_NAME)
-      continue;
-    Name entry = { .text = name->name.text, .kind = NAME_VALUE, .at = name->at, .value = v };
-    sema_define(s, entry);
-    v.result += v.node != NULL;
-  }
-}
-
-static bool check_result(Sema *s, const Ast *formal, const char *name, Value v)
-{
-  Type want;
-  if (!formal->formal.type || !sema_type(s, formal->formal.type, &want) || !v.node)
-    return false;
-  if (same_kind(&want, value_type(v)))
-    return true;
-  diag_error(s->diag, formal->formal.type->at, "E0212",
-             "the result `%s` is %s, but the signature says %s", name,
-             type_user(s->arena, value_type(v)), type_user(s->arena, &want));
-  diag_note(s->diag, v.node->at, "the value is made here");
-  sema_trace(s, v);
+  for (uint32_t i = 0; i < s->names.n; i++)
+    if (i != value && s->names.at[i].at.begin == s->names.at[value].at.begin &&
+        s->names.at[i].kind == NAME_VALUE && (s->names.at[i].used || i < value))
+      return true;
   return false;
 }
-
-static const char *result_name(Sema *s, const Ast *formal, int index, int count)
-{
-  if (formal->formal.name)
-    return formal->formal.name;
-  return count == 1 ? "output" : arena_printf(s->arena, "output%d", index + 1);
-}
-
-static void add_result(Sema *s, const Ast *formal, const char *name, Value v)
-{
-  bool good = check_result(s, formal, name, v);
-  Name *known = sema_find(s, name, NAME_VALUE);
-  if (known) {
-    known->named_result = true;
-    if (!good)
-      known->value = none;
-  } else {
-    Name n = { .text = name,
-               .kind = NAME_VALUE,
-               .at = formal->at,
-               .value = good ? v : none,
-               .named_result = true };
-    sema_define(s, n);
-  }
-  if (good)
-    sema_output(s, name, v);
-}
-
-/* `return a, b;`: the results in order. Layers of a returned expression are named after the
- * result. */
-static void returned(Sema *s, const Ast *ret, const Ast *results)
-{
-  int want = ast_length(results), have = ast_length(ret->ret.values), i = 0;
-  if (have != want) {
-    diag_error(s->diag, ret->at, "E0309",
-               "the model returns %d value%s, but its signature has %d result%s", have,
-               have == 1 ? "" : "s", want, want == 1 ? "" : "s");
-    return;
-  }
-  const Ast *e = ret->ret.values;
-  for (const Ast *r = results; r; r = r->next, e = e->next, i++) {
-    if (r->kind != AST_FORMAL)
-      continue;
-    const char *name = result_name(s, r, i, want);
-    sema_statement(s, name, e);
-    add_result(s, r, name, sema_value(s, e, OP_LAYER));
-  }
-}
-
-static void missing_result(Sema *s, const Ast *formal)
-{
-  if (!formal->formal.name) {
-    diag_error(s->diag, formal->at, "E0309", "the model returns nothing");
-    diag_help(s->diag, "end it with `return x;`, or name the result: -> y: f32[..]");
-    return;
-  }
-  const char **words = ARENA_ARRAY(s->arena, const char *, s->names.n + 1);
-  int n = 0;
-  for (uint32_t i = 0; i < s->names.n; i++)
-    if (s->names.at[i].kind == NAME_VALUE)
-      words[n++] = s->names.at[i].text;
-  diag_error(s->diag, formal->formal.name_at, "E0309", "the result `%s` is never given a value",
-             formal->formal.name);
-  sema_suggest(s, formal->formal.name, words, n, "values of the model");
-}
-
-static void results_by_name(Sema *s, const Ast *results, bool complete)
-{
-  for (const Ast *r = results; r; r = r->next) {
-    Name *n =
-        r->kind == AST_FORMAL && r->formal.name ? sema_find(s, r->formal.name, NAME_VALUE) : NULL;
-    if (n)
-      add_result(s, r, n->text, n->value);
-    else if (r->kind == AST_FORMAL && complete)
-      missing_result(s, r);
-  }
-}
-
-/* ---- what is never used ---- */
 
 void sema_warn_unused(Sema *s)
 {
   for (uint32_t i = 0; i < s->names.n; i++) {
     const Name *n = &s->names.at[i];
-    if (n->kind != NAME_VALUE || n->used || n->named_result || !n->value.node)
+    if (n->kind != NAME_VALUE || n->used || n->named_result || !n->value.node ||
+        used_elsewhere(s, i))
       continue;
-    bool is_input = sema_find(s, n->text, NAME_FIELD) != NULL;
+    bool is_input = sema_find(s, n->text, NAME_FIELD) != NULL && !n->closed;
     diag_warn(s->diag, n->at, "W0301", "%s `%s` is never used", is_input ? "input" : "value",
               n->text);
   }
@@ -223,30 +122,25 @@ void sema_warn_unused(Sema *s)
 
 void sema_model(Sema *s, const Ast *model)
 {
-  const Ast *sig = model->model.signature, *ret = NULL;
-  bool complete = true;
+  const Ast *sig = model->model.signature;
+  Value out[RESULTS_MAX];
+  int i = 0, n = 0;
   if (!sig || sig->kind != AST_SIGNATURE)
     return;
+  const Ast *results = sig->signature.results;
+  n = ast_length(results);
+  if (n > RESULTS_MAX) {
+    diag_error(s->diag, sig->at, "E0308", "the model has more than %d results", RESULTS_MAX);
+    return;
+  }
   s->visible = NAME_VALUE;
   s->in_model = true;
   for (const Ast *f = sig->signature.formals; f; f = f->next)
     input(s, f);
-  for (const Ast *st = model->model.body; st; st = st->next) {
-    complete = complete && st->kind != AST_ERROR;
-    if (ret && st->kind != AST_ERROR) {
-      diag_error(s->diag, st->at, "E0309", "nothing may follow `return`");
-      diag_note(s->diag, ret->at, "the model ends here");
-      break;
-    }
-    if (st->kind == AST_LET)
-      let(s, st);
-    else if (st->kind == AST_RETURN)
-      ret = st;
-  }
-  if (ret)
-    returned(s, ret, sig->signature.results);
-  else
-    results_by_name(s, sig->signature.results, complete);
+  sema_body(s, model->model.body, results, out);
+  for (const Ast *r = results; r; r = r->next, i++)
+    if (out[i].node)
+      sema_output(s, sema_result_name(s, r, i, n), out[i]);
   s->model->nmodel_output = (int)s->outputs.n;
   s->in_model = false;
 }

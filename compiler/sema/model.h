@@ -38,14 +38,24 @@ typedef struct {
   double scale, offset;         /* the pipeline before: fitted on value * scale + offset */
 } FitSpec;
 
+/* A random change of training samples. */
+typedef struct {
+  const char *kind;             /* a row of sema/augments.def: "rotate", "flip" */
+  Prop *prop;
+  int nprop;
+} AugmentSpec;
+
 typedef struct {
   const char *name;
   int field;                    /* index in Program.fields */
   const char *columns;          /* CSV columns feeding it, "0..3" or "age,income"; NULL: by position of the field */
   bool is_label;
+  bool stratify;                /* splits get the same share of each class */
   int64_t classes;              /* labels: 0 <= value < classes, checked when rows are read */
   const char *const *class_name;        /* classes names, or NULL */
   Value value;                  /* in Model.forward: after cast, reshape and the -> pipeline */
+  AugmentSpec *augment;         /* of the stored numbers, in this order; training only */
+  int naugment;
 } FieldSpec;
 
 typedef struct {
@@ -134,6 +144,8 @@ typedef struct {
   const char *cpu;              /* NULL: native; whether there is such a target is checked by the driver */
   Span cpu_at;
   bool fast;                    /* numerics: fast */
+  int64_t memory;               /* bytes that the arena of a step may have; 0: any number */
+  Span memory_at;
 } BuildSpec;
 
 typedef struct {
@@ -143,7 +155,9 @@ typedef struct {
 } ParamSpec;
 
 typedef struct {
-  const char *name;             /* of the model block */
+  const char *name;             /* of the train block: its own, or that of its model */
+  const char *const *programs;  /* names of all train blocks of the spec, nprogram of them */
+  int nprogram;
   const char *file;             /* spec's base name for comments, "lenet.nn" */
   Program *program;             /* state, fields, batch, real */
   Graph *forward;               /* fields -> pipelines -> layers -> loss and metric operands; modal macros unexpanded.

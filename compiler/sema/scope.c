@@ -3,12 +3,15 @@
  * (a model's input). */
 #include "sema/sema.h"
 
+#include <string.h>
+
 static const char *kind_text(unsigned kind)
 {
   switch (kind) {
   case NAME_PARAM: return "param";
   case NAME_CONST: return "const";
   case NAME_FIELD: return "field";
+  case NAME_LAYER: return "layer";
   default: return "value";
   }
 }
@@ -42,12 +45,69 @@ static void add_name(Sema *s, Name n)
     enter(s, i);
 }
 
+bool sema_in_scope(const Sema *s, uint32_t name)
+{
+  const Name *n = &s->names.at[name];
+  return n->kind == NAME_LAYER ||
+         (!n->closed && (name >= s->scope.first || name < s->nglobal));
+}
+
 Name *sema_find(Sema *s, const char *text, unsigned kinds)
 {
   uint32_t i = s->nslot ? s->slot[hash(text) & (s->nslot - 1)] : 0;
-  while (i && !((s->names.at[i - 1].kind & kinds) && str_eq(s->names.at[i - 1].text, text)))
+  while (i && !((s->names.at[i - 1].kind & kinds) && str_eq(s->names.at[i - 1].text, text) &&
+                sema_in_scope(s, i - 1)))
     i = s->names.at[i - 1].older;
   return i ? &s->names.at[i - 1] : NULL;
+}
+
+void sema_close(Sema *s, uint32_t from)
+{
+  for (uint32_t i = from; i < s->names.n; i++)
+    s->names.at[i].closed = true;
+}
+
+/* The statement that makes the layer gives its value a name that is taken: sema_define says so. */
+static bool will_be_refused(Sema *s, const char *path)
+{
+  const char *own = s->scope.prefix && strlen(path) > strlen(s->scope.prefix)
+                        ? path + strlen(s->scope.prefix) + 1
+                        : path;
+  const char *name = arena_strndup(s->arena, own, strcspn(own, "."));
+  return !*s->scope.suffix && sema_find(s, name, NAME_VALUE);
+}
+
+bool sema_claim_path(Sema *s, const char *path, Span at)
+{
+  const Name *old = sema_find(s, path, NAME_LAYER);
+  if (old && will_be_refused(s, path))
+    return false;
+  if (old) {
+    diag_error(s->diag, at, "E0306", "there are two layers called `%s`", path);
+    diag_note(s->diag, old->at, "the first one is here");
+    diag_help(s->diag, "name one of them: `-> .. as other`");
+    return false;
+  }
+  add_name(s, (Name){ .text = path, .kind = NAME_LAYER, .at = at, .used = true });
+  return true;
+}
+
+const char *sema_path(Sema *s, const char *name)
+{
+  const Scope *c = &s->scope;
+  const char *own = *name ? arena_printf(s->arena, "%s%s", name, c->suffix) : "";
+  if (!c->prefix)
+    return own;
+  return *own ? arena_printf(s->arena, "%s.%s", c->prefix, own) : c->prefix;
+}
+
+/* What a new name may stand beside: names outside of the block, and values that a round of
+ * `repeat` replaces. */
+static bool may_hide(const Sema *s, const Name *n, const Name *old)
+{
+  uint32_t i = (uint32_t)(old - s->names.at);
+  return i < s->scope.first || (i < s->scope.round && n->kind == NAME_VALUE &&
+                                old->kind == NAME_VALUE);
 }
 
 Name *sema_define(Sema *s, Name n)
@@ -55,7 +115,7 @@ Name *sema_define(Sema *s, Name n)
   unsigned rivals = n.kind == NAME_FIELD ? (unsigned)(NAME_NUMBER | NAME_FIELD)
                                          : (unsigned)(NAME_NUMBER | NAME_VALUE);
   Name *old = sema_find(s, n.text, rivals);
-  if (old) {
+  if (old && !may_hide(s, &n, old)) {
     diag_error(s->diag, n.at, "E0306", "`%s` is already the name of a %s", n.text,
                kind_text(old->kind));
     diag_note(s->diag, old->at, "`%s` is declared here", n.text);
@@ -75,7 +135,7 @@ void sema_unknown_name(Sema *s, Span at, const char *text, unsigned kinds)
   const char **words = ARENA_ARRAY(s->arena, const char *, s->names.n + 1);
   int n = 0;
   for (uint32_t i = 0; i < s->names.n; i++)
-    if (s->names.at[i].kind & kinds)
+    if ((s->names.at[i].kind & kinds) && sema_in_scope(s, i))
       words[n++] = s->names.at[i].text;
   const char *what = kinds == NAME_NUMBER  ? "param or const"
                      : kinds & NAME_NUMBER ? "name"
@@ -93,7 +153,7 @@ const char *sema_value_name(const Sema *s, Value v)
 {
   for (uint32_t i = s->names.n; i-- > 0;) {
     const Name *n = &s->names.at[i];
-    if ((n->kind & NAME_TENSOR) && n->value.node == v.node && n->value.result == v.result && v.node)
+    if ((n->kind & NAME_TENSOR) && sema_in_scope(s, i) && v.node && value_equal(n->value, v))
       return n->text;
   }
   return NULL;

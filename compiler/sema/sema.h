@@ -18,6 +18,7 @@ enum {
   NAME_CONST = 2,       /* const c = 3; */
   NAME_VALUE = 4,       /* a value of the model */
   NAME_FIELD = 8,       /* a field of the data that the program reads */
+  NAME_LAYER = 16,      /* a layer that owns parameters, by its path; no expression sees it */
   NAME_NUMBER = NAME_PARAM | NAME_CONST,
   NAME_TENSOR = NAME_VALUE | NAME_FIELD
 };
@@ -36,6 +37,7 @@ typedef struct {
   bool poisoned;                /* PARAM, CONST without a usable value */
   /* named_result: declared by the signature or by `as`: never "unused" */
   bool used, named_result;
+  bool closed;                  /* of a block or of a round of `repeat` that is over */
   uint32_t older;               /* the next older name of its slot: index + 1, or 0 */
 } Name;
 
@@ -65,6 +67,22 @@ typedef VEC(StopSpec) Stops;
 /* How often an operation is called in one statement, for the names of its layers. */
 typedef struct { const char *op; int total, seen; } CallCount;
 
+/* A block of the spec. */
+typedef struct {
+  const Ast *ast;
+  const char *name;
+  bool active, used;            /* active: being expanded */
+  bool broken;                  /* its mistakes were reported */
+} BlockDef;
+
+/* Where statements stand: what they may name, and what their layers are called. */
+typedef struct {
+  uint32_t first;               /* names of the block being expanded start here; 0: of the model */
+  uint32_t round;               /* names of the round of `repeat` start here; 0: none */
+  const char *prefix;           /* path of the block's call, or NULL: in the model */
+  const char *suffix;           /* "2" in the second round, "1_2" when nested; "": none */
+} Scope;
+
 typedef struct {
   Arena *arena;
   Diag *diag;
@@ -72,8 +90,14 @@ typedef struct {
   Model *model;
   Program *program;
   Graph *forward;
+  const char *model_name;       /* of the model block */
   const Data *data;             /* the block that the program reads; NULL: none */
   VEC(Name) names;              /* only sema_define adds to it */
+  uint32_t nglobal;             /* params and consts of the file come first: seen everywhere */
+  Scope scope;
+  VEC(BlockDef) blocks;
+  const Value *tuple;           /* results of the last call of a block, ntuple of them */
+  int ntuple, rounds;           /* rounds of `repeat` so far */
   uint32_t *slot, nslot;        /* a power of two; the newest name of each hash: index + 1, or 0 */
   VEC(ParamSpec) params;
   VEC(Override) overrides;
@@ -98,6 +122,12 @@ Name *sema_find(Sema *s, const char *text, unsigned kinds);     /* the last defi
 Name *sema_define(Sema *s, Name n);
 /* E0305, once for a name */
 void sema_unknown_name(Sema *s, Span at, const char *text, unsigned kinds);
+bool sema_in_scope(const Sema *s, uint32_t name);               /* index in Sema.names */
+void sema_close(Sema *s, uint32_t from);        /* takes names from this index on out of scope */
+/* Notes the path of a layer that owns parameters; E0306 and false when it is taken. */
+bool sema_claim_path(Sema *s, const char *path, Span at);
+/* The path of a name of the block and round that are being read: "b1.conv2". */
+const char *sema_path(Sema *s, const char *name);
 const char *sema_value_name(const Sema *s, Value v);            /* as the user calls it, or NULL */
 /* ", did you mean": a help with the closest of n words and, without one, with all of them. */
 void sema_suggest(Sema *s, const char *word, const char *const *words, int n, const char *what);
@@ -189,6 +219,26 @@ bool sema_was_refused(const Sema *s, Value prediction, Value target);
 Value sema_chain(Sema *s, const Ast *chain, const Ast *end, unsigned flags);
 bool sema_is_tensor(Sema *s, const Ast *e);     /* computed by the program, not when compiling */
 
+/* ---- body.c: statements of models and blocks ---- */
+/* Reads statements and then the results of the signature: `out` has a value for each, node NULL
+ * where it is wrong. */
+void sema_body(Sema *s, const Ast *body, const Ast *results, Value *out);
+const char *sema_result_name(Sema *s, const Ast *formal, int index, int count);
+/* Real types agree with real types: the signature's f32 means the program's real type. */
+bool sema_same_kind(const Type *a, const Type *b);
+/* Names that stand in the dimensions of a type for the first time take them from a value. False:
+ * the value has another number of dimensions, and that was reported. */
+bool sema_bind_dims(Sema *s, const Ast *formal, Value v);
+
+/* ---- instance.c: calls of blocks ---- */
+void sema_declare_block(Sema *s, const Ast *block);
+BlockDef *sema_find_block(Sema *s, const char *name);           /* NULL: none */
+const char *sema_closest_block(Sema *s, const char *name);      /* or NULL */
+/* The first result of a block applied to head (NULL: none) and arguments; Sema.tuple has all. */
+Value sema_instance(Sema *s, BlockDef *block, const Value *head, const Ast *args, const char *path,
+                    Span at);
+void sema_warn_unused_blocks(Sema *s, const Ast *file);
+
 /* ---- model.c ---- */
 void sema_model(Sema *s, const Ast *model);
 void sema_warn_unused(Sema *s);
@@ -197,6 +247,10 @@ void sema_warn_unused(Sema *s);
 bool sema_type(Sema *s, const Ast *type, Type *out);    /* f32[1,28,28]; not label(..) */
 void sema_data(Sema *s, const Ast *data, Data *out);
 Value sema_pipe(Sema *s, const Ast *stages, int field, Value v, Data *data);
+/* One chain of `augment: x -> ..;`, after all fields are known. */
+void sema_augment(Sema *s, const Ast *chain, Data *data);
+/* `stratify: y;`: marks the label whose classes every split gets the same share of. */
+void sema_stratify(Sema *s, const Ast *values, Data *data);
 int sema_find_split(const Data *d, const char *name);   /* -1: none */
 void sema_unknown_split(Sema *s, Span at, const Data *d, const char *name);
 

@@ -76,16 +76,19 @@ int ast_children(const Ast *n, Ast *out[CHILDREN_MAX])
   case AST_PARAM:
   case AST_CONST: return put(out, n->param.value, NULL, NULL);
   case AST_DATA: return put(out, n->data.items, NULL, NULL);
-  case AST_MODEL: return put(out, n->model.signature, n->model.body, NULL);
+  case AST_MODEL:
+  case AST_BLOCK: return put(out, n->model.signature, n->model.body, NULL);
   case AST_TRAIN: return put(out, n->train.items, NULL, NULL);
   case AST_EVAL: return put(out, n->eval.items, NULL, NULL);
   case AST_INFER: return put(out, n->infer.items, NULL, NULL);
   case AST_BUILD: return put(out, n->build.items, NULL, NULL);
   case AST_SIGNATURE: return put(out, n->signature.formals, n->signature.results, NULL);
-  case AST_FORMAL: return put(out, n->formal.type, NULL, NULL);
+  case AST_FORMAL: return put(out, n->formal.type, n->formal.dflt, NULL);
   case AST_TYPE: return put(out, n->type.dims, NULL, NULL);
   case AST_LET: return put(out, n->let.names, n->let.value, NULL);
   case AST_RETURN: return put(out, n->ret.values, NULL, NULL);
+  case AST_REPEAT: return put(out, n->repeat.range, n->repeat.body, NULL);
+  case AST_IF: return put(out, n->branch.cond, n->branch.then, n->branch.otherwise);
   case AST_CHAIN: return put(out, n->chain.head, n->chain.stages, NULL);
   case AST_STAGE: return put(out, n->stage.args, NULL, NULL);
   case AST_CALL: return put(out, n->call.callee, n->call.args, NULL);
@@ -105,6 +108,7 @@ int ast_children(const Ast *n, Ast *out[CHILDREN_MAX])
   case AST_OUTPUT_ITEM: return put(out, n->output_item.value, NULL, NULL);
   case AST_REPORT: return put(out, n->report.values, NULL, NULL);
   case AST_VERSION:
+  case AST_USE:
   case AST_NAME:
   case AST_NUMBER:
   case AST_STRING:

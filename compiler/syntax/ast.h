@@ -8,9 +8,10 @@
 #include "base/util.h"
 
 #define AST_KINDS(X)                                                                            \
-  X(FILE) X(VERSION) X(PARAM) X(CONST) X(DATA) X(MODEL) X(TRAIN) X(EVAL) X(INFER) X(BUILD)      \
+  X(FILE) X(VERSION) X(USE) X(PARAM) X(CONST) X(DATA) X(MODEL) X(BLOCK) X(TRAIN) X(EVAL)        \
+  X(INFER) X(BUILD)                                                                             \
   X(SIGNATURE) X(FORMAL) X(TYPE)                                                                \
-  X(LET) X(RETURN)                                                                              \
+  X(LET) X(RETURN) X(REPEAT) X(IF)                                                              \
   X(CHAIN) X(STAGE) X(CALL) X(ARG) X(AMOUNT)                                                    \
   X(NAME) X(FIELD_OF) X(NUMBER) X(STRING) X(BOOL) X(LIST) X(UNARY) X(BINARY) X(RANGE)           \
   X(SPLIT_ITEM) X(FIELD) X(PROPERTY) X(SCHEDULE) X(PIECE) X(STOP) X(OUTPUT_ITEM) X(REPORT) X(ERROR)
@@ -40,18 +41,30 @@ struct Ast {
   union {
     struct { Ast *items; const Comment *comments; } file;       /* VERSION PARAM CONST DATA MODEL TRAIN .. */
     struct { double value; } version;                           /* net 1; */
+    struct { const char *path; Span path_at; } use;             /* use "layers.nn"; */
     struct { const char *name; Ast *value; Span name_at; } param;       /* param p = e;  also const */
     struct { const char *name; Ast *items; Span name_at; } data;        /* PROPERTY (train: idx(..);) SPLIT_ITEM FIELD */
-    struct { Ast *signature, *body; } model;                    /* body: LET RETURN */
-    struct { const char *model, *on; Ast *items; Span model_at, on_at; } train; /* PROPERTY SCHEDULE STOP */
+    struct { Ast *signature, *body; } model;                    /* and BLOCK; body: LET RETURN REPEAT IF */
+    /* as NULL: named after the model; items: PROPERTY SCHEDULE STOP */
+    struct {
+      const char *model, *on;
+      Ast *items;
+      Span model_at, on_at;
+      const char *as;
+      Span as_at;
+    } train;
     struct { const char *model, *on, *split; Ast *items; Span model_at, on_at, split_at; } eval;  /* REPORT PROPERTY */
     struct { const char *model; Ast *items; Span model_at; } infer;     /* OUTPUT_ITEM PROPERTY */
     struct { Ast *items; } build;                               /* PROPERTY */
     struct { const char *name; Ast *formals, *results; Span name_at; } signature; /* name(x: f32[..]) -> y: f32[..] */
-    struct { const char *name; Ast *type; Span name_at; } formal;       /* type NULL: not written; name NULL: result without name */
+    /* type, dflt NULL: not written; name NULL: result without name */
+    struct { const char *name; Ast *type; Span name_at; Ast *dflt; } formal;
     struct { const char *name; Ast *dims; bool has_dims; } type;        /* f32[1, 28, 28]; label(10): has_dims false, dims = args */
     struct { Ast *names; Ast *value; } let;                     /* h = x -> ..;  (a, b) = ..; names: NAME list */
     struct { Ast *values; } ret;
+    struct { const char *var; Ast *range, *body; Span var_at; } repeat; /* repeat i in 1..3 { .. } */
+    /* if c { .. } else { .. }; an `else if` is an IF alone in `otherwise` */
+    struct { Ast *cond, *then, *otherwise; Span else_at; } branch;
     struct { Ast *head, *stages; } chain;                       /* head -> STAGE -> STAGE; stages never empty */
     struct { const char *callee; Ast *args; bool has_args; const char *as; Span callee_at, as_at; } stage;   /* conv(6, 5, pad=2) as c1 */
     struct { Ast *callee; Ast *args; } call;                    /* softmax_xent(logits, y) in an expression; callee: NAME or FIELD_OF */
@@ -81,6 +94,9 @@ struct Ast {
 Ast *ast_new(Arena *a, AstKind kind, Span at);
 Ast *ast_append(Ast *list, Ast *item);          /* list NULL: item alone; returns the head */
 int ast_length(const Ast *list);
+enum { CHILDREN_MAX = 3 };
+/* Heads of the lists that hang below a node; returns how many. Entries may be NULL. */
+int ast_children(const Ast *n, Ast *out[CHILDREN_MAX]);
 const char *ast_kind_text(AstKind k);
 void ast_print(const Ast *n, Out *o);           /* S-expressions, for --emit=ast and goldens */
 void ast_format(const Ast *file, Out *o);       /* canonical source of a file without errors: parse(format(x)) prints as x */

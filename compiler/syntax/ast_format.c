@@ -170,6 +170,10 @@ static void formal(Out *o, const Ast *n)
     out_printf(o, "%s%s", n->formal.name, n->formal.type ? ": " : "");
   if (n->formal.type)
     type(o, n->formal.type);
+  if (n->formal.dflt) {
+    out_printf(o, " = ");
+    expr(o, n->formal.dflt, P_OR);
+  }
 }
 
 static void signature(Out *o, const Ast *n)
@@ -303,6 +307,12 @@ static void chain(Out *o, const Ast *n)
   stages(o, n->chain.stages);
 }
 
+static void use(Out *o, const Ast *n)
+{
+  out_printf(o, "use ");
+  string(o, n->use.path, strlen(n->use.path));
+}
+
 static void stop(Out *o, const Ast *n)
 {
   out_printf(o, "stop when ");
@@ -314,6 +324,7 @@ static void plain(Out *o, const Ast *n)
 {
   switch (n->kind) {
   case AST_VERSION: out_printf(o, "net %.15g", n->version.value); return;
+  case AST_USE: use(o, n); return;
   case AST_PARAM: constant(o, "param", n); return;
   case AST_CONST: constant(o, "const", n); return;
   case AST_SIGNATURE: signature(o, n); return;
@@ -346,6 +357,9 @@ static void plain(Out *o, const Ast *n)
   case AST_FILE:
   case AST_DATA:
   case AST_MODEL:
+  case AST_BLOCK:
+  case AST_REPEAT:
+  case AST_IF:
   case AST_TRAIN:
   case AST_EVAL:
   case AST_INFER:
@@ -444,11 +458,76 @@ static const Ast *run_end(const Ast *n)
   return n;
 }
 
+static void statements(Format *f, const Ast *n, uint32_t limit);
+
+/* The text of a line that opens a body. */
+static void open_body(Format *f, Out *head)
+{
+  out_printf(head, " {");
+  fill(f->out, out_text(head), 2 * f->depth);
+  out_end(f->out);
+}
+
+static void close_body(Format *f)
+{
+  indent(f->out, 2 * f->depth);
+  out_printf(f->out, "}");
+}
+
+static void repeat(Format *f, const Ast *n)
+{
+  Out *head = out_new(f->arena);
+  comments_before(f, n->repeat.range->at.end);
+  out_printf(head, "repeat %s in ", n->repeat.var);
+  expr(head, n->repeat.range, P_OR);
+  open_body(f, head);
+  statements(f, n->repeat.body, n->at.end);
+  close_body(f);
+}
+
+/* An IF alone behind `else` goes on in its line: `} else if c {`. */
+static void branch(Format *f, const Ast *n)
+{
+  const char *before = "";
+  comments_before(f, n->branch.cond->at.end);
+  while (n->kind == AST_IF) {
+    const Ast *other = n->branch.otherwise;
+    bool has_else = n->branch.else_at.end > 0;
+    Out *head = out_new(f->arena);
+    out_printf(head, "%sif ", before);
+    expr(head, n->branch.cond, P_OR);
+    open_body(f, head);
+    statements(f, n->branch.then, has_else ? n->branch.else_at.begin : n->at.end);
+    before = "} else ";
+    if (has_else && other && other->kind == AST_IF && !other->next) {
+      n = other;
+      continue;
+    }
+    if (has_else) {
+      head = out_new(f->arena);
+      out_printf(head, "} else");
+      open_body(f, head);
+      statements(f, other, n->at.end);
+    }
+    break;
+  }
+  close_body(f);
+}
+
 /* Statements of a block that ends at `limit`. */
 static void statements(Format *f, const Ast *n, uint32_t limit)
 {
   f->depth++;
   while (n) {
+    if (n->kind == AST_REPEAT || n->kind == AST_IF) {
+      if (n->kind == AST_REPEAT)
+        repeat(f, n);
+      else
+        branch(f, n);
+      end_line(f, n, n->next ? n->next->at.begin : limit);
+      n = n->next;
+      continue;
+    }
     const Ast *last = run_end(n);
     Out *flat = out_new(f->arena);
     comments_before(f, last->at.end);
@@ -471,7 +550,8 @@ static void statements(Format *f, const Ast *n, uint32_t limit)
 /* `head {`, the statements, `}`; the line of the brace is left open. */
 static void block(Format *f, const char *head, const Ast *items, const Ast *n)
 {
-  const Ast *signed_by = n->kind == AST_MODEL ? n->model.signature : NULL;
+  bool has_signature = n->kind == AST_MODEL || n->kind == AST_BLOCK;
+  const Ast *signed_by = has_signature ? n->model.signature : NULL;
   comments_before(f, signed_by ? signed_by->at.end : n->at.begin);
   fill(f->out, arena_printf(f->arena, "%s {", head), 0);
   out_end(f->out);
@@ -486,12 +566,14 @@ static void item(Format *f, const Ast *n)
   if (n->kind == AST_DATA) {
     out_printf(head, "data %s", n->data.name);
     items = n->data.items;
-  } else if (n->kind == AST_MODEL) {
-    out_printf(head, "model ");
+  } else if (n->kind == AST_MODEL || n->kind == AST_BLOCK) {
+    out_printf(head, n->kind == AST_MODEL ? "model " : "block ");
     signature(head, n->model.signature);
     items = n->model.body;
   } else if (n->kind == AST_TRAIN) {
     out_printf(head, "train %s on %s", n->train.model, n->train.on);
+    if (n->train.as)
+      out_printf(head, " as %s", n->train.as);
     items = n->train.items;
   } else if (n->kind == AST_EVAL) {
     out_printf(head, "eval %s on %s.%s", n->eval.model, n->eval.on, n->eval.split);
@@ -512,9 +594,12 @@ static void item(Format *f, const Ast *n)
   block(f, out_text(head), items, n);
 }
 
-static bool is_constant(const Ast *n)
+/* Declarations of one line stand together. */
+static bool stand_together(const Ast *n, const Ast *next)
 {
-  return n->kind == AST_PARAM || n->kind == AST_CONST;
+  bool constants = (n->kind == AST_PARAM || n->kind == AST_CONST) &&
+                   (next->kind == AST_PARAM || next->kind == AST_CONST);
+  return constants || (n->kind == AST_USE && next->kind == AST_USE);
 }
 
 void ast_format(const Ast *file, Out *o)
@@ -526,7 +611,7 @@ void ast_format(const Ast *file, Out *o)
   for (const Ast *n = file->file.items; n; n = n->next) {
     item(&f, n);
     end_line(&f, n, n->next ? n->next->at.begin : UINT32_MAX);
-    if (n->next && !(is_constant(n) && is_constant(n->next)))
+    if (n->next && !stand_together(n, n->next))
       out_end(o);
   }
   comments_before(&f, UINT32_MAX);

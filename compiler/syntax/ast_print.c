@@ -151,16 +151,40 @@ static void print_data(const Ast *n, Out *o)
 
 static void print_model(const Ast *n, Out *o)
 {
-  out_printf(o, "(model ");
+  out_printf(o, n->kind == AST_MODEL ? "(model " : "(block ");
   print(n->model.signature, o);
   out_printf(o, " ");
   block(o, n->model.body, "body");
   out_printf(o, ")");
 }
 
+static void print_repeat(const Ast *n, Out *o)
+{
+  out_printf(o, "(repeat %s", n->repeat.var);
+  print_list(n->repeat.range, o);
+  out_printf(o, " ");
+  block(o, n->repeat.body, "body");
+  out_printf(o, ")");
+}
+
+static void print_if(const Ast *n, Out *o)
+{
+  out_printf(o, "(if");
+  print_list(n->branch.cond, o);
+  out_printf(o, " ");
+  block(o, n->branch.then, "then");
+  if (n->branch.else_at.end) {
+    out_printf(o, " ");
+    block(o, n->branch.otherwise, "else");
+  }
+  out_printf(o, ")");
+}
+
 static void print_train(const Ast *n, Out *o)
 {
   out_printf(o, "(train %s :on %s ", n->train.model, n->train.on);
+  if (n->train.as)
+    out_printf(o, ":as %s ", n->train.as);
   block(o, n->train.items, "items");
   out_printf(o, ")");
 }
@@ -191,18 +215,27 @@ static void print(const Ast *n, Out *o)
   case AST_PARAM: node(o, "param", n->param.name, n->param.value, NULL); return;
   case AST_CONST: node(o, "const", n->param.name, n->param.value, NULL); return;
   case AST_DATA: print_data(n, o); return;
-  case AST_MODEL: print_model(n, o); return;
+  case AST_MODEL:
+  case AST_BLOCK: print_model(n, o); return;
+  case AST_USE:
+    out_printf(o, "(use ");
+    print_string(n->use.path, o);
+    out_printf(o, ")");
+    return;
   case AST_TRAIN: print_train(n, o); return;
   case AST_EVAL: print_eval(n, o); return;
   case AST_INFER: print_infer(n, o); return;
   case AST_BUILD: block(o, n->build.items, "build"); return;
   case AST_SIGNATURE: print_signature(n, o); return;
   case AST_FORMAL:
-    node(o, n->formal.name ? n->formal.name : "_", NULL, n->formal.type, NULL);
+    node(o, n->formal.name ? n->formal.name : "_", n->formal.dflt ? "=" : NULL, n->formal.type,
+         n->formal.dflt);
     return;
   case AST_TYPE: print_type(n, o); return;
   case AST_LET: print_let(n, o); return;
   case AST_RETURN: node(o, "return", NULL, n->ret.values, NULL); return;
+  case AST_REPEAT: print_repeat(n, o); return;
+  case AST_IF: print_if(n, o); return;
   case AST_CHAIN: node(o, "->", NULL, n->chain.head, n->chain.stages); return;
   case AST_STAGE: print_stage(n, o); return;
   case AST_CALL: node(o, "call", NULL, n->call.callee, n->call.args); return;

@@ -49,8 +49,4 @@ AstList list_add(AstList list, Ast *item);
 AstList list_join(AstList first, AstList second);
 void keep_items(ParseCtx *pc, AstList items);   /* so that an aborted parse keeps what it has */
 
-enum { CHILDREN_MAX = 3 };
-/* Heads of the lists that hang below a node; returns how many. Entries may be NULL. */
-int ast_children(const Ast *n, Ast *out[CHILDREN_MAX]);
-
 #endif

@@ -100,16 +100,32 @@ static Token skip(ParseCtx *pc, yyscan_t scanner)
     depth += (t.kind == '{') - (t.kind == '}');
     if (t.kind == '}' && depth == 0) {
       t.kind = ';';
+      pc->skipped_block = true;
       return t;
     }
   }
 }
 
+/* Keeps what report_syntax asks about the tokens before the one that surprised the parser. */
+static void pass(ParseCtx *pc, int kind)
+{
+  if (kind == TOK_REPEAT || kind == TOK_IF || kind == TOK_ELSE)
+    pc->header = true;
+  else if (kind == '{' || kind == '}' || kind == ';')
+    pc->header = false;
+  if (kind != ';')
+    pc->skipped_block = false;
+}
+
 int gradc_yylex(GRADC_YYSTYPE *val, Span *at, yyscan_t scanner, ParseCtx *pc)
 {
   Token t;
+  pass(pc, pc->now.kind);
   if (pc->replayed < pc->nreplay) {
-    t = pc->replay[pc->replayed++];
+    t = pc->replay[pc->replayed];
+    bool again = pc->replayed == 0 && pc->more > 0;
+    pc->more -= again;
+    pc->replayed += !again;
   } else {
     t = pc->skipping ? skip(pc, scanner) : scan(pc, scanner);
     pc->skipping = t.kind == TOK_GRADC_YYerror && !in_block(pc);

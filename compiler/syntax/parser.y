@@ -46,6 +46,7 @@
 }
 
 %token NET "net" PARAM "param" CONST "const" DATA "data" MODEL "model" TRAIN "train" EVAL "eval"
+%token USE "use" BLOCK "block" REPEAT "repeat" IN "in" IF "if" ELSE "else"
 %token INFER "infer" BUILD "build" FIELD "field" SPLIT "split" SCHEDULE "schedule" STOP "stop"
 %token REPORT "report" OUTPUT "output" EPOCHS "epochs" STEPS "steps" FROM "from" OF "of" ON "on"
 %token AS "as" FOR "for" THEN "then" WHEN "when" RETURN "return" AND "and" OR "or" NOT "not"
@@ -66,7 +67,7 @@
 
 %nterm <text> word name
 %nterm <node_value> item property field source as split_item signature formal result type stmt
-%nterm <node_value> chain stage arg amount expr ref train_item piece output
+%nterm <node_value> branch chain stage arg amount expr ref train_item piece output
 %nterm <list> items data_items splits pipe stmts formals results result_list dims names chains
 %nterm <list> stages args arg_list exprs train_items pieces eval_items infer_items outputs
 %nterm <list> build_items
@@ -80,6 +81,8 @@ items: %empty                         { $$ = list_of(NULL); }
 
 item: "net" NUMBER ';'                /* net 1; */
       { $$ = NEW(VERSION, @$, .version = {$2->number.value}); }
+    | "use" STRING ';'                /* use "layers.nn"; */
+      { $$ = NEW(USE, @$, .use = {$2->string.text, @2}); }
     | "param" name '=' expr ';'       /* param classes = 10; */
       { $$ = NEW(PARAM, @$, .param = {$2, $4, @2}); }
     | "const" name '=' expr ';'       /* const T = 64; */
@@ -88,8 +91,12 @@ item: "net" NUMBER ';'                /* net 1; */
       { $$ = NEW(DATA, @$, .data = {$2, $4.head, @2}); }
     | "model" signature '{' stmts close
       { $$ = NEW(MODEL, @$, .model = {$2, $4.head}); }
+    | "block" signature '{' stmts close  /* block b(x: f32[n], units, p = 0.5) -> f32[units] {..} */
+      { $$ = NEW(BLOCK, @$, .model = {$2, $4.head}); }
     | "train" name "on" name '{' train_items close
-      { $$ = NEW(TRAIN, @$, .train = {$2, $4, $6.head, @2, @4}); }
+      { $$ = NEW(TRAIN, @$, .train = {$2, $4, $6.head, @2, @4, NULL, {0, 0}}); }
+    | "train" name "on" name "as" name '{' train_items close
+      { $$ = NEW(TRAIN, @$, .train = {$2, $4, $8.head, @2, @4, $6, @6}); }
     | "eval" name "on" name '.' name '{' eval_items close
       { $$ = NEW(EVAL, @$, .eval = {$2, $4, $6, $8.head, @2, @4, @6}); }
     | "infer" name '{' infer_items close
@@ -156,8 +163,9 @@ formals: formal                       { $$ = list_of($1); }
        | formals ',' formal           { $$ = list_add($1, $3); }
        ;
 
-formal: name                          { $$ = NEW(FORMAL, @$, .formal = {$1, NULL, @1}); }
-      | name ':' type                 { $$ = NEW(FORMAL, @$, .formal = {$1, $3, @1}); }
+formal: name                          { $$ = NEW(FORMAL, @$, .formal = {$1, NULL, @1, NULL}); }
+      | name ':' type                 { $$ = NEW(FORMAL, @$, .formal = {$1, $3, @1, NULL}); }
+      | name '=' expr                 { $$ = NEW(FORMAL, @$, .formal = {$1, NULL, @1, $3}); }
       ;
 
 results: type                         { $$ = list_of(NEW(FORMAL, @$, .formal = {.type = $1})); }
@@ -169,7 +177,7 @@ result_list: result                   { $$ = list_of($1); }
            | result_list ',' result   { $$ = list_add($1, $3); }
            ;
 
-result: name ':' type                 { $$ = NEW(FORMAL, @$, .formal = {$1, $3, @1}); }
+result: name ':' type                 { $$ = NEW(FORMAL, @$, .formal = {$1, $3, @1, NULL}); }
       ;
 
 /* f32   u8[28, 28]   label(10, names="cat,dog") */
@@ -192,7 +200,19 @@ stmt: name '=' chain ';'
       { $$ = NEW(LET, @$, .let = {NEW(NAME, @1, .name = {$1}), $3}); }
     | '(' names ')' '=' chain ';'     { $$ = NEW(LET, @$, .let = {$2.head, $5}); }
     | "return" chains ';'             { $$ = NEW(RETURN, @$, .ret = {$2.head}); }
+    | "repeat" name "in" expr '{' stmts close  /* repeat i in 1..3 { h = h -> f; } */
+      { $$ = NEW(REPEAT, @$, .repeat = {$2, $4, $6.head, @2}); }
+    | branch
     ;
+
+/* if n > 2 { .. } else if n > 1 { .. } else { .. } */
+branch: "if" expr '{' stmts close
+        { $$ = NEW(IF, @$, .branch = {.cond = $2, .then = $4.head}); }
+      | "if" expr '{' stmts close "else" '{' stmts close
+        { $$ = NEW(IF, @$, .branch = {$2, $4.head, $8.head, @6}); }
+      | "if" expr '{' stmts close "else" branch
+        { $$ = NEW(IF, @$, .branch = {$2, $4.head, $7, @6}); }
+      ;
 
 names: name                           { $$ = list_of(NEW(NAME, @1, .name = {$1})); }
      | names ',' name                 { $$ = list_add($1, NEW(NAME, @3, .name = {$3})); }
@@ -344,6 +364,7 @@ name: word
 word: NAME
     | "data"                          { $$ = "data"; }
     | "model"                         { $$ = "model"; }
+    | "block"                         { $$ = "block"; }
     | "train"                         { $$ = "train"; }
     | "eval"                          { $$ = "eval"; }
     | "infer"                         { $$ = "infer"; }

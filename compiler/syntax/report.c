@@ -100,8 +100,8 @@ typedef struct {
 
 static const char operators[] = "'+' '-' '*' '/' '%' ** '<' '>' <= >= == != .. and or";
 static const char after_name[] = "'(' '.'";
-static const char soft_words[] = "data model train eval infer build epochs steps from of field "
-                                 "split schedule stop report output";
+static const char soft_words[] = "data model block train eval infer build epochs steps from of "
+                                 "field split schedule stop report output";
 static const char value_starts[] = "number string name true false '(' '[' '-' not";
 
 static bool has(Names names, const char *word)
@@ -156,7 +156,7 @@ static Shown expected_of(Arena *a, Names names)
 {
   Shown s = {.n = 0};
   if (has(names, "param")) {
-    show(&s, "a declaration (param, const, data, model, train, eval, infer or build)");
+    show(&s, "a declaration (use, param, const, data, model, block, train, eval, infer or build)");
   } else if (has(names, "'}'")) {
     show(&s, block_item(names));
     show(&s, "`}`");
@@ -239,8 +239,8 @@ static bool missing_brace(ParseCtx *pc)
   const Bracket *block = open_block(pc);
   Token word = pc->before;
   bool starts_item = word.kind == TOK_PARAM || word.kind == TOK_CONST || word.kind == TOK_DATA ||
-                     word.kind == TOK_MODEL || word.kind == TOK_TRAIN || word.kind == TOK_EVAL ||
-                     word.kind == TOK_INFER || word.kind == TOK_BUILD;
+                     word.kind == TOK_MODEL || word.kind == TOK_BLOCK || word.kind == TOK_TRAIN ||
+                     word.kind == TOK_EVAL || word.kind == TOK_INFER || word.kind == TOK_BUILD;
   bool goes_on = pc->now.kind == TOK_NAME || (word.kind == TOK_BUILD && pc->now.kind == '{');
   if (pc->now.kind == '{' && block)     /* the block that the offending `{` is in */
     block = pc->open.n > 1 ? &pc->open.at[pc->open.n - 2] : NULL;
@@ -256,6 +256,8 @@ static bool missing_brace(ParseCtx *pc)
   diag_note(pc->diag, block->at, "the block that starts here is still open");
   Token again[REPLAY_MAX] = {{.kind = '}', .at = {word.at.begin, word.at.begin}}, word, pc->now};
   put_back(pc, again, REPLAY_MAX);
+  for (uint32_t i = 0; &pc->open.at[i] != block; i++)
+    pc->more += pc->open.at[i].kind == '{';
   Bracket last = pc->open.at[pc->open.n - 1];
   pc->open.n = 0;
   if (pc->now.kind == '{')
@@ -266,15 +268,19 @@ static bool missing_brace(ParseCtx *pc)
 /* A word at the place of a declaration that is none. */
 static void unknown_declaration(ParseCtx *pc)
 {
-  static const char *const words[] = {"param", "const", "data",  "model",
-                                      "train", "eval",  "infer", "build"};
-  static const char other[] = "block group layer network import def function";
+  static const char *const words[] = {"use",   "param", "const", "data",  "model",
+                                      "block", "train", "eval",  "infer", "build"};
+  static const char other[] = "group layer network def function";
+  static const char uses[] = "import include";
   const char *word = pc->now.value.text, *near = str_closest(word, words, (int)ARRAY_LEN(words));
   diag_error(pc->diag, pc->now.at, "E0101", "there is no declaration `%s`", word);
   if (near)
     diag_help(pc->diag, "did you mean `%s`?", near);
   else if (str_in_words(word, other))
-    diag_help(pc->diag, "declarations are param, const, data, model, train, eval, infer and build");
+    diag_help(pc->diag, "declarations are use, param, const, data, model, block, train, eval, "
+                        "infer and build");
+  else if (str_in_words(word, uses))
+    diag_help(pc->diag, "write `use \"layers.nn\";`");
 }
 
 static void unexpected(ParseCtx *pc, Names names)
@@ -301,7 +307,8 @@ static void unexpected(ParseCtx *pc, Names names)
 
 void report_syntax(ParseCtx *pc, Span at, const char *const *expected, int n)
 {
-  static const char hard[] = "net param const on as for then when return and or not true false";
+  static const char hard[] = "net use param const repeat in if else on as for then when return "
+                             "and or not true false";
   Names names = {expected, n};
   if (is_eof(pc) && pc->quiet)
     return;
@@ -309,6 +316,10 @@ void report_syntax(ParseCtx *pc, Span at, const char *const *expected, int n)
     diag_error(pc->diag, at, "E0107", "%s is reserved for later versions of the language",
                quoted(pc, at));
     pc->skipping = true;
+    return;
+  }
+  if (pc->now.kind == TOK_ELSE && pc->skipped_block) {
+    pc->skipping = true;        /* of an `if` that was reported */
     return;
   }
   if (missing_brace(pc) || missing_semicolon(pc, names))
@@ -322,7 +333,9 @@ void report_syntax(ParseCtx *pc, Span at, const char *const *expected, int n)
   if (has(names, "name") && !has(names, "param") &&
       str_in_words(arena_strndup(pc->arena, text, length), hard))
     diag_help(pc->diag, "%s is a word of the language and cannot be a name", quoted(pc, at));
-  pc->skipping = !open_block(pc) || (pc->now.kind == '{' && pc->open.n == 1);
+  bool header = pc->header || pc->now.kind == TOK_REPEAT || pc->now.kind == TOK_IF ||
+                pc->now.kind == TOK_ELSE;
+  pc->skipping = header || !open_block(pc) || (pc->now.kind == '{' && pc->open.n == 1);
   if (pc->now.kind == ';' || pc->now.kind == '}' || is_eof(pc))
     pc->skipping = false;
 }

@@ -33,6 +33,9 @@ struct ParseCtx {
   Bracket unclosed;             /* left open by the last `;` or closing bracket; kind 0: none */
   Token replay[REPLAY_MAX];     /* returned before the scanner is asked again */
   int nreplay, replayed;
+  int more;                     /* times that the first of them is returned once more */
+  bool header;                  /* since `repeat`, `if` or `else`, before their `{` */
+  bool skipped_block;           /* the last statement was skipped, with its block */
   bool skipping;                /* the next token is the end of the broken statement or block */
   bool quiet;                   /* what goes wrong at the end of file was reported already */
 };

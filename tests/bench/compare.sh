@@ -8,7 +8,7 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 GRADC=${GRADC:-$here/../../build/gradc}
 PYTHON=${PYTHON:-/usr/bin/python3}
-nets=softmax,mlp,course_cnn,lenet5,vgg_small,resnet20
+nets=softmax,mlp,course_cnn,lenet5,vgg_small,vgg_small_fast,resnet20
 batches=1,32,128
 threads=1,2
 rounds=3
@@ -83,6 +83,9 @@ done
 
 cat "$here/json.awk" - << 'AWK' > "$work/table.awk"
 function ratio(a, b) { return sprintf("%.1f", a / b) }
+function short(x) {
+  return sprintf(x < 1 ? "%.3f" : x < 10 ? "%.2f" : x < 100 ? "%.1f" : "%.0f", x)
+}
 function off(a, b, scale) { return (a > b ? a - b : b - a) / scale }
 {
   who = $1
@@ -96,16 +99,16 @@ function off(a, b, scale) { return (a > b ? a - b : b - a) / scale }
 }
 END {
   print "| net | batch | threads | train ms: PyTorch | gradc | ratio | inference ms: PyTorch " \
-    "| gradc | ratio | MB: PyTorch | gradc | loss after 4 steps: PyTorch | gradc |"
-  print "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
+    "| gradc | ratio | MB: PyTorch | gradc |"
+  print "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
   for (i = 1; i <= n; i++) {
     k = order[i]
     split(k, part, " ")
     a = median(train["torch", k]); b = median(train["gradc", k])
     c = median(infer["torch", k]); d = median(infer["gradc", k])
-    printf "| %s | %d | %d | %.4f | %.4f | %s | %.4f | %.4f | %s | %.0f | %.1f | %.5g | %.5g |\n",
-      part[1], part[2], part[3], a, b, ratio(a, b), c, d, ratio(c, d), memory["torch", k],
-      memory["gradc", k], last["torch", k], last["gradc", k]
+    printf "| %s | %d | %d | %s | %s | %s | %s | %s | %s | %.0f | %.0f |\n", part[1], part[2],
+      part[3], short(a), short(b), ratio(a, b), short(c), short(d), ratio(c, d),
+      memory["torch", k], memory["gradc", k]
     # Rounding differs; what it starts is the same net, and 4 steps do not lead far apart.
     f = first["torch", k]
     if (off(first["gradc", k], f, f) > 1e-5 || off(last["gradc", k], last["torch", k], f) > 1e-2) {

@@ -19,13 +19,21 @@ shift $((OPTIND - 1))
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
 
-# row|layout|batch|input|stem|the layer
+# row|layout|batch|input|stem|the layer; layout fast: channels under numerics: fast
 rows='conv3-16|channels|32|16,32,32|conv(16, 1)|conv(16, 3, pad=1)
 conv3-64|channels|16|32,16,16|conv(64, 1)|conv(64, 3, pad=1)
 conv3-256|channels|16|32,8,8|conv(256, 1)|conv(256, 3, pad=1)
+conv3-64-fast|fast|32|16,16,16|conv(64, 1)|conv(64, 3, pad=1)
+conv3-256-fast|fast|32|16,8,8|conv(256, 1)|conv(256, 3, pad=1)
 conv3-stride|channels|16|32,32,32|conv(32, 1)|conv(64, 3, stride=2, pad=1)
 conv1-64|channels|16|32,16,16|conv(64, 1)|conv(64, 1)
-conv-depthwise|lanes|16|8,32,32|conv(8, 1)|conv(8, 3, pad=1, groups=8)
+conv-depthwise-lanes|lanes|16|8,32,32|conv(8, 1)|conv(8, 3, pad=1, groups=8)
+conv-depthwise-64|channels|16|16,32,32|conv(64, 1)|conv(64, 3, pad=1, groups=64)
+conv-depthwise-256|channels|16|16,16,16|conv(256, 1)|conv(256, 3, pad=1, groups=256)
+conv-depthwise-64-s2|channels|16|16,32,32|conv(64, 1)|conv(64, 3, stride=2, pad=1, groups=64)
+conv-depthwise-256-s2|channels|16|16,16,16|conv(256, 1)|conv(256, 3, stride=2, pad=1, groups=256)
+conv-groups-16|channels|16|16,16,16|conv(128, 1)|conv(128, 3, pad=1, groups=8)
+conv-groups-4|channels|16|16,16,16|conv(128, 1)|conv(128, 3, pad=1, groups=32)
 conv5-6-16|lanes|128|6,14,14|conv(6, 1)|conv(16, 5)
 conv2-2-4|lanes|128|2,16,16|conv(2, 1)|conv(4, 2, pad=1)
 conv3-lanes-stride|lanes|64|8,16,16|conv(8, 1)|conv(8, 3, stride=2, pad=1)
@@ -64,6 +72,7 @@ train micro on noise {
 }
 infer micro { output: logits; }
 SPEC
+  [ "$layout" != fast ] || echo 'build { numerics: fast; }'
 }
 
 cat "$here/json.awk" - << 'AWK' > "$work/table.awk"
@@ -92,8 +101,10 @@ bad=0
 while IFS='|' read -r row layout batch input stem layer; do
   case " ${wanted:-$row} " in *" $row "*) ;; *) continue ;; esac
   spec "$batch" "$input" "$stem" "$layer" > "$work/micro.nn"
-  "$GRADC" build "$work/micro.nn" --profile -q --layout "$layout" --emit exe -o "$work/micro" &&
-    "$GRADC" summary "$work/micro.nn" --json --layout "$layout" > "$work/summary" &&
+  family=$layout
+  [ "$layout" != fast ] || family=channels
+  "$GRADC" build "$work/micro.nn" --profile -q --layout "$family" --emit exe -o "$work/micro" &&
+    "$GRADC" summary "$work/micro.nn" --json --layout "$family" > "$work/summary" &&
     "$work/micro" bench --json --threads "$threads" --seconds "$seconds" > "$work/profile" &&
     awk -v row="$row" -v layout="$layout" -f "$work/table.awk" "$work/summary" "$work/profile" ||
     { echo "$row failed" >&2; bad=1; }

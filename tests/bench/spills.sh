@@ -1,10 +1,11 @@
 #!/bin/sh
 # Register spills in the inner loops of generated code: sh tests/bench/spills.sh [-m MOST] [-a]
 # [NET..]. Compiles the nets of nets/ to assembly with gcc and clang for x86-64-v4 and x86-64-v3 and
-# looks at the innermost loops with fused multiply-adds over vectors of stencils, outer products and
-# matrix products: an instruction there that moves a vector to or from the stack is a spill. Prints
-# a line for each kernel with spills (-a: for each kernel), and fails when a loop has more than MOST
-# (default 25) of them for 100 multiply-adds.
+# looks at the innermost loops with fused multiply-adds over vectors of stencils, outer products,
+# matrix products and Winograd tiles, whose transforms need more registers than narrow targets have:
+# an instruction there that moves a vector to or from the stack is a spill. Prints a line for each
+# kernel with spills (-a: for each kernel), and fails when a loop has more than MOST (default 25) of
+# them for 100 multiply-adds.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 GRADC=${GRADC:-$here/../../build/gradc}
@@ -30,7 +31,8 @@ FNR == NR {                     # the summary: kernels to look at
   count = split($0, part, /\{"name":/)
   for (i = 2; i <= count; i++) {
     how = field(part[i], "template")
-    if (how ~ /^(stencil|outer|matmul)/) template[net "_" field("\"name\":" part[i], "name")] = how
+    if (how ~ /^(stencil|outer|matmul|winograd)/)
+      template[net "_" field("\"name\":" part[i], "name")] = how
   }
   next
 }

@@ -55,6 +55,12 @@ for layout in lanes channels; do
   done
 done
 alike small.f64 small.nn --set real=f64 --steps 20
+grouped_spec > grouped.nn
+for layout in lanes channels; do
+  alike "grouped.$layout" grouped.nn --layout $layout --steps 20
+done
+alike grouped.v3 grouped.nn --layout channels --cpu x86-64-v3 --steps 20
+alike grouped.f64 grouped.nn --layout channels --set real=f64 --steps 20
 
 begin 'given weights predict the same'
 printf '0,0\n0,1\n1,0\n1,1\n' > corners.csv
@@ -74,15 +80,51 @@ done
 same gradcheck.c gradcheck.llvm
 same eval.c eval.llvm
 
-begin 'compiled objects are taken from the cache'
 XDG_CACHE_HOME=$work/empty
 mkdir empty
-run 0 "$GRADC" train small.nn --backend llvm --silent --steps 1 --out out1
+cached() {                      # cached [OPTION..]: 3 steps of small.nn through the cache
+  run 0 "$GRADC" train small.nn --backend llvm --silent --steps 3 --out from.cache "$@"
+}
+folders() { find empty -name steps-0.o | wc -l; }
+begin 'compiled objects are kept in the cache and taken from there'
+cached
+cp from.cache/last.safetensors made.safetensors
+[ "$(folders)" -eq 1 ] || bad 'not one net is in the cache'
 object=$(find empty -name steps-0.o)
-[ -s "$object" ] || bad 'nothing is in the cache'
-: > "$object"
-run 5 "$GRADC" train small.nn --backend llvm --silent --steps 1 --out out1
-says_once 'E0702'
+before=$(ls -i "$object")       # a file that is written anew has another number
+cached
+same made.safetensors from.cache/last.safetensors
+[ "$(ls -i "$object")" = "$before" ] || bad 'the object was made again'
+
+begin 'damaged objects in the cache are made again'
+cp "$object" whole.o
+for damage in empty cut flipped longer; do
+  case $damage in
+    empty) : > "$object" ;;
+    cut) head -c 1000 whole.o > "$object" ;;
+    flipped) { head -c 2000 whole.o; printf '\252\125'; tail -c +2003 whole.o; } > "$object" ;;
+    longer) { cat whole.o; echo; } > "$object" ;;
+  esac
+  cmp -s whole.o "$object" && bad "$damage: nothing is damaged"
+  cached
+  same made.safetensors from.cache/last.safetensors
+  same whole.o "$object"
+done
+rm "$object"
+cached
+same whole.o "$object"
+
+begin 'the cache tells specs, instruction sets and options apart'
+cached --cpu x86-64
+[ "$(folders)" -eq 2 ] || bad '--cpu took the object of another instruction set'
+cached --layout channels
+[ "$(folders)" -eq 3 ] || bad '--layout took the object of another layout'
+cached --set batch=16
+[ "$(folders)" -eq 4 ] || bad '--set took the object of another batch'
+cached --profile
+[ "$(folders)" -eq 5 ] || bad '--profile took an object without clocks'
+cached --lr 0.1
+[ "$(folders)" -eq 5 ] || bad 'a setting of the run made an object of its own'
 XDG_CACHE_HOME=$work/cache
 
 begin 'what LLVM writes is the same bytes twice'
@@ -146,16 +188,19 @@ run 0 "$GRADC" train small.nn --backend llvm --profile --steps 3 --out profiled
 says 'waiting at barriers'
 
 begin 'objects for other machines'
-for cpu in x86-64 x86-64-v3 x86-64-v4 aarch64; do
+for cpu in x86-64 x86-64-v3 x86-64-v4 aarch64 riscv64 wasm32; do
   for layout in lanes channels; do
     run 0 "$GRADC" build small.nn --emit obj -q --cpu $cpu --layout $layout -o cpu.o
     [ -s cpu.o ] || bad 'nothing was written'
   done
 done
-run 0 "$GRADC" build small.nn --emit obj -q --target aarch64-linux-gnu -o arm.o
-if command -v readelf > /dev/null; then
-  readelf -h arm.o | grep -q 'Machine:.*AArch64' || bad 'that is no AArch64 object'
-fi
+for machine in aarch64:AArch64 riscv64:RISC-V; do
+  run 0 "$GRADC" build small.nn --emit obj -q --target ${machine%:*}-linux-gnu -o there.o
+  command -v readelf > /dev/null || continue
+  readelf -h there.o | grep -q "Machine:.*${machine#*:}" || bad "that is no object for $machine"
+done
+run 0 "$GRADC" build small.nn --emit obj -q --target wasm32-wasi -o there.o
+[ "$(head -c 4 there.o | tail -c 3)" = asm ] || bad 'that is no WebAssembly'
 
 begin 'what cannot be is one message'
 run 2 "$GRADC" build small.nn --emit obj --target sparc-sun-solaris -o no.o

@@ -195,8 +195,7 @@ if [ -w /dev/full ]; then
   done
 fi
 
-run 0 gradc build small.nn -o small.c -q
-compile small
+program small
 ./small train --silent --epochs 3 --out whole
 begin 'a file size limit while training keeps the checkpoint before'
 cp -r whole limited

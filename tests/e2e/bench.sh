@@ -80,9 +80,31 @@ run 1 "$GRADC" bench /dev/null
 run 0 "$GRADC" bench "$nets/softmax.nn" --help
 says '  --rounds N '
 
-begin "the scripts for templates and spills work"
+if "$GRADC" build "$nets/softmax.nn" --emit ll -q -o softmax.ll 2> err; then
+  begin "gradc bench compares both back ends"
+  run 0 "$GRADC" bench "$nets/softmax.nn" --set batch=8 --rounds 1 --seconds 0 --threads 1 \
+    --variants llvm --format csv
+  says '^softmax,8,fused,'
+  says '^softmax,8,llvm,[^,]*,LLVM [0-9.]+,1,[0-9.]+,'
+  says 'the weights of all 2 rows are equal, bit for bit'
+else
+  skip "gradc bench compares both back ends" 'gradc was built without LLVM'
+fi
+
+begin "the scripts for templates, latency, sweeps, awkward sizes and spills work"
 run 0 sh "$bench/micro.sh" -s 0 dense-10
 says '^\| dense-10 \| channels \| backward \| tested_dense_dw \| outer\.features \| '
+run 0 sh "$bench/latency.sh" -n softmax -r 1 -s 0
+says '^\| softmax \| [0-9.]+ \| [0-9.]+ \| '
+run 0 sh "$bench/sweep.sh" -b 1,2,4 -c 4,8 -t 1 -r 1 -s 0 -o plot.svg
+says '^\| conv \| batch \| 1 \| [-0-9.e+]+ \+ [-0-9.e+]+ \* size \| [0-9.]+ \|$'
+says '^\| mlp \| channels \| 1 \| 8 \| [0-9.]+ \| '
+head -n 1 plot.svg | grep -q '^<svg xmlns=' || bad "no plot"
+[ "$(tail -n 1 plot.svg)" = '</svg>' ] || bad "half a plot"
+[ "$(grep -c '<polyline' plot.svg)" -eq 4 ] || bad "not a line for each row of fits"
+sh "$bench/awkward.sh" -r 1 -s 0 dense-17-50 > out 2> err   # its exit code is about speed
+says '^\| dense-17-50 \| [0-9.]+ \| [0-9.]+ \| [0-9.]+ \|$'
+run 2 sh "$bench/awkward.sh" no-such-row
 if command -v clang > /dev/null && [ "$(uname -m)" = x86_64 ]; then
   run 0 sh "$bench/spills.sh" -a softmax
   says '^softmax +gcc +x86-64-v4 +softmax_logits_dense '

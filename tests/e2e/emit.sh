@@ -19,7 +19,7 @@ for spec in "$SOURCE"/examples/*.nn; do
   done
 done
 small_spec > small.nn
-for cpu in x86-64 x86-64-v3 x86-64-v4 aarch64; do
+for cpu in x86-64 x86-64-v3 x86-64-v4 aarch64 riscv64 wasm32; do
   for layout in lanes channels; do
     begin "cpu $cpu, layout $layout: C comes out"
     run 0 gradc build small.nn -q --cpu $cpu --layout $layout -o cpu.c

@@ -62,19 +62,24 @@ runs() {                        # runs CPU: this machine can execute code for it
   done
 }
 
+compilers='gcc clang'
+[ "${GRADC_BACKEND:-}" != llvm ] || compilers='gcc llvm'
 for batch in 7 32; do
   pilot=
   spec 'build { numerics: fast; }' $batch > net.nn
   for cpu in native x86-64-v3; do
     runs $cpu || { skip "batch $batch, $cpu" 'this machine cannot run it'; continue; }
     run 0 gradc build net.nn -q --cpu $cpu -o net.c || continue
-    for cc in gcc clang; do
-      if ! command -v $cc > /dev/null; then
+    for cc in $compilers; do
+      if [ $cc != llvm ] && ! command -v $cc > /dev/null; then
         skip "batch $batch, $cpu, $cc" "$cc is not installed"
         continue
       fi
       begin "batch $batch, $cpu, $cc: 1, 3 and 16 threads"
-      run 0 $cc -O3 -march=$cpu net.c -o net -lm -lpthread || continue
+      case $cc in
+        llvm) run 0 gradc build net.nn -q --cpu $cpu --emit exe -o net || continue ;;
+        *) run 0 $cc -O3 -march=$cpu net.c -o net -lm -lpthread || continue ;;
+      esac
       for threads in 1 3 16; do
         run 0 ./net train --silent --threads $threads --out "out.$batch.$cpu.$cc.$threads" || break
         [ -n "$pilot" ] || pilot=out.$batch.$cpu.$cc.$threads

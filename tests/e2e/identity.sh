@@ -1,6 +1,7 @@
 #!/bin/sh
 # The same bits for any number of threads and from gcc and clang, with the compile command of
-# README; batches that fill vectors and batches that do not, each with a partial last batch.
+# README; batches that fill vectors and batches that do not, each with a partial last batch. Grouped
+# convolutions and dropout of images among channel blocks too, and for narrower vectors.
 . "$(dirname "$0")/lib.sh"
 small_spec > small.nn
 compilers=
@@ -19,5 +20,20 @@ for batch in 7 50 100 128; do
     done
   done
   case $compilers in *clang*) ;; *) skip "batch $batch, clang" 'clang is not installed' ;; esac
+done
+grouped_spec > grouped.nn
+for cpu in native x86-64-v3; do
+  [ $cpu = native ] || grep -qs avx2 /proc/cpuinfo || continue
+  run 0 gradc build grouped.nn -q --layout channels --cpu $cpu -o grouped.c || continue
+  for cc in $compilers; do
+    begin "grouped, $cpu, $cc: 1, 3 and 16 threads"
+    compile grouped $cc || { bad "$cc does not compile grouped.c"; continue; }
+    for threads in 1 3 16; do
+      run 0 ./grouped train --silent --epochs 2 --threads $threads --out "$cpu.$cc.$threads" ||
+        break
+      same native.gcc.1/last.safetensors "$cpu.$cc.$threads/last.safetensors"
+      same native.gcc.1/metrics.csv "$cpu.$cc.$threads/metrics.csv"
+    done
+  done
 done
 finish

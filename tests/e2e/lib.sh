@@ -2,6 +2,9 @@
 # folder of its own. A script runs cases: begin NAME, then checks; a case without a failed check
 # passed. finish prints the counting lines that tests/run.sh adds up (those of cmocka), and exits:
 # 0, 1 when a case failed, 77 when all were skipped.
+#
+# With GRADC_BACKEND=c or llvm every gradc that a script calls by its name compiles through that
+# back end, and so does program; a case that names a back end or a C compiler itself keeps it.
 set -u
 SOURCE=${SOURCE:-$(cd "$(dirname "$0")/../.." && pwd)}
 GRADC=${GRADC:-$SOURCE/build/gradc}
@@ -20,6 +23,21 @@ case_bad=0
 passed=0
 failed=0
 skipped=0
+
+if [ -n "${GRADC_BACKEND:-}" ]; then
+  mkdir "$work/bin"
+  cat > "$work/bin/gradc" << WRAPPER
+#!/bin/sh
+case "\${1:-} \$* " in
+  *' --backend '* | *' --backend='* | *' --help '* | *' -h '*) ;;
+  'train '* | 'eval '* | 'predict '* | 'gradcheck '* | 'bench '* | 'build '*' --emit exe '*)
+    [ -n "\${CC:-}" ] || set -- "\$@" --backend $GRADC_BACKEND ;;
+esac
+exec "$GRADC" "\$@"
+WRAPPER
+  chmod +x "$work/bin/gradc"
+  PATH=$work/bin:$PATH
+fi
 
 settle() {                      # ends the case that is running
   [ -n "$case_name" ] || return 0
@@ -90,6 +108,36 @@ finish() {
   exit 0
 }
 
+# Grouped and depthwise convolutions, kernels wider than a register tile, random numbers for images
+# whose planes are a multiple of four elements and for others.
+grouped_spec() {
+  cat << 'SPEC'
+net 1;
+data drawings {
+  train: digits(samples=150);
+  test: digits(samples=40, seed=2);
+  field x: u8[28,28] as f32[1,28,28] -> div(255);
+  field y: u8 as label(10);
+}
+model grouped(x: f32[1,28,28]) -> logits: f32[10] {
+  a = x -> conv(18, 3, stride=2, pad=1) -> relu;
+  b = a -> conv(18, 3, pad=1, groups=18) -> relu -> dropout(0.1);
+  c = b -> conv(18, 5, stride=3, pad=1, groups=18) -> maxpool(2);
+  d = b -> conv(36, [2, 3], stride=5, groups=9) -> dropout(0.2);
+  e = x -> conv(3, [3, 28], stride=4);
+  logits = (c -> flatten -> dense(10)) + (d -> flatten -> dense(10)) + (e -> flatten -> dense(10));
+}
+train grouped on drawings {
+  loss: softmax_xent(logits, y);
+  optimizer: adam(lr=0.002);
+  epochs: 3;
+  batch: 20;
+  metrics: accuracy(logits, y);
+}
+eval grouped on drawings.test { report accuracy(logits, y); }
+SPEC
+}
+
 # The smallest net that has it all: convolution, pooling, dropout, dense layers, Adam; batches that
 # do not divide 310.
 small_spec() {
@@ -120,4 +168,13 @@ SPEC
 # The command of README, with another compiler if one is named: compile NAME [CC]
 compile() {
   ${2:-cc} -O3 -march=native "$1.c" -o "$1" -lm -lpthread
+}
+
+# The program ./NAME of NAME.nn, through GRADC_BACKEND: for c, or without it, as README does.
+program() {
+  if [ "${GRADC_BACKEND:-c}" = c ]; then
+    run 0 gradc build "$1.nn" -o "$1.c" -q && compile "$1"
+  else
+    run 0 gradc build "$1.nn" --emit exe -o "$1" -q
+  fi
 }

@@ -28,8 +28,7 @@ SPEC
 
 # names NAME STEP LAYER DIRECTION TENSOR VALUE: with 1, 2 and 3 threads the same.
 names() {
-  run 0 gradc build "$1.nn" -o "$1.c"
-  compile "$1" || bad "$1.c does not compile"
+  program "$1" || bad "$1 does not compile"
   for threads in 1 2 3; do
     run 7 "./$1" --threads $threads --quiet --out "run_$1"
     says "first bad value: layer '$3' \($1.nn:[0-9]+\), $4, tensor $5[ ,].*: $6\$"

@@ -40,6 +40,10 @@ proof --set
 changes --set batch=7
 for setting in epochs=9 lr=0.5 seed=9 real=f64; do changes -P $setting; done
 
+proof --train
+sed -n '/^train/,/^}/p' small.nn | sed '1s/{/as other {/; s/batch: 32/batch: 16/' >> small.nn
+changes --train other
+small_spec > small.nn
 proof --cpu
 changes --cpu aarch64
 proof --layout
@@ -49,10 +53,17 @@ changes --skip fuse
 proof --thin
 changes --thin
 says '^#include "gradrt.h"'
+proof --library
+changes --library
+grep -q '^int main' other && bad 'a library with a main'
+run 2 gradc build small.nn --emit exe --library
+says '--library goes with --emit c'
 proof --bench
 changes --bench
 proof --profile
 changes --profile
+proof --memory
+changes --memory 200KB
 
 proof --print-after
 run 0 gradc check small.nn
@@ -104,6 +115,39 @@ else
   skip 'gradc --target' 'this gradc has no LLVM'
   proved="$proved --target "
 fi
+
+# How measured tiles change code is shown in tune.sh; here only who reads them.
+proof --tuned
+run 0 gradc tune small.nn --rounds 1 --seconds 0 -q
+file=$(echo "$XDG_CACHE_HOME"/gradc/tune/*.txt)
+echo damaged > "$file"
+run 0 gradc build small.nn -q -o - --tuned
+says 'measured tiles in .* are damaged'
+proof --no-tune
+run 0 gradc summary small.nn
+says 'measured tiles in .* are damaged'
+run 0 gradc summary small.nn --no-tune
+grep -q damaged err && bad '--no-tune reads measured tiles'
+rm "$file"
+
+mkdir files elsewhere
+cat > table.nn << 'SPEC'
+net 1;
+data rows { train: csv("table.csv"); field x: f32 from "x"; field y: f32 from "y"; }
+model m(x: f32) -> z: f32 { z = 2 * x; }
+SPEC
+printf 'x,y\n1,2\n3,4\n' > files/table.csv
+proof --data
+run 3 gradc data table.nn
+run 0 gradc data table.nn --data files
+says '^train +2 '
+proof --data-root
+ln -s ../files/table.csv elsewhere/table.csv
+run 3 gradc data table.nn --data elsewhere
+run 0 gradc data table.nn --data elsewhere --data-root files
+proof --out
+run 0 gradc data small.nn --out page.html
+[ -s page.html ] || bad 'no page'
 
 begin 'an option that a command does not have is refused'
 run 2 gradc check small.nn --thin

@@ -2,8 +2,7 @@
 # A run that is killed at any moment and resumed ends with the bytes of one that was left alone.
 . "$(dirname "$0")/lib.sh"
 small_spec > small.nn
-run 0 gradc build small.nn -o small.c -q
-compile small || exit 1
+program small || exit 1
 options='--silent --save-every 3 --epochs 60'
 
 begin 'a run that is left alone'

@@ -164,4 +164,8 @@ void c_runtime(C *c);                                   /* the sources that the 
 bool c_needs_zlib(const gradrt_net *net);
 void c_take_runtime_names(Names *n);
 
+/* ---- library.c ---- */
+void c_library(C *c, const char *net);  /* the functions that the net's header declares */
+void c_take_library_names(C *c);
+
 #endif

@@ -137,7 +137,7 @@ static void put_includes(C *c)
   if (c->isa == ISA_NEON)
     out_line(o, "#include <arm_neon.h>");
   if (c->args->thin)
-    out_line(o, "#include \"gradrt.h\"");
+    out_line(o, c->args->library ? "#include \"model.h\"" : "#include \"gradrt.h\"");
   c_blank(c);
 }
 
@@ -273,6 +273,8 @@ static void start(C *c, const EmitArgs *args)
   c->is_args = ARENA_ARRAY(a, bool, m->next_id + 1);
   c_take_helper_names(c);
   c_take_runtime_names(c->names);
+  if (args->library)
+    c_take_library_names(c);
   for (int h = 0; h < HOST_COUNT; h++)
     if (m->host[h])
       find_args(c, m->host[h]->body);
@@ -325,10 +327,15 @@ static bool emit(const EmitArgs *args, Out *out)
     put_ruler(&c, "the runtime: data, training loop, checkpoints, command line");
     c_runtime(&c);
   }
-  out_line(out, "int main(int argc, char **argv)");
-  out_line(out, "{");
-  out_line(out, "  return gradrt_main(&%s, argc, argv);", net);
-  out_line(out, "}");
+  if (args->library) {
+    put_ruler(&c, "the net as a library");
+    c_library(&c, net);
+  } else {
+    out_line(out, "int main(int argc, char **argv)");
+    out_line(out, "{");
+    out_line(out, "  return gradrt_main(&%s, argc, argv);", net);
+    out_line(out, "}");
+  }
   return true;
 }
 

@@ -125,7 +125,11 @@ static void mark(C *c, const LStmt *s, bool *changed)
   case LS_CALL:
     mark_call(c, s, changed);
     break;
-  case LS_BARRIER: case LS_NOTE:
+  case LS_BARRIER:
+    if (s->barrier.when)
+      each(c, s->barrier.when, use, changed);
+    break;
+  case LS_NOTE:
     break;
   }
 }

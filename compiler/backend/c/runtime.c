@@ -92,6 +92,9 @@ static bool reads(const gradrt_net *net, const Reader *r)
   for (int i = 0; i < net->nsource; i++)
     if (str_in_words(net->source[i].kind, r->kinds))
       return true;
+  for (int i = 0; i < net->nfield && str_in_words("augment", r->kinds); i++)
+    if (net->field[i].naugment > 0)
+      return true;
   /* predict takes tables of numbers for any net that is fed by numbers */
   bool numbers = false;
   for (int i = 0; i < net->nfield; i++)
@@ -122,12 +125,12 @@ void c_runtime(C *c)
   bool needed[MODULES] = { false };
   Seen seen = { 0 };
   vec_push(c->arena, &seen, "gradrt.h");
-  need("main", needed);
+  need(c->args->library ? "model" : "main", needed);
   need("threads", needed);
   if (c->args->measure != MEASURE_NOTHING)
     need("bench", needed);
   for (size_t i = 0; i < ARRAY_LEN(readers); i++)
-    if (reads(c->args->net, &readers[i]))
+    if (!c->args->library && reads(c->args->net, &readers[i]))
       need(readers[i].module, needed);
   out_line(c->out, "#pragma GCC diagnostic ignored \"-Wunused-function\"");
   out_line(c->out, "#if defined(__clang__)");

@@ -118,6 +118,22 @@ static void put_store(C *c, const LStmt *s)
   c_end(c);
 }
 
+static void put_barrier(C *c, const LStmt *s)
+{
+  if (s->barrier.when) {
+    c_begin(c);
+    out_printf(c->line, "if (");
+    c_expr(c, s->barrier.when, PREC_NONE);
+    out_printf(c->line, ")");
+    c_end(c);
+    out_indent(c->out);
+  }
+  c_line(c, "gradrt_barrier_wait(s->barrier, worker, nworkers);");
+  if (s->barrier.when)
+    out_dedent(c->out);
+  c_measure_wait(c);
+}
+
 static void put_stmt(C *c, const LStmt *s)
 {
   switch (s->kind) {
@@ -137,8 +153,7 @@ static void put_stmt(C *c, const LStmt *s)
     c_call(c, s);
     break;
   case LS_BARRIER:
-    c_line(c, "gradrt_barrier_wait(s->barrier, worker, nworkers);");
-    c_measure_wait(c);
+    put_barrier(c, s);
     break;
   case LS_NOTE:
     c_comment(c, &s->note.text, 1);

@@ -259,13 +259,36 @@ static const char *put_classes(C *c, const gradrt_field *f, int i)
   return name;
 }
 
+static const char *put_augments(C *c, const gradrt_field *f, int field)
+{
+  if (f->naugment == 0)
+    return NULL;
+  const char **props = ARENA_ARRAY(c->arena, const char *, f->naugment);
+  for (int i = 0; i < f->naugment; i++)
+    props[i] = put_props(c, f->augment[i].prop, f->augment[i].nprop,
+                         arena_printf(c->arena, "augment_%d_%d_options", field, i));
+  const char *name =
+      table_begin(c, "gradrt_augment", arena_printf(c->arena, "field_%d_augments", field));
+  for (int i = 0; i < f->naugment; i++) {
+    row_begin(c);
+    row_string(c, "kind", f->augment[i].kind);
+    row_table(c, "nprop", f->augment[i].nprop, "prop", props[i]);
+    row_end(c);
+  }
+  table_end(c);
+  return name;
+}
+
 static const char *put_fields(C *c, const gradrt_net *net)
 {
   if (net->nfield == 0)
     return NULL;
   const char **classes = ARENA_ARRAY(c->arena, const char *, net->nfield);
-  for (int i = 0; i < net->nfield; i++)
+  const char **augments = ARENA_ARRAY(c->arena, const char *, net->nfield);
+  for (int i = 0; i < net->nfield; i++) {
     classes[i] = put_classes(c, &net->field[i], i);
+    augments[i] = put_augments(c, &net->field[i], i);
+  }
   const char *name = table_begin(c, "gradrt_field", "fields");
   for (int i = 0; i < net->nfield; i++) {
     const gradrt_field *f = &net->field[i];
@@ -275,10 +298,17 @@ static const char *put_fields(C *c, const gradrt_net *net)
     row_dims(c, f->rank, f->dim);
     row_string(c, "columns", f->columns);
     row_bool(c, "is_label", f->is_label);
+    if (f->stratify)
+      row_bool(c, "stratify", f->stratify);
     row_int(c, "classes", f->classes);
     if (classes[i])
       row_text(c, "class_name", classes[i]);
     row_string(c, "place", f->place);
+    if (augments[i]) {
+      row_int(c, "height", f->height);
+      row_int(c, "width", f->width);
+      row_table(c, "naugment", f->naugment, "augment", augments[i]);
+    }
     row_end(c);
   }
   table_end(c);

@@ -6,10 +6,12 @@
 #include "base/str.h"
 #include <inttypes.h>
 
-/* Tensors of the net's real type; the others hold indices, which are always finite. */
+/* Tensors of the net's real type; the others hold indices, which are always finite. A library
+ * replays nothing. */
 static bool is_watched(const C *c, const LStmt *call, uint32_t i)
 {
-  return call->call.kernel->formal.at[i]->written && call->call.arg[i]->dtype == c->m->real;
+  return !c->args->library && call->call.kernel->formal.at[i]->written &&
+         call->call.arg[i]->dtype == c->m->real;
 }
 
 void c_watch_call(C *c, const LStmt *call)

@@ -1,6 +1,7 @@
 /* The tables of a net that follow from its step functions: which kernels a step calls, for whose
  * work, and where what they write lies. */
 #include "backend/llvm/llvm.h"
+#include "base/str.h"
 #include <string.h>
 
 const char *llvm_symbol(const EmitArgs *args, const char *what)
@@ -53,9 +54,10 @@ static gradrt_where where_of(BufRole role)
          : role == BUF_STATE  ? GRADRT_IN_STATE : GRADRT_IN_OUT;
 }
 
-static gradrt_made describe_made(int call, const Buffer *buf)
+static gradrt_made describe_made(const EmitArgs *args, int number, const LStmt *call,
+                                 const Buffer *buf)
 {
-  gradrt_made made = { .call = call, .where = where_of(buf->role) };
+  gradrt_made made = { .call = number, .where = where_of(buf->role) };
   if (made.where == GRADRT_IN_STATE || made.where == GRADRT_IN_OUT) {
     made.index = buf->index;
     return made;
@@ -63,6 +65,10 @@ static gradrt_made describe_made(int call, const Buffer *buf)
   made.name = buf->name;
   made.offset = (size_t)buf->offset;
   made.stored = (size_t)buf->extent;
+  if (buf->layer && !str_eq(call->call.layer, buf->layer)) {
+    made.layer = buf->layer;
+    made.place = place_of(args, buf->at);
+  }
   made.ndigit = buf->layout ? buf->layout->n : 0;
   for (int i = 0; i < made.ndigit; i++) {
     const Digit *d = &buf->layout->digit[i];
@@ -74,10 +80,12 @@ static gradrt_made describe_made(int call, const Buffer *buf)
 static void list_made(const EmitArgs *args, const CallList *calls, gradrt_function *f)
 {
   VEC(gradrt_made) made = { 0 };
-  for (uint32_t k = 0; k < calls->n; k++)
-    for (uint32_t i = 0; i < calls->at[k]->call.kernel->formal.n; i++)
-      if (llvm_is_watched(args->module, calls->at[k], i))
-        vec_push(args->arena, &made, describe_made((int)k, calls->at[k]->call.arg[i]));
+  for (uint32_t k = 0; k < calls->n; k++) {
+    const LStmt *call = calls->at[k];
+    for (uint32_t i = 0; i < call->call.kernel->formal.n; i++)
+      if (llvm_is_watched(args->module, call, i))
+        vec_push(args->arena, &made, describe_made(args, (int)k, call, call->call.arg[i]));
+  }
   f->nmade = (int)made.n;
   f->made = made.at;
 }

@@ -64,8 +64,11 @@ static void put_main(Llvm *l, LLVMValueRef net)
 
 static void fill(Llvm *l)
 {
-  if (l->part == WHOLE)
+  LLVMValueRef net = NULL;
+  if (l->part == WHOLE) {
     llvm_debug_begin(l);
+    net = llvm_library(l);
+  }
   llvm_constants(l);
   llvm_funcs(l);
   llvm_kernels(l);
@@ -73,8 +76,12 @@ static void fill(Llvm *l)
     llvm_hosts(l);
     llvm_peak(l);
   }
-  if (l->part == WHOLE)
-    put_main(l, llvm_table(l, llvm_complete_net(l->args)));
+  if (l->part == WHOLE) {
+    LLVMValueRef table = llvm_table(l, llvm_complete_net(l->args));
+    LLVMReplaceAllUsesWith(net, table);
+    LLVMDeleteGlobal(net);
+    put_main(l, table);
+  }
   llvm_debug_end(l);
 }
 

@@ -26,10 +26,10 @@ static LLVMValueRef beyond(Llvm *l, LLVMValueRef base, LLVMValueRef bytes)
   return LLVMBuildInBoundsGEP2(l->builder, byte, base, &bytes, 1, "");
 }
 
-/* A member of the step record. */
+/* A member of the step record, by its offset here. */
 static LLVMValueRef member(Llvm *l, LLVMTypeRef type, size_t offset)
 {
-  LLVMValueRef at = beyond(l, l->step, llvm_integer(l, (int64_t)offset));
+  LLVMValueRef at = beyond(l, l->step, llvm_integer(l, (int64_t)llvm_step_member(l, offset)));
   return LLVMBuildLoad2(l->builder, type, at, "");
 }
 
@@ -56,7 +56,8 @@ static LLVMValueRef place(Llvm *l, const Host *h, const Buffer *buf)
   case BUF_IDS:
     return member(l, l->pointer, offsetof(gradrt_step, ids));
   case BUF_ARGS:
-    return beyond(l, l->step, llvm_integer(l, offsetof(gradrt_step, args)));
+    return beyond(l, l->step,
+                  llvm_integer(l, (int64_t)llvm_step_member(l, offsetof(gradrt_step, args))));
   case BUF_OUT:
     return member(l, l->pointer, offsetof(gradrt_step, out) + at);
   case BUF_CONST: case BUF_FORMAL: case BUF_REGISTER: case BUF_LOCAL:
@@ -140,12 +141,23 @@ void llvm_call_kernel(Llvm *l, const LStmt *s)
   l->ncall++;
 }
 
-void llvm_barrier(Llvm *l)
+void llvm_barrier(Llvm *l, const LStmt *s)
 {
+  LLVMBasicBlockRef on = NULL;
+  if (s->barrier.when) {
+    LLVMBasicBlockRef wait = llvm_block(l, "wait");
+    on = llvm_block(l, "on");
+    LLVMBuildCondBr(l->builder, llvm_expr(l, s->barrier.when), wait, on);
+    LLVMPositionBuilderAtEnd(l->builder, wait);
+  }
   LLVMTypeRef type = llvm_step_type(l);
   LLVMValueRef barrier = member(l, l->pointer, offsetof(gradrt_step, barrier));
   LLVMValueRef arg[] = { barrier, l->worker, l->nworkers };
   LLVMBuildCall2(l->builder, type, llvm_runtime(l, "gradrt_barrier_wait", type), arg, 3, "");
+  if (on) {
+    LLVMBuildBr(l->builder, on);
+    LLVMPositionBuilderAtEnd(l->builder, on);
+  }
   mark_time(l, GRADRT_WAITS);
 }
 

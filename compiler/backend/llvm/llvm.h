@@ -79,7 +79,7 @@ void llvm_constants(Llvm *l);           /* CONST buffers */
 /* ---- host.c ---- */
 void llvm_hosts(Llvm *l);          /* all step functions */
 void llvm_call_kernel(Llvm *l, const LStmt *s);
-void llvm_barrier(Llvm *l);
+void llvm_barrier(Llvm *l, const LStmt *s);
 LLVMTypeRef llvm_step_type(const Llvm *l);      /* of gradrt_step_fn */
 /* A function of the runtime, declared on first use. */
 LLVMValueRef llvm_runtime(Llvm *l, const char *name, LLVMTypeRef type);
@@ -96,8 +96,15 @@ gradrt_net *llvm_complete_net(const EmitArgs *args);
 /* Symbols: "lenet_train_step", "lenet_peak". */
 const char *llvm_symbol(const EmitArgs *args, const char *what);
 
+/* ---- library.c ---- */
+/* Makes the functions of backend/library.h. Returns what stands for the description in them: to be
+ * replaced by it, then deleted. */
+LLVMValueRef llvm_library(Llvm *l);
+
 /* ---- table.c ---- */
 LLVMValueRef llvm_table(Llvm *l, const gradrt_net *net);        /* the description as a constant */
+/* Where a member of gradrt_step that lies at this offset here lies on the target. */
+size_t llvm_step_member(const Llvm *l, size_t offset);
 
 /* ---- debug.c: lines of the spec ---- */
 void llvm_debug_begin(Llvm *l);

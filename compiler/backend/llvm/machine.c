@@ -57,9 +57,15 @@ const char *llvm_default_triple(const Target *t, Arena *a)
 {
   char *host = LLVMGetDefaultTargetTriple();
   const char *triple = names_arch(host, t->arch) ? arena_strdup(a, host)
-                                                 : arena_printf(a, "%s-unknown-linux-gnu", t->arch);
+                                                 : arena_printf(a, "%s-%s", t->arch, t->system);
   LLVMDisposeMessage(host);
   return triple;
+}
+
+/* WebAssembly has no dynamic linker: its objects are linked once, by wasm-ld. */
+static LLVMRelocMode relocation(const Target *t)
+{
+  return str_eq(t->arch, "wasm32") ? LLVMRelocStatic : LLVMRelocPIC;
 }
 
 LLVMTargetMachineRef llvm_machine(const EmitArgs *args, const char *triple)
@@ -79,21 +85,22 @@ LLVMTargetMachineRef llvm_machine(const EmitArgs *args, const char *triple)
   if (LLVMGetTargetFromTriple(normal, &target, &message))
     complain_message(args, "no such target", message);
   else
-    machine = LLVMCreateTargetMachine(target, normal, args->target->llvm_cpu, "",
-                                      LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelDefault);
+    machine = LLVMCreateTargetMachine(target, normal, args->target->llvm_cpu,
+                                      args->target->llvm_features, LLVMCodeGenLevelDefault,
+                                      relocation(args->target), LLVMCodeModelDefault);
   LLVMDisposeMessage(normal);
   if (!machine && !message)
     llvm_complain(args, "cannot make code for", triple);
   return machine;
 }
 
-/* Descriptions are copied as they lie in memory here. */
+/* table.c lays descriptions out by pointer_bytes and copies numbers as they lie in memory here. */
 static bool same_layout(const Llvm *l, LLVMTargetMachineRef machine)
 {
   const uint16_t one = 1;
   LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(machine);
   bool little = *(const unsigned char *)&one == 1;
-  bool same = LLVMPointerSize(layout) == sizeof(void *) &&
+  bool same = LLVMPointerSize(layout) == (unsigned)l->args->target->pointer_bytes &&
               (LLVMByteOrder(layout) == LLVMLittleEndian) == little &&
               LLVMABISizeOfType(layout, l->word) == sizeof(int64_t);
   LLVMSetModuleDataLayout(l->module, layout);

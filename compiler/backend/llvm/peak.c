@@ -38,7 +38,7 @@ static void put_result(Llvm *l, LLVMValueRef f, LLVMValueRef v)
 {
   LLVMBuilderRef b = l->builder;
   LLVMTypeRef byte = LLVMInt8TypeInContext(l->context);
-  LLVMValueRef skip = llvm_integer(l, offsetof(gradrt_step, out));
+  LLVMValueRef skip = llvm_integer(l, (int64_t)llvm_step_member(l, offsetof(gradrt_step, out)));
   LLVMValueRef out = LLVMBuildInBoundsGEP2(b, byte, LLVMGetParam(f, 0), &skip, 1, "");
   LLVMValueRef worker = LLVMBuildSExt(b, LLVMGetParam(f, 1), l->word, "");
   LLVMValueRef at = LLVMBuildNSWMul(b, worker, llvm_integer(l, 8), "");
@@ -57,7 +57,7 @@ void llvm_peak(Llvm *l)
   LLVMValueRef f = llvm_begin(l, llvm_symbol(l->args, "peak"), llvm_step_type(l),
                               llvm_linkage(l), (Span){ 0, 0 });
   LLVMValueRef p = splat_real(l, 0.5, lanes), q = splat_real(l, 0.25, lanes);
-  LLVMValueRef skip = llvm_integer(l, offsetof(gradrt_step, n));
+  LLVMValueRef skip = llvm_integer(l, (int64_t)llvm_step_member(l, offsetof(gradrt_step, n)));
   LLVMValueRef n = LLVMBuildInBoundsGEP2(b, LLVMInt8TypeInContext(l->context), LLVMGetParam(f, 0),
                                          &skip, 1, "");
   n = LLVMBuildLoad2(b, l->word, n, "");

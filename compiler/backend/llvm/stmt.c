@@ -101,7 +101,7 @@ static void put_stmt(Llvm *l, const LStmt *s)
     llvm_call_kernel(l, s);
     break;
   case LS_BARRIER:
-    llvm_barrier(l);
+    llvm_barrier(l, s);
     break;
   case LS_NOTE:
     break;

@@ -1,14 +1,16 @@
 /* The net's description as a constant: records are written as their bytes, with the addresses of
  * texts and tables between them. What a record holds stands in tables here, in the order of
- * gradrt.h, so that nothing but named members reaches the code (no padding). The layout is that of
- * the machine gradc runs on, which machine.c compares with the target's. */
+ * gradrt.h, so that nothing but named members reaches the code (no padding). Members are placed as
+ * C compilers of the target do, which differs from here where pointers have another size. */
 #include "backend/llvm/llvm.h"
 #include <string.h>
 
 typedef struct Record Record;
 
 typedef enum {
-  PLAIN,        /* numbers: their bytes */
+  PLAIN,        /* numbers of the same size everywhere: their bytes */
+  SIZE,         /* a size_t */
+  POINTERS,     /* addresses that the runtime fills in */
   TEXT,         /* a C string, or NULL */
   INLINE,       /* records inside the record */
   TABLE,        /* address of as many records as an int says */
@@ -51,8 +53,8 @@ static const Field tensor_fields[] = {
   { PLAIN, MEMBER(gradrt_tensor, dim), NULL, 0 },
   { PLAIN, MEMBER(gradrt_tensor, ndigit), NULL, 0 },
   { INLINE, MEMBER(gradrt_tensor, digit), &digit_record, GRADRT_DIGITS_MAX },
-  { PLAIN, MEMBER(gradrt_tensor, offset), NULL, 0 },
-  { PLAIN, MEMBER(gradrt_tensor, stored), NULL, 0 },
+  { SIZE, MEMBER(gradrt_tensor, offset), NULL, 0 },
+  { SIZE, MEMBER(gradrt_tensor, stored), NULL, 0 },
   { PLAIN, MEMBER(gradrt_tensor, init), NULL, 0 },
   { PLAIN, MEMBER(gradrt_tensor, a), NULL, 0 },
   { PLAIN, MEMBER(gradrt_tensor, b), NULL, 0 },
@@ -83,6 +85,13 @@ static const Field split_fields[] = {
 };
 static const Record split_record = RECORD(gradrt_split, split_fields);
 
+static const Field augment_fields[] = {
+  { TEXT, MEMBER(gradrt_augment, kind), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_augment, nprop), NULL, 0 },
+  { TABLE, MEMBER(gradrt_augment, prop), &prop_record, offsetof(gradrt_augment, nprop) },
+};
+static const Record augment_record = RECORD(gradrt_augment, augment_fields);
+
 static const Field field_fields[] = {
   { TEXT, MEMBER(gradrt_field, name), NULL, 0 },
   { PLAIN, MEMBER(gradrt_field, dtype), NULL, 0 },
@@ -90,9 +99,14 @@ static const Field field_fields[] = {
   { PLAIN, MEMBER(gradrt_field, dim), NULL, 0 },
   { TEXT, MEMBER(gradrt_field, columns), NULL, 0 },
   { PLAIN, MEMBER(gradrt_field, is_label), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_field, stratify), NULL, 0 },
   { PLAIN, MEMBER(gradrt_field, classes), NULL, 0 },
   { TEXTS, MEMBER(gradrt_field, class_name), NULL, offsetof(gradrt_field, classes) },
   { TEXT, MEMBER(gradrt_field, place), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_field, height), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_field, width), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_field, naugment), NULL, 0 },
+  { TABLE, MEMBER(gradrt_field, augment), &augment_record, offsetof(gradrt_field, naugment) },
 };
 static const Record field_record = RECORD(gradrt_field, field_fields);
 
@@ -127,10 +141,12 @@ static const Field made_fields[] = {
   { PLAIN, MEMBER(gradrt_made, where), NULL, 0 },
   { PLAIN, MEMBER(gradrt_made, index), NULL, 0 },
   { TEXT, MEMBER(gradrt_made, name), NULL, 0 },
-  { PLAIN, MEMBER(gradrt_made, offset), NULL, 0 },
-  { PLAIN, MEMBER(gradrt_made, stored), NULL, 0 },
+  { SIZE, MEMBER(gradrt_made, offset), NULL, 0 },
+  { SIZE, MEMBER(gradrt_made, stored), NULL, 0 },
   { PLAIN, MEMBER(gradrt_made, ndigit), NULL, 0 },
   { INLINE, MEMBER(gradrt_made, digit), &digit_record, GRADRT_DIGITS_MAX },
+  { TEXT, MEMBER(gradrt_made, layer), NULL, 0 },
+  { TEXT, MEMBER(gradrt_made, place), NULL, 0 },
 };
 static const Record made_record = RECORD(gradrt_made, made_fields);
 
@@ -138,8 +154,8 @@ static const Record made_record = RECORD(gradrt_made, made_fields);
   { CODE, MEMBER(gradrt_function, fn), NULL, which },                                              \
   { PLAIN, MEMBER(gradrt_function, noutput), NULL, 0 },                                            \
   { TABLE, MEMBER(gradrt_function, output), &output_record, offsetof(gradrt_function, noutput) },  \
-  { PLAIN, MEMBER(gradrt_function, arena_bytes), NULL, 0 },                                        \
-  { PLAIN, MEMBER(gradrt_function, worker_bytes), NULL, 0 },                                       \
+  { SIZE, MEMBER(gradrt_function, arena_bytes), NULL, 0 },                                        \
+  { SIZE, MEMBER(gradrt_function, worker_bytes), NULL, 0 },                                       \
   { PLAIN, MEMBER(gradrt_function, ncall), NULL, 0 },                                              \
   { TABLE, MEMBER(gradrt_function, call), &call_record, offsetof(gradrt_function, ncall) },        \
   { PLAIN, MEMBER(gradrt_function, nmade), NULL, 0 },                                              \
@@ -239,7 +255,7 @@ static const Field net_fields[] = {
   { PLAIN, MEMBER(gradrt_net, threads), NULL, 0 },
   { PLAIN, MEMBER(gradrt_net, ntensor), NULL, 0 },
   { TABLE, MEMBER(gradrt_net, tensor), &tensor_record, offsetof(gradrt_net, ntensor) },
-  { PLAIN, MEMBER(gradrt_net, state_bytes), NULL, 0 },
+  { SIZE, MEMBER(gradrt_net, state_bytes), NULL, 0 },
   { PLAIN, MEMBER(gradrt_net, nsource), NULL, 0 },
   { TABLE, MEMBER(gradrt_net, source), &source_record, offsetof(gradrt_net, nsource) },
   { PLAIN, MEMBER(gradrt_net, nsplit), NULL, 0 },
@@ -265,11 +281,118 @@ static const Field net_fields[] = {
 };
 static const Record net_record = RECORD(gradrt_net, net_fields);
 
+static const Field step_fields[] = {
+  { POINTERS, MEMBER(gradrt_step, state), NULL, 0 },
+  { POINTERS, MEMBER(gradrt_step, arena), NULL, 0 },
+  { POINTERS, MEMBER(gradrt_step, worker), NULL, 0 },
+  { POINTERS, MEMBER(gradrt_step, rows), NULL, 0 },
+  { POINTERS, MEMBER(gradrt_step, ids), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_step, n), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_step, args), NULL, 0 },
+  { POINTERS, MEMBER(gradrt_step, out), NULL, 0 },
+  { POINTERS, MEMBER(gradrt_step, barrier), NULL, 0 },
+  { POINTERS, MEMBER(gradrt_step, profile), NULL, 0 },
+  { POINTERS, MEMBER(gradrt_step, watch), NULL, 0 },
+};
+static const Record step_record = RECORD(gradrt_step, step_fields);
+
+/* ---- layout on the target ---- */
+
+static size_t record_align(size_t pointer, const Record *r);
+static size_t record_bytes(size_t pointer, const Record *r);
+
+static size_t field_align(size_t pointer, const Field *f)
+{
+  switch (f->kind) {
+  case PLAIN:
+    return f->bytes % 8 == 0 ? 8 : f->bytes % 4 == 0 ? 4 : 1;
+  case INLINE:
+    return record_align(pointer, f->to);
+  case SIZE: case POINTERS: case TEXT: case TABLE: case ONE: case TEXTS: case REALS: case CODE:
+    break;
+  }
+  return pointer;
+}
+
+static size_t field_bytes(size_t pointer, const Field *f)
+{
+  switch (f->kind) {
+  case PLAIN:
+    return f->bytes;
+  case INLINE:
+    return f->count * record_bytes(pointer, f->to);
+  case POINTERS:
+    return f->bytes / sizeof(void *) * pointer;
+  case SIZE: case TEXT: case TABLE: case ONE: case TEXTS: case REALS: case CODE:
+    break;
+  }
+  return pointer;
+}
+
+static size_t record_align(size_t pointer, const Record *r)
+{
+  size_t most = 1;
+  for (int k = 0; k < r->n; k++) {
+    size_t align = field_align(pointer, &r->field[k]);
+    most = align > most ? align : most;
+  }
+  return most;
+}
+
+/* Where member k starts; k = n: where the last one ends. */
+static size_t member_offset(size_t pointer, const Record *r, int k)
+{
+  size_t at = 0;
+  for (int i = 0; i <= k; i++) {
+    if (i == r->n)
+      return at;
+    at = (size_t)align_up((int64_t)at, (int64_t)field_align(pointer, &r->field[i]));
+    if (i < k)
+      at += field_bytes(pointer, &r->field[i]);
+  }
+  return at;
+}
+
+static size_t record_bytes(size_t pointer, const Record *r)
+{
+  return (size_t)align_up((int64_t)member_offset(pointer, r, r->n),
+                          (int64_t)record_align(pointer, r));
+}
+
+/* With pointers as here the layout is the one that this file was compiled with. */
+static void check_record(const Record *r)
+{
+  bool same = record_bytes(sizeof(void *), r) == r->bytes;
+  for (int k = 0; k < r->n && same; k++) {
+    const Field *f = &r->field[k];
+    same = member_offset(sizeof(void *), r, k) == f->offset;
+    if (f->kind == INLINE)
+      check_record(f->to);
+  }
+  if (!same)
+    ice("backend llvm: a record of gradrt.h has other members than table.c lists");
+}
+
+size_t llvm_step_member(const Llvm *l, size_t offset)
+{
+  size_t pointer = (size_t)l->args->target->pointer_bytes;
+  for (int k = 0; k < step_record.n; k++) {
+    const Field *f = &step_record.field[k];
+    if (offset < f->offset || offset >= f->offset + f->bytes)
+      continue;
+    size_t inside = offset - f->offset;
+    return member_offset(pointer, &step_record, k) +
+           (f->kind == POINTERS ? inside / sizeof(void *) * pointer : inside);
+  }
+  ice("backend llvm: a step has no member at byte %d", (int)offset);
+}
+
 /* ---- writing ---- */
 
 /* Records being written: the bytes of their plain members, cut where an address stands. */
 typedef struct {
   Llvm *l;
+  size_t pointer;               /* bytes of one */
   unsigned char *bytes;
   size_t done;                  /* bytes that are among the parts */
   VEC(LLVMValueRef) part;
@@ -298,7 +421,7 @@ static void put_address(Image *i, size_t offset, LLVMValueRef v)
 {
   put_bytes(i, offset);
   vec_push(i->l->arena, &i->part, v ? v : LLVMConstNull(i->l->pointer));
-  i->done += sizeof(void *);
+  i->done += i->pointer;
 }
 
 static const void *address_at(const unsigned char *from)
@@ -352,24 +475,38 @@ static LLVMValueRef code_of(const Llvm *l, size_t which)
 
 static void put_record(Image *i, const Record *r, const unsigned char *from, size_t at);
 
-/* Member f of the record at `from`, which is written at `at`. */
-static void put_field(Image *i, const Field *f, const unsigned char *from, size_t at)
+/* Little-endian, as machine.c checks. */
+static void put_size(Image *i, size_t v, size_t to)
+{
+  if (i->pointer < sizeof v && v >> (8 * i->pointer))
+    llvm_complain(i->l->args, "the net is too large for the memory of", i->l->args->target->name);
+  memcpy(i->bytes + to, &v, i->pointer < sizeof v ? i->pointer : sizeof v);
+}
+
+/* Member f of the record at `from`, which is written at `to`. */
+static void put_field(Image *i, const Field *f, const unsigned char *from, size_t to)
 {
   const unsigned char *member = from + f->offset;
   const void *p = f->bytes == sizeof(void *) ? address_at(member) : NULL;
-  size_t to = at + f->offset;
   int count = 0;
   int64_t many;
+  size_t bytes;
   switch (f->kind) {
   case PLAIN:
     memcpy(i->bytes + to, member, f->bytes);
     break;
+  case SIZE:
+    memcpy(&bytes, member, sizeof bytes);
+    put_size(i, bytes, to);
+    break;
+  case POINTERS:
+    ice("backend llvm: a constant with addresses of the runtime");
   case TEXT:
     put_address(i, to, text_of(i->l, p));
     break;
   case INLINE:
     for (size_t k = 0; k < f->count; k++)
-      put_record(i, f->to, member + k * f->to->bytes, to + k * f->to->bytes);
+      put_record(i, f->to, member + k * f->to->bytes, to + k * record_bytes(i->pointer, f->to));
     break;
   case TABLE:
     memcpy(&count, from + f->count, sizeof count);
@@ -394,7 +531,7 @@ static void put_field(Image *i, const Field *f, const unsigned char *from, size_
 static void put_record(Image *i, const Record *r, const unsigned char *from, size_t at)
 {
   for (int k = 0; k < r->n; k++)
-    put_field(i, &r->field[k], from, at);
+    put_field(i, &r->field[k], from, at + member_offset(i->pointer, r, k));
 }
 
 /* A table of n records; NULL: there is none. */
@@ -403,10 +540,12 @@ static LLVMValueRef records_of(Llvm *l, const Record *r, const unsigned char *fr
 {
   if (!from || n <= 0)
     return NULL;
-  size_t bytes = r->bytes * (size_t)n;
-  Image i = { .l = l, .bytes = arena_alloc(l->arena, bytes) };
+  check_record(r);
+  size_t pointer = (size_t)l->args->target->pointer_bytes, each = record_bytes(pointer, r);
+  size_t bytes = each * (size_t)n;
+  Image i = { .l = l, .pointer = pointer, .bytes = arena_alloc(l->arena, bytes) };
   for (int64_t k = 0; k < n; k++)
-    put_record(&i, r, from + (size_t)k * r->bytes, (size_t)k * r->bytes);
+    put_record(&i, r, from + (size_t)k * r->bytes, (size_t)k * each);
   put_bytes(&i, bytes);
   LLVMValueRef all = LLVMConstStructInContext(l->context, i.part.at, i.part.n, true);
   LLVMValueRef made = make_global(l, all, name);

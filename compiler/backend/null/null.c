@@ -208,7 +208,11 @@ static void check_host_body(Check *k, const LStmt *body)
     case LS_CALL:
       check_call(k, s);
       break;
-    case LS_BARRIER: case LS_NOTE:
+    case LS_BARRIER:
+      if (s->barrier.when)
+        check_host_expr(k, s->barrier.when);
+      break;
+    case LS_NOTE:
       break;
     }
 }

@@ -2,8 +2,8 @@
  *
  *   golden_optim GRADC WORK optimizers|schedules
  *
- * The programs are thin ones: CC must be cc.sh of this folder's parent. Nothing in WORK may be left
- * from an earlier build.
+ * The programs are thin ones: CC must be cc.sh of this folder's parent, or empty for LLVM. Nothing
+ * in WORK may be left from an earlier build.
  *
  * optimizers: one weight that starts at 1 and loss w^2 (dense(1) on input 1 towards target 0 with
  * mse); the weight after each of 4 steps, as float32 and float64, within 1e-6 of PyTorch 1.13's.
@@ -55,6 +55,16 @@ static const Schedule schedules[] = {
     { 1, .88284271247461899, .6, .31715728752538099, .2, .31715728752538099 } },
   { "warmup", "warmup(from=0.25) for 3 steps", 1, 5, 5, { .25, .5, .75, 1, 1 } },
   { "linear", "linear(to=0) for 4 epochs", 1, 6, 6, { 1, .75, .5, .25, 0, 0 } },
+  { "poly", "poly(2) for 4 epochs", 1, 6, 6, { 1, .5625, .25, .0625, 0, 0 } },
+  { "poly_to", "poly(power=1, to=0.5)", 1, 4, 4, { 1, .875, .75, .625 } },
+  { "restarts", "restarts(3, factor=2, to=0.1)", 1, 10, 10,
+    { 1, .775, .325, 1, .93971143170299742, .775, .55, .325, .16028856829700258, 1 } },
+  { "restarts_of_steps", "restarts(every=2) for 6 steps", 3, 2, 6, { 1, .5, 1, .5, 1, .5 } },
+  { "onecycle", "onecycle", 2, 5, 10,
+    { .04, .52, 1, .95048463201347366, .81174565394976306, .61126202193628931,
+      .38874197806371075, .18825834605023697, .049519367986526286, 4e-6 } },
+  { "onecycle_half", "onecycle(rise=0.5, start=10, end=100)", 1, 8, 8,
+    { .1, .325, .775, 1, .8536998372026805, .5005, .14730016279731956, .001 } },
   { "warmup_then_cosine", "warmup(from=0) for 2 epochs then cosine", 1, 6, 6,
     { 0, .5, 1, .85355339059327373, .5, .14644660940672627 } },
 };

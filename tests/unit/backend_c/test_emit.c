@@ -435,7 +435,7 @@ static void build_everything(Case *t)
   LExpr *items = l_op(b, SC_min, l_var(b, host->n), l_int(b, 10), NULL);
   l_call_kernel(b, k1, a1, l_div(b, l_mul(b, items, worker), workers),
                 l_div(b, l_mul(b, items, l_addi(b, worker, 1)), workers));
-  l_barrier(b);
+  l_barrier(b, NULL);
   l_call_kernel(b, k2, a2, l_div(b, l_mul(b, l_int(b, 20), worker), workers),
                 l_div(b, l_mul(b, l_int(b, 20), l_addi(b, worker, 1)), workers));
   l_host_end(b);
@@ -704,8 +704,8 @@ static void describe_everything(Case *t)
                                          { "valid", 1, GRADRT_SPLIT_FRACTION, 0.1 } };
   static const char *const classes[] = { "zero", "\xc3\xa9", "*/" };
   static const gradrt_field fields[] = {
-    { "x", GRADRT_U8, 3, { 1, 28, 28 }, "0..3", false, 0, NULL, "t.nn:8" },
-    { "y", GRADRT_I32, 0, { 0 }, NULL, true, 3, classes, "t.nn:9" },
+    { "x", GRADRT_U8, 3, { 1, 28, 28 }, "0..3", false, false, 0, NULL, "t.nn:8", 0, 0, 0, NULL },
+    { "y", GRADRT_I32, 0, { 0 }, NULL, true, false, 3, classes, "t.nn:9", 0, 0, 0, NULL },
   };
   static const gradrt_fit fits[] = { { 1, 2, 3, 0.5, -0.25 } };
   static const gradrt_output outputs[] = { { "loss", false, 0, { 0 } },

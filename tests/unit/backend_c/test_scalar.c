@@ -525,6 +525,7 @@ static void run_matrix(DType real)
   static const struct { const char *target, *flags; } rows[] = {
     { "x86-64-v4", "-O3 -march=native" }, { "x86-64-v3", "-O2 -march=x86-64-v3 -Wno-psabi" },
     { "x86-64", "-O1 -march=x86-64 -Wno-psabi" }, { "aarch64", "-O3 -march=native" },
+    { "riscv64", "-O2 -march=rv64gc" },
   };
   Matrix *m = malloc(sizeof *m);
   assert_non_null(m);
@@ -537,7 +538,7 @@ static void run_matrix(DType real)
   for (int t = host; t < n; t++)
     for (size_t row = 0; row < ARRAY_LEN(rows); row++)
       for (size_t c = 0; c < ARRAY_LEN(compilers); c++) {
-        bool foreign = str_eq(all[t]->name, "aarch64") != str_eq(target_host()->name, "aarch64");
+        bool foreign = !str_eq(all[t]->arch, target_host()->arch);
         if (foreign || !str_eq(rows[row].target, all[t]->name) || !have(compilers[c]))
           continue;
         const char *text = case_emit_for(&m->t, all[t], true, "t.nn");

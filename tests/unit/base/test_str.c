@@ -110,13 +110,29 @@ static void test_utf8(void **state)
   }
 }
 
+static void test_bytes(void **unused)
+{
+  (void)unused;
+  static const struct { const char *text; int64_t bytes; const char *shown; } rows[] = {
+    { "40", 40, "40 B" }, { "1KB", 1024, "1.0 KiB" }, { "2.5MB", 5 << 19, "2.5 MiB" },
+    { "3GB", (int64_t)3 << 30, "3072.0 MiB" }, { "", 0, "0 B" }, { "MB", 0, "0 B" },
+    { "8mb", 0, "0 B" }, { "-1KB", 0, "0 B" }, { "8MB ", 0, "0 B" }, { "1e300", 0, "0 B" },
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    char shown[32];
+    if (str_to_bytes(rows[i].text) != rows[i].bytes)
+      fail_msg("'%s' is %lld bytes", rows[i].text, (long long)str_to_bytes(rows[i].text));
+    assert_string_equal(str_bytes(shown, (double)rows[i].bytes), rows[i].shown);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_equal_texts), cmocka_unit_test(test_distance),
     cmocka_unit_test(test_closest_name), cmocka_unit_test(test_long_words_are_no_suggestions),
     cmocka_unit_test(test_words),       cmocka_unit_test(test_escape),
-    cmocka_unit_test(test_utf8),
+    cmocka_unit_test(test_utf8),        cmocka_unit_test(test_bytes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,7 @@ typedef struct {
   uint64_t rng;
   char text[GEN_TEXT], body[GEN_TEXT / 2], freeze[16];
   int batch, least;             /* largest and smallest batch that make sense */
-  bool groups, trains;          /* has grouped convolutions; something to train, not frozen */
+  bool trains;                  /* something to train, not frozen */
   int nvalue;                   /* v0 .. of these shapes; v0 is the input */
   GenShape shape[GEN_VALUES];
   int work;                     /* multiply-adds of a sample so far, bounded by work_max */
@@ -144,7 +144,7 @@ static inline int gen_conv(Gen *g, int from)
   int filters = gen_channels(g), groups = 1;
   if (!gen_window(g, x, true, &w))
     return from;
-  if (gen_chance(g, 15)) {
+  if (gen_chance(g, 25)) {
     groups = gen_chance(g, 50) ? x->dim[0] : 2;
     if (x->dim[0] % groups)
       groups = 1;
@@ -155,7 +155,6 @@ static inline int gen_conv(Gen *g, int from)
   if (g->work + work > g->work_max || gen_elems(&y) > GEN_ELEMS)
     return from;
   g->work += (int)work;
-  g->groups |= groups > 1;
   int to = gen_value(g, y);
   gen_body(g, "  v%d = %s -> conv(%d, ", to, gen_name(from), filters);
   gen_window_text(g, &w, true);

@@ -1,5 +1,6 @@
 /* Every option that a command of a program lists does what it says: with it a run leaves what it
  * does not leave without it. An option in a command's help without a row here is a failure. */
+#define _GNU_SOURCE             /* RTLD_NEXT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +8,8 @@
 #include <cmocka.h>
 
 #include "unit/driver/interpreted.h"
+#include <dlfcn.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 static char home[] = "/tmp/gradc-program-XXXXXX";
@@ -18,6 +21,7 @@ static const char spec[] =
   "data d {\n"
   "  train: csv(\"train.csv\"); test: csv(\"test.csv\");\n"
   "  field x: f32[2] -> standardize(fit=train); field y: label(3);\n"
+  "  augment: x -> noise(0.01);\n"
   "}\n"
   "model m(x: f32[2]) -> z: f32[3] { z = x -> dense(3); }\n"
   "train m on d {\n"
@@ -51,6 +55,7 @@ static const Row rows[] = {
   { "train", "log-steps", NULL, "--silent", "--log-steps s.csv", "s.csv", "step,loss" },
   { "train", "require", NULL, "--silent", "--require accuracy>=2", "seen.txt", "code 8" },
   { "train", "fast-dev-run", NULL, "--silent", "--fast-dev-run", "runs/m/metrics.csv", "!epoch" },
+  { "train", "no-prefetch", NULL, "--silent", "--no-prefetch", "seen.txt", "threads 0" },
   { "train", "json", NULL, "", "--json", "out.txt", "\"event\":\"run_start\"" },
   { "train", "progress", NULL, "", "--progress none", "err.txt", "!train_loss=" },
   { "train", "color", NULL, "--progress bar", "--color always", "err.txt", "\033[32m" },
@@ -100,17 +105,29 @@ static const Row rows[] = {
   { "gradcheck", "quiet", NULL, "", "--quiet", "out.txt", "!worst error" },
 };
 
+static int made_threads;        /* since it was last set to 0 */
+
+/* In the place of the library's: counts, and does the same. */
+int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg)
+{
+  int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+  void *found = dlsym(RTLD_NEXT, "pthread_create");
+  memcpy(&create, &found, sizeof create);
+  made_threads++;
+  return create(thread, attr, start, arg);
+}
+
 /* Runs a line of the program in the folder as it was; what is seen beside files is in seen.txt. */
 static void perform(const char *line)
 {
   char words[512];
   gradrt_net net = program(strstr(line, "gradcheck") ? checker : trainer);
-  most_workers = 0;
+  most_workers = made_threads = 0;
   snprintf(words, sizeof words, "m %s", line);
   int code = run_caught(&net, words);
   FILE *f = fopen("seen.txt", "w");
   assert_non_null(f);
-  fprintf(f, "code %d\nworkers %d\n", code, most_workers);
+  fprintf(f, "code %d\nworkers %d\nthreads %d\n", code, most_workers, made_threads);
   fclose(f);
 }
 

@@ -44,7 +44,7 @@ static void test_suggestions(void **state)
     { "adan", OP_OPTIMIZER, "adam", false },
     { "CrossEntropyLoss", OP_LOSS, "softmax_xent", true },
     { "CrossEntropyLos", OP_LOSS, "softmax_xent", true },
-    { "sgd", OP_LAYER, NULL, false },
+    { "rmsprop", OP_LAYER, NULL, false },
     { "transformer", OP_LAYER, NULL, false },
     { "", OP_LAYER, NULL, false },
   };

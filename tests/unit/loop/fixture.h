@@ -122,7 +122,7 @@ static inline Net fix_net(DType real)
   Buffer *first[] = { t.rows, t.ids, t.h }, *second[] = { t.h, t.w, t.y };
   l_call_kernel(b, t.gather, first, l_div(b, l_mul(b, n, w), all),
                 l_div(b, l_mul(b, n, l_addi(b, w, 1)), all));
-  l_barrier(b);
+  l_barrier(b, NULL);
   n = l_div(b, l_addi(b, l_var(b, t.host->n), block - 1), l_int(b, block));
   l_call_kernel(b, t.matmul, second, l_div(b, l_mul(b, n, w), all),
                 l_div(b, l_mul(b, n, l_addi(b, w, 1)), all));

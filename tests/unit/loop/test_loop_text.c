@@ -114,6 +114,9 @@ static void test_every_kind_is_stable(void **state)
     "  let half = n / 2\n"
     "  call k(args, y, c) half .. n\n"
     "  barrier\n"
+    "  call k(args, y, c) 0 .. half\n"
+    "  barrier when n != 4 | 2 % nworkers != 0 @7:8\n"
+    "  call k(args, y, c) half .. n\n"
     "}\n";
   (void)state;
   Arena *a = arena_new("test");

@@ -85,6 +85,16 @@ static void bad_condition(Net *t)
   s->branch.cond = l_int(t->f.b, 1);
 }
 static void barrier_in_kernel(Net *t) { statement(t, LS_BARRIER); }
+static LStmt *first_barrier(Net *t) { return first_call(t)->next; }
+static void barrier_on_number(Net *t)
+{
+  first_barrier(t)->barrier.when = l_var(t->f.b, t->host->n);
+}
+static void barrier_by_worker(Net *t)
+{
+  first_barrier(t)->barrier.when =
+      l_op(t->f.b, SC_ne, l_var(t->f.b, t->host->worker), l_int(t->f.b, 0), NULL);
+}
 static void call_in_kernel(Net *t) { statement(t, LS_CALL)->call.kernel = t->gather; }
 static void store_in_host(Net *t) { first_call(t)->kind = LS_STORE; }
 static void unknown_kernel(Net *t)
@@ -192,6 +202,8 @@ static const struct {
   { "zero step", zero_step, "step 0" },
   { "condition", bad_condition, "a condition is i64" },
   { "barrier in a kernel", barrier_in_kernel, "barrier outside" },
+  { "condition of a barrier", barrier_on_number, "the condition of a barrier is i64" },
+  { "barrier for some workers", barrier_by_worker, "not the same for all workers" },
   { "call in a kernel", call_in_kernel, "call of a kernel outside" },
   { "store in a host function", store_in_host, "cannot stand in a host" },
   { "unknown kernel", unknown_kernel, "not in the module" },

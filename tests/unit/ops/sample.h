@@ -20,10 +20,17 @@ typedef struct { const char *op, *operand; double lo, hi; } Domain;
 static const Domain domains[] = {
   { "log", "x", 0.4, 3 }, { "sqrt", "x", 0.4, 3 }, { "div", "y", 0.6, 2 },
   { "normalize", "std", 0.6, 2 },
+  { "pow", "x", 0.4, 3 },
   { "bn_apply", "istd", 0.5, 2 }, { "batchnorm", "running_var", 0.5, 2 },
   { "adam", "exp_avg_sq", 0.5, 2 }, { "adamw", "exp_avg_sq", 0.5, 2 },
-  { "softmax_xent", "y", 0, 1 }, { "bce_logits", "y", 0, 1 },
+  { "rmsprop", "square_avg", 0.5, 2 }, { "rmsprop", "grad_avg", 0, 0.5 },
+  { "adagrad", "sum", 0.5, 2 }, { "adadelta", "square_avg", 0.5, 2 },
+  { "adadelta", "acc_delta", 0.5, 2 },
+  { "softmax_xent", "y", 0, 1 }, { "bce_logits", "y", 0, 1 }, { "kl", "y", 0.1, 1 },
 };
+
+/* Losses whose integer targets are 0 or 1. */
+static const char two_classes[] = "bce_logits bce_logits_dx hinge perceptron";
 
 static inline void fill_operand(Case *c, int k, const Type *t)
 {
@@ -39,7 +46,7 @@ static inline void fill_operand(Case *c, int k, const Type *t)
     bench_fill(c->data[k], count, lo, hi, (unsigned)(3 * k + 1));
   else
     for (int64_t i = 0; i < count; i++)
-      c->data[k][i] = strstr(c->op->name, "bce") ? (double)(i % 2) : (double)((i * 2 + 1) % 3);
+      c->data[k][i] = (double)(str_in_words(c->op->name, two_classes) ? i % 2 : (i * 2 + 1) % 3);
 }
 
 static inline void add_operand(Case *c, const char *name, const Type *t)

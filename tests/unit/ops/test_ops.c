@@ -37,7 +37,7 @@ static void test_classes_have_their_hooks(void **unused)
     case OP_RULE: ok = ok && op->expand && op->params && (op->flags & OP_OPTIMIZER); break;
     }
     if (op->flags & (OP_LAYER | OP_LOSS))
-      ok = ok && (op->grad || op->expand);
+      ok = ok && (op->grad || op->expand || op->surrogate);
     if (op->flags & OP_MODAL)
       ok = ok && op->cls == OP_MACRO;
     if (!ok)
@@ -208,6 +208,8 @@ static void test_kinks_follow_the_conventions(void **unused)
     { "relu", -1, 0, 0 }, { "relu", 0, 0, 0 }, { "relu", 1, 1, 1 }, { "abs", 0, 0, 0 }, { "abs", -2, 2, -1 },
     { "leaky_relu", 0, 0, 0.01 }, { "leaky_relu", -1, -0.01, 0.01 }, { "sigmoid", 1e4, 1, 0 },
     { "sigmoid", -1e4, 0, 0 }, { "softplus", 1e4, 1e4, 1 }, { "softplus", -1e4, 0, 0 }, { "tanh", 50, 1, 0 },
+    { "elu", 0, 0, 1 }, { "hardtanh", 1, 1, 0 }, { "hardtanh", -1, -1, 0 }, { "selu", -1e4, -1.7580993408473766, 0 },
+    { "gelu", 50, 50, 1 }, { "silu", -800, 0, 0 },
   };
   for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
     Bench b;

@@ -64,7 +64,9 @@ static bool attr_matters(const OpDef *op, const AttrDef *attr)
 {
   static const char *const needed[][2] = {
     { "filters", "3" }, { "kernel", "1" }, { "units", "5" }, { "shape", "[1]" }, { "field", "1" },
-    { "state", "1" }, { "which", "1" }, { "value", "7" }, { "image", "[9, 9]" },
+    { "state", "1" }, { "which", "1" }, { "value", "7" },
+    { "exponent", "5" }, { "classes", "9" }, { "size", "1" }, { "groups", "1" },
+    { "image", "[9, 9]" },
   };
   const char *value = NULL;
   for (size_t i = 0; i < ARRAY_LEN(needed); i++)
@@ -91,11 +93,12 @@ static bool attr_matters(const OpDef *op, const AttrDef *attr)
 /* Not seen in a sample's numbers: how parameters start and whether they train, and the rate of an
  * optimizer, an argument of the step, are proved where the language is; `batch` of bn_apply only
  * steers its gradient, which the samples of batchnorm hold; pooling windows of the language have no
- * gaps. */
+ * gaps; what adagrad starts with and heaviside at 0 are PyTorch's in test_ops_torch.c. */
 static bool is_seen_elsewhere(const OpDef *op, const AttrDef *a)
 {
   static const char *const rows[][2] = {
     { "bn_apply", "batch" }, { "maxpool_dx", "dilation" }, { "avgpool_dx", "dilation" },
+    { "adagrad", "initial" }, { "heaviside", "at_zero" },
   };
   for (size_t i = 0; i < ARRAY_LEN(rows); i++)
     if (str_eq(op->name, rows[i][0]) && str_eq(a->name, rows[i][1]))

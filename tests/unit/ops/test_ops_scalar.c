@@ -14,7 +14,13 @@ typedef struct {
 
 static LExpr *point_arg(Scalar *s, StepArg a) { return l_real(s->b, ((Point *)s)->args[a]); }
 static LExpr *point_arg_u32(Scalar *s, StepArg a) { return l_u32(s->b, (uint32_t)((Point *)s)->args[a]); }
-static LExpr *point_coord(Scalar *s, int axis) { (void)axis; return ((Point *)s)->element; }
+static RandomPlace point_random(Scalar *s, const Node *n)
+{
+  LExpr *element = ((Point *)s)->element, *four = l_int(s->b, 4);
+  (void)n;
+  LExpr *block = l_cast(s->b, l_div(s->b, element, four), DT_U32);
+  return (RandomPlace){ block, l_mod(s->b, element, four), NULL };
+}
 static LExpr *point_sample(Scalar *s) { return ((Point *)s)->sample; }
 
 static Module *module_new(Arena *a)
@@ -41,7 +47,7 @@ static void run_hook(Arena *a, const Node *n, void *const *in, int lanes, double
   for (uint32_t k = 0; k < n->nin; k++)
     x[k] = l_load(b, formal[k], at, lanes);
   Point p = { .base = { .b = b, .lanes = lanes, .arg = point_arg, .arg_u32 = point_arg_u32,
-                        .coord = point_coord, .sample_id = point_sample, .real = DT_F64 } };
+                        .random = point_random, .sample_id = point_sample, .real = DT_F64 } };
   l_store(b, formal[n->nin], at, n->op->scalar(&p.base, n, x));
   l_end(b);
   l_kernel_end(b);
@@ -154,7 +160,7 @@ static void test_dropout_mask_hook_draws_the_reference_mask(void **unused)
   from = l_formal(l, from, "x", false);
   to = l_formal(l, to, "y", true);
   LExpr *e = l_var(l, l_loop(l, "e", l_var(l, kernel->lo), l_var(l, kernel->hi), 1, FOR_PLAIN));
-  Point p = { .base = { .b = l, .lanes = BLOCK, .arg = point_arg, .arg_u32 = point_arg_u32, .coord = point_coord,
+  Point p = { .base = { .b = l, .lanes = BLOCK, .arg = point_arg, .arg_u32 = point_arg_u32, .random = point_random,
                         .sample_id = point_sample, .real = DT_F64 },
               .element = e, .sample = l_load(l, ids, l_int(l, 0), BLOCK), .args = b.args };
   LExpr *operand = l_load(l, from, l_muli(l, e, BLOCK), BLOCK);

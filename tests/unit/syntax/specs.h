@@ -50,7 +50,25 @@ static const char spec_words[] =
   "  field = train -> split -> report(output=stop, schedule=of) as steps;\n"
   "  model = epochs + from * infer.build; loss = metrics; batch = block(seq, token, group);\n"
   "  return model; }\n"
-  "train data on train { build: 1; of: 2; train: from; epochs: steps; }\n"
+  "train data on train as as_of { build: 1; of: 2; train: from; epochs: steps; }\n"
   "infer output { output: output as output; }\n";
+
+static const char spec_blocks[] =
+  "net 1;\n"
+  "use \"layers.nn\"; use \"more/heads.nn\";  # both\n"
+  "block residual(x: f32[c,h,w], f, stride = 1, wide = 2 * f) -> f32[f, h / stride, w / stride] {\n"
+  "  a = x -> conv(f, 3, stride=stride) -> relu;  # first\n"
+  "  if c != f or stride != 1 { b = x -> conv(f, 1); } else { b = x; }\n"
+  "  # then\n"
+  "  if c == 1 { } else if c > 2 { d = x; /* in */ } else { d = a; }\n"
+  "  if not true { e = a; }\n"
+  "  return a + b;\n"
+  "}\n"
+  "model block(x) -> (y: f32, z: f32) {\n"
+  "  h = x;\n"
+  "  repeat i in 1..2 * depth - 1 { h = h -> residual(i, stride=2) as block;\n"
+  "    repeat k in 0..i { h = k; } }\n"
+  "  y = h; z = h;\n"
+  "}\n";
 
 #endif

@@ -69,7 +69,7 @@ static void check_fixpoint(Arena *a, const Ast *file)
 
 static void test_format_is_a_fixpoint(void **state)
 {
-  static const char *const specs[] = {spec_lenet, spec_small, spec_words};
+  static const char *const specs[] = {spec_lenet, spec_small, spec_words, spec_blocks};
   (void)state;
   for (size_t i = 0; i < ARRAY_LEN(specs); i++) {
     Arena *a = arena_new("test");
@@ -95,6 +95,13 @@ static void test_canonical_text(void **state)
      "  return a, b;\n}\n"},
     {"net 1; infer m{output:a as b,(x->f)as c,x->f as d;}",
      "net 1;\n\ninfer m {\n  output: a as b, (x -> f) as c, x -> f as d;\n}\n"},
+    {"net 1; use \"a.nn\"; use \"b.nn\"; block b(x:f32[n],k,p=2*k)->f32[n]{"
+     "repeat i in 1..(k+1){x=x->f(i);}"
+     "if k>2{a=x;}else if k{a=k;}else{}return a;}",
+     "net 1;\n\nuse \"a.nn\";\nuse \"b.nn\";\n\nblock b(x: f32[n], k, p = 2 * k) -> f32[n] {\n"
+     "  repeat i in 1..k + 1 {\n    x = x -> f(i);\n  }\n"
+     "  if k > 2 {\n    a = x;\n  } else if k {\n"
+     "    a = k;\n  } else {\n  }\n  return a;\n}\n"},
     {"net 1; param p=-(-x)**2; param q=(a-b)-(c-d)-e; param r=not(a and b)or c==(d<e);",
      "net 1;\n\nparam p = -(-x) ** 2;\nparam q = a - b - (c - d) - e;\nparam r = not (a and b) or c == (d < e);\n"},
   };
@@ -155,6 +162,7 @@ static uint32_t next(uint32_t *seed)
 static const char *const pieces[] = {
   "net",  "param", "data", "model", "train", "eval", "infer", "build", "field", "split", "schedule", "stop when",
   "report", "output", "epochs", " of ", " on ", " as ", " for ", " then ", "return", " and ", " not ", "repeat",
+  "use", "block", " in ", "if", " else ", "1..2",
   "->", "..", "**", "<=", "(", ")", "[", "]", "{", "}", ";", ":", ",", "=", ".", "-", "\"", "\\", "/*", "*/", "#",
   "//", "'", "\n", "\r\n", "1", ".5", "1e9", "64K", "%", "_", "\xC3\xA9", "\xFF", "\xEF\xBB\xBF", "\x01", "@"};
 
@@ -195,7 +203,7 @@ static size_t mutate(char *text, size_t n, uint32_t *seed)
 
 static void test_random_edits_give_messages_or_fixpoints(void **state)
 {
-  static const char *const specs[] = {spec_lenet, spec_small, spec_words};
+  static const char *const specs[] = {spec_lenet, spec_small, spec_words, spec_blocks};
   static char text[TEXT_MAX];
   uint32_t seed = 20240229;
   int good = 0;

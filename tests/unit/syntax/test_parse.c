@@ -68,7 +68,7 @@ static const char *headlines(const Parsed *p)
 
 static void test_specs_parse_without_a_message(void **state)
 {
-  static const char *const specs[] = {spec_lenet, spec_small, spec_words};
+  static const char *const specs[] = {spec_lenet, spec_small, spec_words, spec_blocks};
   (void)state;
   for (size_t i = 0; i < ARRAY_LEN(specs); i++) {
     Parsed p = parse_text(specs[i]);
@@ -145,6 +145,15 @@ static void test_blocks(void **state)
      "(eval m :on d.test (items\n    (report (call f a) b)\n    (set batch 2)))"},
     {"infer m { output: f(a) as b, c, d -> e as g; }",
      "(infer m (items\n    (output (call f a) :as b)\n    (output c)\n    (output (-> d (e :bare :as g)))))"},
+    {"use \"a/b.nn\"; block b(x: f32[n], k, p = 2 * k) -> f32[n] { return x -> f(p); }",
+     "(use \"a/b.nn\")\n"
+     "  (block (b (x (f32 :dims n)) (k) (p = (* 2 k)) -> (_ (f32 :dims n))) (body\n"
+     "    (return (-> x (f p)))))"},
+    {"model m(x) -> f32 { repeat i in 1..n + 1 { h = x; } }",
+     "(model (m (x) -> (_ f32)) (body\n    (repeat i (.. 1 (+ n 1)) (body\n      (let h = x)))))"},
+    {"model m(x) -> f32 { if n > 2 { h = x; } else if n { } else { h = y; } }",
+     "(model (m (x) -> (_ f32)) (body\n    (if (> n 2) (then\n      (let h = x)) (else\n"
+     "      (if n (then) (else\n        (let h = y)))))))"},
     {"build { threads: 2; cpu: \"x86-64\"; }", "(build\n    (set threads 2)\n    (set cpu \"x86-64\"))"},
   };
   (void)state;
@@ -228,10 +237,23 @@ static void test_mistakes(void **state)
     {"net 1; infer m {", "1:17 E0101"},
     {"net 1; infer m { output: a", "1:27 E0102"},
     {"net 1; train m on d { epochs 3; batch = 4; loss: a; }", "1:30 E0101, 1:39 E0101"},
-    {"net 1; train m on d { schedule: cosine(to=1); stop if x; }", "1:39 E0101, 1:52 E0107"},
+    {"net 1; train m on d { schedule: cosine(to=1); stop if x; }", "1:39 E0101, 1:52 E0101"},
     {"net 1; eval m on d { report a; } param p = ;", "1:20 E0101, 1:44 E0101"},
-    {"net 1; model m(x) -> y: f32 { repeat i in 1..3 { h = x; } a = ; }", "1:31 E0107, 1:63 E0101"},
-    {"net 1; use \"a.nn\"; param p = ;", "1:8 E0107, 1:30 E0101"},
+    {"net 1; model m(x) -> y: f32 { repeat i in 1..3 { h = x; } a = ; }", "1:63 E0101"},
+    {"net 1; model m(x) -> y: f32 { repeat i 1..3 { h = ; } a = ; }", "1:40 E0101, 1:59 E0101"},
+    {"net 1; model m(x) -> y: f32 { repeat i in { h = ; } a = ; }", "1:43 E0101, 1:57 E0101"},
+    {"net 1; model m(x) -> y: f32 { if = { a = x; } else { b = ; } a = ; }",
+     "1:34 E0101, 1:66 E0101"},
+    {"net 1; model m(x) -> y: f32 { if a { b = ; } else { c = ; } }", "1:42 E0101, 1:57 E0101"},
+    {"net 1; model m(x) -> y: f32 { if a { b = ; else { c = x; } }",
+     "1:42 E0101, 1:44 E0101, 1:61 E0101"},
+    {"net 1; model m(x) -> y: f32 { else { c = x; } d = ; }", "1:31 E0101, 1:51 E0101"},
+    {"net 1; block b(x, p=) -> f32 { return ; } param q = ;", "1:21 E0101, 1:53 E0101"},
+    {"net 1; block b(x) -> f32 { repeat i in 1..2 { h = x;\nmodel m(x) -> f32 { h = ; }",
+     "2:1 E0101, 2:25 E0101"},
+    {"net 1; use \"a.nn\"; param p = ;", "1:30 E0101"},
+    {"net 1; use a; param p = ;", "1:12 E0101, 1:25 E0101"},
+    {"net 1; op f(x) -> f32 { y = x; } param p = ;", "1:8 E0107, 1:44 E0101"},
     {"net 1; model m(x) -> y: f32 { as = x; a = 1 < 2 < 3; }", "1:31 E0101, 1:49 E0101"},
     {"net 1; param p = @@ 3; param q = ;", "1:18 E0103, 1:34 E0101"},
     {"net 1; param p = 'a'; param q = 1 && 2;", "1:18 E0103, 1:35 E0103"},

@@ -16,11 +16,12 @@ static void test_names_find_their_rows(void **state)
     int vector_bytes, registers;
     bool fma;
   } rows[] = {{"x86-64-v4", 64, 32, true}, {"x86-64-v3", 32, 16, true},
-              {"x86-64", 16, 16, false},   {"aarch64", 16, 32, true}};
+              {"x86-64", 16, 16, false},   {"aarch64", 16, 32, true},
+              {"riscv64", 16, 32, true},   {"wasm32", 16, 16, false}};
   int n = 0;
   (void)state;
   const Target *const *all = target_all(&n);
-  assert_int_equal(n, 4);
+  assert_int_equal(n, (int)(sizeof rows / sizeof *rows));
   for (int i = 0; i < n; i++) {
     const Target *t = target_find(rows[i].name);
     assert_ptr_equal(t, all[i]);
@@ -28,6 +29,7 @@ static void test_names_find_their_rows(void **state)
     assert_int_equal(t->registers, rows[i].registers);
     assert_int_equal(t->fma, rows[i].fma);
     assert_true(t->c_test[0] && t->c_flags[0] && t->doc[0]);
+    assert_true(t->arch[0] && t->llvm_cpu[0] && t->llvm_features && t->system[0]);
   }
   assert_null(target_find("x86"));
   assert_null(target_find(""));
@@ -45,6 +47,8 @@ static void test_host_is_a_row(void **state)
   assert_int_equal(host->vector_bytes > 16, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
 #elif defined(__aarch64__)
   assert_string_equal(host->name, "aarch64");
+#elif defined(__riscv)
+  assert_string_equal(host->name, "riscv64");
 #endif
 }
 

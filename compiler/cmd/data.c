@@ -1,0 +1,132 @@
+/* data: what is in the files or generators of a spec, without training: rows, ranges, classes,
+ * missing values, first rows; pictures go to a file. Reads through the readers of training. */
+#include "cmd/dataview.h"
+#include "base/str.h"
+#include "data.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { GROUPS_MAX = 64, CHANNELS_MAX = 4 };
+
+/* ---- counting ---- */
+
+DataRange data_range(const gradrt_field *f, const gradrt_set *set, int field, int64_t at,
+                     int64_t width)
+{
+  const void *rows = set->rows[field];
+  int64_t elems = gradrt_field_elems(f);
+  double sum = 0, squares = 0, n = (double)set->n * (double)width;
+  DataRange r = { INFINITY, -INFINITY, 0, 0 };
+  for (int64_t i = 0; i < set->n; i++)
+    for (int64_t k = at; k < at + width; k++) {
+      double v = gradrt_dtype_get(f->dtype, rows, (int64_t)set->row[i] * elems + k);
+      sum += v;
+      r.low = v < r.low ? v : r.low;
+      r.high = v > r.high ? v : r.high;
+    }
+  r.mean = sum / n;
+  for (int64_t i = 0; i < set->n; i++)
+    for (int64_t k = at; k < at + width; k++) {
+      double v = gradrt_dtype_get(f->dtype, rows, (int64_t)set->row[i] * elems + k) - r.mean;
+      squares += v * v;
+    }
+  r.std = sqrt(squares / n);
+  return r;
+}
+
+int64_t *data_classes(const DataView *v, const gradrt_set *set, int field)
+{
+  const gradrt_field *f = &v->net->field[field];
+  int64_t *count = ARENA_ARRAY(v->arena, int64_t, f->classes);
+  for (int64_t i = 0; i < set->n; i++)
+    count[(int64_t)gradrt_dtype_get(f->dtype, set->rows[field], set->row[i])]++;
+  return count;
+}
+
+int64_t data_groups(const gradrt_field *f)
+{
+  int64_t elems = gradrt_field_elems(f);
+  if (f->rank == 1 && elems <= GROUPS_MAX)
+    return elems;
+  return f->rank == 3 && f->dim[0] <= CHANNELS_MAX ? f->dim[0] : 1;
+}
+
+static const gradrt_column *find_column(const DataView *v, int split, int field, int64_t element)
+{
+  int n;
+  int64_t skipped;
+  const gradrt_column *c = gradrt_data_columns(v->rows, split, &n, &skipped);
+  for (int i = 0; i < n; i++)
+    if (c[i].field == field && c[i].element == element)
+      return &c[i];
+  return NULL;
+}
+
+const char *data_group_name(const DataView *v, int field, int64_t group)
+{
+  const gradrt_field *f = &v->net->field[field];
+  const gradrt_column *c = f->rank <= 1 ? find_column(v, data_train_split(v), field, group) : NULL;
+  if (c)
+    return str_escape(v->arena, c->name, sizeof c->name);
+  if (data_groups(f) == 1)
+    return "";
+  return arena_printf(v->arena, f->rank == 3 ? "channel %lld" : "[%lld]", (long long)group);
+}
+
+int64_t data_missing(const DataView *v, int split, int field, int64_t element)
+{
+  const gradrt_column *c = find_column(v, split, field, element);
+  return c ? c->missing : -1;
+}
+
+int data_train_split(const DataView *v)
+{
+  for (int i = 0; i < v->net->nsplit; i++)
+    if (str_eq(v->net->split[i].name, "train"))
+      return i;
+  return 0;
+}
+
+/* ---- the command ---- */
+
+static int load(DataView *v)
+{
+  const CmdOptions *o = v->options;
+  gradrt_data_options how = {
+    .dir = o->data_dir ? o->data_dir : cmd_spec_dir(v->arena, o->driver.file),
+    .root = o->data_root,
+    .look = true,
+  };
+  return gradrt_data_load(v->net, &how, &v->rows);
+}
+
+static int look(Compilation *c, const CmdOptions *o)
+{
+  DataView v = { .options = o, .arena = c->arena, .data = c->model->data };
+  if (!v.data)
+    return gradrt_error(EXIT_SPEC, "%s has no data block that training or eval reads",
+                        str_escape(c->arena, o->driver.file, 200));
+  DescribeArgs args = { .model = c->model, .sources = c->sources, .version = GRADC_VERSION,
+                        .arena = c->arena };
+  v.net = describe_data(&args);
+  int code = load(&v);
+  if (code)
+    return code;
+  if (o->json)
+    data_print_json(&v);
+  else
+    data_print(&v);
+  code = o->out ? data_write_page(&v, o->out) : EXIT_OK;
+  gradrt_data_free(v.rows);
+  return code;
+}
+
+int cmd_data(const CmdOptions *o)
+{
+  Compilation *c = compilation_new();
+  int code = compile_check(c, &o->driver);
+  code = code ? code : look(c, o);
+  compilation_free(&c);
+  return code;
+}

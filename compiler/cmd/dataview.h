@@ -1,0 +1,38 @@
+/* What the files of `gradc data` share: the loaded data and what was counted in it. */
+#ifndef GRADC_CMD_DATAVIEW_H
+#define GRADC_CMD_DATAVIEW_H
+
+#include "cmd/cmd.h"
+#include "internal.h"
+
+typedef struct {
+  const CmdOptions *options;
+  Arena *arena;
+  const Data *data;             /* as the spec says */
+  const gradrt_net *net;
+  gradrt_data *rows;            /* all splits */
+} DataView;
+
+/* Of the numbers of some elements in all rows of a split; std is the population's. */
+typedef struct { double low, high, mean, std; } DataRange;
+
+/* Counts elements [at, at + width) of each sample. */
+DataRange data_range(const gradrt_field *f, const gradrt_set *set, int field, int64_t at,
+                     int64_t width);
+/* Samples of each class: counts[classes]. */
+int64_t *data_classes(const DataView *v, const gradrt_set *set, int field);
+/* Groups that statistics are told for: the elements of a short vector, the channels of an image,
+ * else everything at once (1). */
+int64_t data_groups(const gradrt_field *f);
+/* "longitude", "channel 0", "[3]" or "" for everything at once. */
+const char *data_group_name(const DataView *v, int field, int64_t group);
+/* Missing cells of the column that feeds an element, in the table of a split; -1: it has none. */
+int64_t data_missing(const DataView *v, int split, int field, int64_t element);
+int data_train_split(const DataView *v);        /* the split that is shown: train, else the first */
+
+void data_print(const DataView *v);
+void data_print_json(const DataView *v);
+/* Writes pictures of samples to --out: .html, .svg or .png. Returns an exit code. */
+int data_write_page(const DataView *v, const char *path);
+
+#endif
