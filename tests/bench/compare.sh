@@ -3,7 +3,8 @@
 # [-r ROUNDS] [-s SECONDS] [-f], lists separated by commas. Same nets, weights, samples and steps;
 # runs alternate, and medians count. Prints a Markdown table. Exit 1: losses differ; 3: the PyTorch
 # here is not worth comparing with; 4: the machine does other work (-f: go on all the same).
-# GRADC names the compiler, PYTHON a Python that has torch.
+# GRADC names the compiler, PYTHON a Python that has torch. Where g++ and libdnnl-dev are installed,
+# oneDNN's primitives run the same nets, without a framework around them.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 GRADC=${GRADC:-$here/../../build/gradc}
@@ -38,6 +39,15 @@ fi
 sed -n 's/^model name[^:]*: /machine: /p' /proc/cpuinfo | head -n 1
 "$GRADC" --version
 "$PYTHON" "$here/torch_peer.py" --check || exit 3
+onednn=0
+if g++ -O3 -march=native -fopenmp "$here/onednn_peer.cpp" -o "$work/onednn_peer" -ldnnl \
+  2> "$work/messages"; then
+  onednn=1
+  sed -n 's/#define DNNL_VERSION_\(M[A-Z]*\|PATCH\) \([0-9]*\)/\2/p' \
+    /usr/include/oneapi/dnnl/dnnl_version.h | paste -sd. | sed 's/^/oneDNN /'
+else
+  echo "without oneDNN: its peer does not compile here"
+fi
 echo
 
 # quiet: waits up to 20 s for a second in which the CPUs are idle for at least 90 %. Threads that
@@ -64,10 +74,17 @@ peer() {                        # peer NET BATCH THREADS
     "$PYTHON" "$here/torch_peer.py" "$1" "$2" "$3" "$seconds"
 }
 
+primitives() {                  # primitives NET BATCH THREADS: a line for oneDNN
+  [ $onednn -eq 1 ] || return 0
+  line=$(OMP_NUM_THREADS=$3 "$work/onednn_peer" "$1" "$2" "$3" "$seconds" "$work/start") || exit 2
+  printf 'onednn %s\n' "$line" >> "$work/lines"
+}
+
 for net in $(echo "$nets" | tr ',' ' '); do
   for batch in $(echo "$batches" | tr ',' ' '); do
     "$GRADC" build "$here/nets/$net.nn" --bench -q --set "batch=$batch" --emit exe \
       -o "$work/$net" 2> "$work/messages" || { cat "$work/messages"; exit 2; }
+    "$PYTHON" "$here/torch_peer.py" --start "$net" "$batch" "$work/start" || exit 2
     for n in $(echo "$threads" | tr ',' ' '); do
       round=0
       while [ "$round" -lt "$rounds" ]; do
@@ -75,6 +92,7 @@ for net in $(echo "$nets" | tr ',' ' '); do
         ours=$("$work/$net" bench --json --threads "$n" --seconds "$seconds") || exit 2
         theirs=$(peer "$net" "$batch" "$n") || exit 2
         printf 'gradc %s\ntorch %s\n' "$ours" "$theirs" >> "$work/lines"
+        primitives "$net" "$batch" "$n"
         round=$((round + 1))
       done
     done
@@ -84,6 +102,8 @@ done
 cat "$here/json.awk" - << 'AWK' > "$work/table.awk"
 function ratio(a, b) { return sprintf("%.1f", a / b) }
 function short(x) {
+  if (x == 0)
+    return "-"
   return sprintf(x < 1 ? "%.3f" : x < 10 ? "%.2f" : x < 100 ? "%.1f" : "%.0f", x)
 }
 function off(a, b, scale) { return (a > b ? a - b : b - a) / scale }
@@ -98,21 +118,27 @@ function off(a, b, scale) { return (a > b ? a - b : b - a) / scale }
   last[who, key] = element($0, "loss", 5)
 }
 END {
-  print "| net | batch | threads | train ms: PyTorch | gradc | ratio | inference ms: PyTorch " \
-    "| gradc | ratio | MB: PyTorch | gradc |"
-  print "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
+  print "| net | batch | threads | train ms: PyTorch | oneDNN | gradc | ratio " \
+    "| inference ms: PyTorch | oneDNN | gradc | ratio | MB: PyTorch | oneDNN | gradc |"
+  print "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
   for (i = 1; i <= n; i++) {
     k = order[i]
     split(k, part, " ")
+    printf "| %s | %d | %d |", part[1], part[2], part[3]
     a = median(train["torch", k]); b = median(train["gradc", k])
-    c = median(infer["torch", k]); d = median(infer["gradc", k])
-    printf "| %s | %d | %d | %s | %s | %s | %s | %s | %s | %.0f | %.0f |\n", part[1], part[2],
-      part[3], short(a), short(b), ratio(a, b), short(c), short(d), ratio(c, d),
-      memory["torch", k], memory["gradc", k]
+    printf " %s | %s | %s | %s |", short(a), short(median(train["onednn", k])), short(b), ratio(a, b)
+    a = median(infer["torch", k]); b = median(infer["gradc", k])
+    printf " %s | %s | %s | %s |", short(a), short(median(infer["onednn", k])), short(b), ratio(a, b)
+    printf " %.0f | %s | %.0f |\n", memory["torch", k],
+      memory["onednn", k] ? sprintf("%.0f", memory["onednn", k]) : "-", memory["gradc", k]
     # Rounding differs; what it starts is the same net, and 4 steps do not lead far apart.
     f = first["torch", k]
     if (off(first["gradc", k], f, f) > 1e-5 || off(last["gradc", k], last["torch", k], f) > 1e-2) {
       print "losses differ: " k ": " f " and " first["gradc", k] > "/dev/stderr"
+      bad = 1
+    }
+    if (("onednn", k) in first && off(last["onednn", k], last["torch", k], f) > 1e-2) {
+      print "oneDNN does other work: " k ": losses differ" > "/dev/stderr"
       bad = 1
     }
   }

@@ -1,6 +1,7 @@
 """The nets of nets/*.nn in PyTorch, timed as the command bench of a generated program times itself.
 
 usage: torch_peer.py NET BATCH THREADS [SECONDS]     one JSON object on standard output
+       torch_peer.py --start NET BATCH FILE          writes parameters, samples and labels for other peers
        torch_peer.py --check                         is this PyTorch worth comparing with? exit 0, or 3
 
 Weights and samples are drawn in the order that `rng: torch; seed: 0;` repeats, so losses can be compared.
@@ -139,13 +140,28 @@ def memory():
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 
 
-def bench(name, batch, threads, seconds):
+def start(name, batch):
     shape, make = NETS[name]
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)
     torch.manual_seed(0)
     net = make().train()
-    x, y = torch.randn(batch, *shape), torch.randint(0, 10, (batch,))
+    return net, torch.randn(batch, *shape), torch.randint(0, 10, (batch,))
+
+
+def write_start(name, batch, path):
+    """As floats: parameters in order, those of batch normalisation left out (1 and 0), x, labels."""
+    net, x, y = start(name, batch)
+    with open(path, "wb") as out:
+        for module in net.modules():
+            if not isinstance(module, nn.BatchNorm2d):
+                for p in module.parameters(recurse=False):
+                    out.write(p.detach().numpy().tobytes())
+        out.write(x.numpy().tobytes() + y.float().numpy().tobytes())
+
+
+def bench(name, batch, threads, seconds):
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    net, x, y = start(name, batch)
     rule = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
 
     def step():
@@ -168,6 +184,8 @@ def bench(name, batch, threads, seconds):
 if __name__ == "__main__":
     if sys.argv[1:] == ["--check"]:
         sys.exit(check())
+    if len(sys.argv) == 5 and sys.argv[1] == "--start":
+        sys.exit(write_start(sys.argv[2], int(sys.argv[3]), sys.argv[4]))
     if len(sys.argv) < 4 or sys.argv[1] not in NETS:
         sys.exit(__doc__)
     limit = float(sys.argv[4]) if len(sys.argv) > 4 else 1.0
