@@ -122,7 +122,9 @@ static int build(const CmdOptions *o, const BenchVariant *v, Arena *a, const cha
     one.driver.pass.skip = "fuse";
   Compilation *c = compilation_new();
   c->diag = diag_new(c->arena, c->sources, say_nothing, NULL);
-  one.driver.tiles = cmd_tiles(&one, c->arena);
+  one.driver.tiles = v->untiled ? tiles_new(c->arena) : cmd_tiles(&one, c->arena);
+  if (v->untiled)
+    one.driver.tiles->smallest = true;
   int code = compile_module(c, &one.driver);
   const char *path = code ? NULL : cmd_build_cached(&one, c, &code);
   *exe = path ? arena_strdup(a, path) : NULL;

@@ -24,7 +24,7 @@ typedef struct {
   const char *cc;               /* path of the C compiler */
   const char *compiler;         /* its name for people: "gcc-12" */
   const char *backend;          /* "c" or "llvm" */
-  bool unfused;
+  bool unfused, untiled;
 } BenchVariant;
 
 /* Medians over the rounds; seconds 0: the net has no such step. */

@@ -42,9 +42,9 @@ static int read_variants(Arena *a, BenchOptions *b, const char *value)
     *p = *p == ',' ? ' ' : *p;
   b->variants = arena_strdup(a, words);
   for (char *w = strtok_r(words, " ", &rest); w; w = strtok_r(NULL, " ", &rest))
-    if (!str_in_words(w, "fused unfused gcc clang llvm") && !target_find(w))
+    if (!str_in_words(w, "fused unfused naive gcc clang llvm") && !target_find(w))
       return bad_value("variants", w,
-                       "some of fused, unfused, gcc, clang, llvm, x86-64-v3 and the like");
+                       "some of fused, unfused, naive, gcc, clang, llvm, x86-64-v3 and the like");
   return EXIT_OK;
 }
 
@@ -87,7 +87,8 @@ static void default_threads(BenchOptions *b)
 static const char usage[] =
     "gradc bench FILE.nn [options]: speed of variants of a net, on random samples\n\n"
     "  --threads 1,2          numbers of threads (default: 1, 2, 4 .. up to the CPUs)\n"
-    "  --variants A,B         unfused, gcc, clang, llvm, x86-64-v3 .., beside the net as it is\n"
+    "  --variants A,B         unfused, naive (not tiled either), gcc, clang, llvm, x86-64-v3 ..,\n"
+    "                         beside the net as it is\n"
     "  --rounds N             runs of each, in turn; medians count (default 5)\n"
     "  --seconds X            of timed steps in each run (default 0.2)\n"
     "  --format md|csv|json   of the table (default md)\n";
@@ -241,6 +242,12 @@ BenchVariant *bench_variants(Arena *a, const BenchOptions *b, double step_flops,
     out[*n] = base;
     out[*n].name = "unfused";
     out[(*n)++].unfused = true;
+  }
+  if (wanted(b, "naive")) {
+    out[*n] = base;
+    out[*n].name = "naive";
+    out[*n].unfused = true;
+    out[(*n)++].untiled = true;
   }
   add_compilers(a, b, &base, out, n);
   add_llvm(a, b, &base, out, n);

@@ -153,6 +153,8 @@ static Tile tile_recorded(Lower *l, const TileAsk *q, Tile standard)
   TileChoice *c = tiles_choice(all, arena_printf(l->arena, "%s; %" PRId64 " x %" PRId64 ", %d %d",
                                                  all->group, q->nvec, q->nscal, q->max_v, q->max_s));
   c->standard = c->used = standard;
+  if (all->smallest)
+    return c->used = (Tile){ 1, 1 };
   const TileEntry *e = tiles_find(all, c->key);
   if (e && tile_legal(l, q, e->tile))
     c->used = e->tile;

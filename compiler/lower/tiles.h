@@ -30,6 +30,7 @@ typedef struct {
   VEC(TileEntry) wanted;        /* read when choosing */
   VEC(TileChoice) made;         /* written when choosing, one for each key */
   const char *group;            /* of the operation being lowered; NULL: none */
+  bool smallest;                /* no tiles: one accumulator at a time, for comparison */
 } Tiles;
 
 Tiles *tiles_new(Arena *a);

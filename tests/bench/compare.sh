@@ -106,6 +106,11 @@ function short(x) {
     return "-"
   return sprintf(x < 1 ? "%.3f" : x < 10 ? "%.2f" : x < 100 ? "%.1f" : "%.0f", x)
 }
+function print_times(torch, onednn, gradc) {
+  torch = median(torch); gradc = median(gradc)
+  printf " %s | %s | %s | %s |", short(torch), short(median(onednn)), short(gradc),
+    ratio(torch, gradc)
+}
 function off(a, b, scale) { return (a > b ? a - b : b - a) / scale }
 {
   who = $1
@@ -125,10 +130,8 @@ END {
     k = order[i]
     split(k, part, " ")
     printf "| %s | %d | %d |", part[1], part[2], part[3]
-    a = median(train["torch", k]); b = median(train["gradc", k])
-    printf " %s | %s | %s | %s |", short(a), short(median(train["onednn", k])), short(b), ratio(a, b)
-    a = median(infer["torch", k]); b = median(infer["gradc", k])
-    printf " %s | %s | %s | %s |", short(a), short(median(infer["onednn", k])), short(b), ratio(a, b)
+    print_times(train["torch", k], train["onednn", k], train["gradc", k])
+    print_times(infer["torch", k], infer["onednn", k], infer["gradc", k])
     printf " %.0f | %s | %.0f |\n", memory["torch", k],
       memory["onednn", k] ? sprintf("%.0f", memory["onednn", k]) : "-", memory["gradc", k]
     # Rounding differs; what it starts is the same net, and 4 steps do not lead far apart.
