@@ -165,13 +165,15 @@ static bool make_own_dir(const char *path)
   return own;
 }
 
-/* The user's folder of caches, or NULL: there is none. */
+/* The user's folder of caches, or NULL: there is none, as for users without a home. */
 static const char *cache_base(Arena *a)
 {
   const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+  struct stat st;
   if (base && base[0] == '/')
     return arena_strdup(a, base);
-  return home && home[0] == '/' ? arena_printf(a, "%s/.cache", home) : NULL;
+  bool lives = home && home[0] == '/' && stat(home, &st) == 0 && S_ISDIR(st.st_mode);
+  return lives ? arena_printf(a, "%s/.cache", home) : NULL;
 }
 
 /* The folder of all keys, which may not exist. */
