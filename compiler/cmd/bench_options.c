@@ -229,6 +229,7 @@ BenchVariant *bench_variants(Arena *a, const BenchOptions *b, double step_flops,
 {
   BenchVariant *out = ARENA_ARRAY(a, BenchVariant, 16);
   const char *word = getenv("CC"), *cc = find_program(a, word && word[0] ? word : "cc");
+  cc = !cc && word && strchr(word, ' ') ? word : cc;    /* "ccache gcc" */
   BenchVariant base = { .name = "fused", .target = target_host(), .cc = cc, .backend = "c" };
   *n = 0;
   if (!cc || !base.target) {

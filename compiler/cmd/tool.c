@@ -119,17 +119,34 @@ const char *cmd_compiler(const CmdOptions *o)
   return cc && cc[0] ? cc : "cc";
 }
 
+enum { COMPILER_WORDS_MAX = 8 };
+
+/* The words of a compiler such as "ccache gcc": one, when a file has the whole as its path. */
+static int compiler_words(Arena *a, const char *cc, char **argv)
+{
+  char *rest = NULL, *words = arena_strdup(a, cc);
+  int n = 0;
+  if (access(cc, X_OK) == 0)
+    argv[n++] = words;
+  else
+    for (char *w = strtok_r(words, " ", &rest); w && n < COMPILER_WORDS_MAX;
+         w = strtok_r(NULL, " ", &rest))
+      argv[n++] = w;
+  if (n == 0)
+    argv[n++] = words;
+  return n;
+}
+
 int cmd_cc(const CmdOptions *o, const Compilation *c, const char *source, const char *target, const char *kind)
 {
-  char *argv[24];
-  int n = 0;
+  char *argv[COMPILER_WORDS_MAX + 24];
+  int n = compiler_words(c->arena, cmd_compiler(o), argv);
   bool host = c->target == target_host();
-  argv[n++] = arena_strdup(c->arena, cmd_compiler(o));
   argv[n++] = arena_strdup(c->arena, "-std=c11");
   argv[n++] = arena_strdup(c->arena, "-O3");
   char flags[128];
   snprintf(flags, sizeof flags, "%s", host ? "-march=native" : c->target->c_flags);
-  for (char *word = strtok(flags, " "); word && n < 16; word = strtok(NULL, " "))
+  for (char *word = strtok(flags, " "); word && n < COMPILER_WORDS_MAX + 16; word = strtok(NULL, " "))
     argv[n++] = word;
   if (str_eq(kind, "so")) {
     argv[n++] = arena_strdup(c->arena, "-shared");

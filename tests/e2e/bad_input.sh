@@ -182,6 +182,9 @@ for cc in nowhere/cc /tmp false; do
 done
 [ -z "$(find none-$$ -type f ! -name '*.c')" ] || bad 'a program that was not finished is left'
 
+begin 'a C compiler of several words'
+run 0 env CC='env gcc -pipe' XDG_CACHE_HOME="$PWD/several-$$" gradc eval small.nn --untrained
+
 begin 'a file size limit is an error and leaves nothing'
 run 5 sh -c 'ulimit -f 1; exec gradc build small.nn -o limited.c'
 says_once "'limited.c': File too large"
