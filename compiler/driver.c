@@ -12,9 +12,13 @@
 #include "spec_file.h"
 #include "syntax/ast.h"
 #include "syntax/parse.h"
+#include "text_file.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+enum { PASSES_MAX = 1000000 };
 
 static void print_diagnostic(void *ctx, const char *text)
 {
@@ -49,10 +53,13 @@ static int read_spec(Compilation *c, const char *path)
 {
   const char *what, *why;
   int code = spec_read(c->arena, path, &c->text, &c->length, &what, &why);
+  const char *longer = arena_printf(c->arena, "%s.nn", path);
   if (code)
     fprintf(stderr, "gradc: error: cannot %s '%s': %s\n", what, str_escape(c->arena, path, 200),
             why);
-  else
+  if (code && access(longer, F_OK) == 0)
+    gradrt_note("there is '%s'", str_escape(c->arena, longer, 200));
+  if (!code)
     c->base = source_add(c->sources, path, c->text, c->length);
   return code;
 }
@@ -87,12 +94,42 @@ int compile_check(Compilation *c, const DriverOptions *o)
     memcpy(set, o->set, (size_t)n * sizeof *set);
   if (o->f64)
     set[n++] = "real=f64";
-  CheckOptions check_options = { set, n, o->train };
+  int unread = EXIT_OK;
+  TextFiles files =
+      text_files(c->arena, o->file, o->data_dir, o->data_root, c->sources, &unread);
+  CheckOptions check_options = { set, n, o->train, &files.texts, o->data_alone };
   c->model = check(c->ast, base_name(o->file), &check_options, ops_table(), c->arena, c->diag);
-  return finish(c);
+  code = finish(c);
+  return unread ? unread : code;
 }
 
 /* ---- graphs ---- */
+
+/* What training keeps beside the weights: groups, sums, averages, gradients that are printed. */
+static void keep_more(Compilation *c, const Train *t, TrainSpec *spec)
+{
+  TrainGroup *group = ARENA_ARRAY(c->arena, TrainGroup, t->ngroup + 1);
+  for (int i = 0; i < t->ngroup; i++)
+    group[i] = (TrainGroup){ t->group[i].attrs, t->group[i].lr_scale };
+  int n = 0;
+  for (int e = 0; e < t->nevery; e++)
+    for (int i = 0; i < t->every[e].naction; i++)
+      n += t->every[e].action[i].nprint;
+  const char **keep = ARENA_ARRAY(c->arena, const char *, n + 1);
+  for (int e = 0; e < t->nevery; e++)
+    for (int i = 0; i < t->every[e].naction; i++)
+      for (int k = 0; k < t->every[e].action[i].nprint; k++) {
+        const PrintSpec *p = &t->every[e].action[i].print[k];
+        spec->keep_norm = spec->keep_norm || p->how == PRINT_NORM;
+        if (p->how == PRINT_GRADIENT)
+          keep[spec->nkeep++] = p->name;
+      }
+  spec->keep = keep;
+  spec->group = group;
+  spec->group_of = t->group_of;
+  spec->accumulates = t->accumulate > 1;
+  spec->averages = t->average != AVERAGE_NONE;
+}
 
 static void make_train(Compilation *c, const DriverOptions *o)
 {
@@ -109,6 +146,8 @@ static void make_train(Compilation *c, const DriverOptions *o)
     .rule_attrs = m->train->optimizer_attrs, .clip = (int)m->train->clip, .clip_max = m->train->clip_max,
     .out = out, .out_name = name, .nout = n, .gradients_only = o->gradients,
   };
+  if (!o->gradients)
+    keep_more(c, m->train, &spec);
   c->program->train = train_graph(c->program, m->forward, &spec, ops_table(), c->diag);
 }
 
@@ -127,6 +166,14 @@ static void make_eval(Compilation *c)
   c->program->eval = eval_graph(c->program, m->forward, out, name, n + 1, ops_table());
 }
 
+static bool draws(const Graph *g)
+{
+  for (uint32_t i = 0; i < g->order.n; i++)
+    if (g->order.at[i]->op->flags & OP_RANDOM)
+      return true;
+  return false;
+}
+
 static void make_infer(Compilation *c)
 {
   const Model *m = c->model;
@@ -136,7 +183,9 @@ static void make_infer(Compilation *c)
     out[i] = m->infer[i].value;
     name[i] = m->infer[i].name;
   }
-  c->program->infer = eval_graph(c->program, m->forward, out, name, m->ninfer, ops_table());
+  c->program->infer =
+      c->passes ? sample_graph(c->program, m->forward, out, name, m->ninfer, ops_table())
+                : eval_graph(c->program, m->forward, out, name, m->ninfer, ops_table());
   c->program->infer->name = "infer";
 }
 
@@ -177,6 +226,22 @@ static int64_t budget_bytes(const Compilation *c, const DriverOptions *o)
   return -1;
 }
 
+/* --mc N; false: reported. */
+static bool read_passes(Compilation *c, const DriverOptions *o)
+{
+  char *end;
+  if (!o->mc)
+    return true;
+  long n = strtol(o->mc, &end, 10);
+  if (*o->mc && !*end && n >= 1 && n <= PASSES_MAX) {
+    c->passes = (int)n;
+    return true;
+  }
+  fprintf(stderr, "gradc: error: --mc takes a whole number from 1 to %d, not '%s'\n", PASSES_MAX,
+          str_escape(c->arena, o->mc, 40));
+  return false;
+}
+
 static void decide(Compilation *c, const DriverOptions *o, const PassOptions *pass, int64_t bytes)
 {
   Program graphs = *c->program;
@@ -203,7 +268,7 @@ int compile_graphs(Compilation *c, const DriverOptions *o)
     return code;
   c->program = c->model->program;
   int64_t bytes = budget_bytes(c, o);
-  if (bytes < 0)
+  if (bytes < 0 || !read_passes(c, o))
     return EXIT_USAGE;
   c->target = o->target ? o->target : c->model->build.cpu ? target_find(c->model->build.cpu) : target_host();
   if (!c->target && c->model->build.cpu) {
@@ -224,6 +289,11 @@ int compile_graphs(Compilation *c, const DriverOptions *o)
   }
   if (c->model->ninfer)
     make_infer(c);
+  if (c->passes && !(c->program->infer && draws(c->program->infer))) {
+    fprintf(stderr, "gradc: error: --mc: what predict computes has no dropout, so that all passes "
+                    "would be the same\n");
+    return EXIT_USAGE;
+  }
   if (diag_errors(c->diag))
     return finish(c);
   PassOptions pass = o->pass;
@@ -259,6 +329,7 @@ int compile_module(Compilation *c, const DriverOptions *o)
   DescribeArgs describe_args = {
     .model = c->model, .module = c->module, .state = d->state, .target = c->target, .sources = c->sources,
     .version = GRADC_VERSION, .fingerprint = c->fingerprint, .spec = c->text, .arena = c->arena,
+    .passes = c->passes,
   };
   c->net = describe(&describe_args);
   return finish(c);

@@ -27,6 +27,7 @@ need_packages() {
 }
 
 want_packages() {
+  need_packages "$@" 2> /dev/null && return 0    # all at once; else those there are
   for package in "$@"; do
     need_packages "$package" 2> /dev/null || echo "== going on without $package"
   done

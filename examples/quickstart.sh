@@ -8,6 +8,7 @@ jobs=$(nproc 2>/dev/null || echo 2)
 
 . "$root/examples/install.sh"
 need_packages flex bison cmake gcc libc6-dev make pkg-config zlib1g-dev || exit 5
+want_packages libpng-dev libjpeg-dev    # for folders of images
 
 echo "== build $root/build/gradc"
 mkdir -p "$root/build"

@@ -34,7 +34,7 @@ static void bench_fill(bench_run *b, int field, int64_t n, double *normal)
   const gradrt_field *f = &s->net->field[field];
   bool real = f->dtype == GRADRT_F32 || f->dtype == GRADRT_F64;
   bool torch = s->net->training && s->net->training->torch_rng;
-  uint32_t range = f->is_label ? (uint32_t)f->classes : 256;
+  uint32_t range = f->is_label || f->token ? (uint32_t)f->classes : 256;
   gradrt_stream draw;
   gradrt_stream_start(&draw, s->seed, GRADRT_PURPOSE_DATA, gradrt_hash_name(f->name));
   if (real && torch && !f->is_label)
@@ -82,6 +82,8 @@ static void bench_bind(bench_run *b, int fn, gradrt_step *step)
   for (int64_t i = 0; i < step->n; i++)
     s->ids[i] = (uint32_t)i;
   step->args[GRADRT_ARG_LR] = s->net->training ? s->net->training->lr : 0;
+  step->args[GRADRT_ARG_GROUP] = (double)s->net->batch;
+  step->args[GRADRT_ARG_UPDATE] = step->args[GRADRT_ARG_AVERAGE] = 1;
   step->args[GRADRT_ARG_SEED_LO] = (double)(s->seed & 0xFFFFFFFFu);
   step->args[GRADRT_ARG_SEED_HI] = (double)(s->seed >> 32);
 }

@@ -96,13 +96,21 @@ static void checkpoint_meta_real(checkpoint_text *t, int key, double v)
   checkpoint_meta(t, key, gradrt_checkpoint_real_text(text, v));
 }
 
-static void checkpoint_counters(checkpoint_text *t, const double *counters)
+static void checkpoint_reals(checkpoint_text *t, int key, const double *v, int n)
 {
   char text[CHECKPOINT_REAL_TEXT];
-  checkpoint_put(t, ",\"%s\":\"", gradrt_checkpoint_key(CHECKPOINT_COUNTERS));
-  for (int i = 0; i < CHECKPOINT_COUNTER_MAX; i++)
-    checkpoint_put(t, "%s%s", i ? " " : "", gradrt_checkpoint_real_text(text, counters[i]));
+  checkpoint_put(t, ",\"%s\":\"", gradrt_checkpoint_key(key));
+  for (int i = 0; i < n; i++)
+    checkpoint_put(t, "%s%s", i ? " " : "", gradrt_checkpoint_real_text(text, v[i]));
   checkpoint_put(t, "\"");
+}
+
+static bool checkpoint_keeps(const gradrt_position *p)
+{
+  for (int i = 0; i < GRADRT_KEPT; i++)
+    if (p->kept[i] != 0)
+      return true;
+  return false;
 }
 
 /* mt19937: its words, then the position and the kept normal draw. */
@@ -136,8 +144,13 @@ static void checkpoint_metadata(checkpoint_text *t, const gradrt_net *net, const
   checkpoint_meta(t, CHECKPOINT_SEED, text);
   checkpoint_meta_real(t, CHECKPOINT_LOSS_SUM, p->loss_sum);
   checkpoint_meta_real(t, CHECKPOINT_SEEN, p->seen);
-  checkpoint_counters(t, p->counters);
+  checkpoint_reals(t, CHECKPOINT_COUNTERS, p->counters, CHECKPOINT_COUNTER_MAX);
   checkpoint_torch(t, &p->torch);
+  if (checkpoint_keeps(p))
+    checkpoint_reals(t, CHECKPOINT_KEPT, p->kept, GRADRT_KEPT);
+  char vocabulary[CHECKPOINT_VOCABULARY_TEXT];
+  if (gradrt_checkpoint_vocabulary(net, vocabulary))
+    checkpoint_put(t, ",\"" CHECKPOINT_VOCABULARY_KEY "\":\"%s\"", vocabulary);
   snprintf(text, sizeof text, "%08" PRIx32, data_crc);
   checkpoint_meta(t, CHECKPOINT_DATA_CRC, text);
   checkpoint_put(t, ",\"%s\":\"00000000\"}", gradrt_checkpoint_key(CHECKPOINT_HEADER_CRC));

@@ -12,14 +12,16 @@ enum {
 
 #define CHECKPOINT_FORMAT_TEXT "1" /* value of gradc.format that this program writes and reads */
 
-/* Metadata of our files. A file that has one of them must have all of them. */
+/* Metadata of our files. A file that has one of them must have all of them, but for KEPT, which is
+ * left out when all of it is 0. */
 #define CHECKPOINT_KEYS(X)                                                                        \
   X(FORMAT, "gradc.format") X(VERSION, "gradc.version") X(NET, "gradc.net")                       \
   X(FINGERPRINT, "gradc.fingerprint") X(DATA, "gradc.data") X(EPOCH, "gradc.epoch")               \
   X(STEP, "gradc.step") X(BATCH, "gradc.batch") X(BEST, "gradc.best")                             \
   X(BEST_EPOCH, "gradc.best_epoch") X(STALLED, "gradc.stalled") X(SEED, "gradc.seed")             \
   X(LOSS_SUM, "gradc.loss_sum") X(SEEN, "gradc.seen") X(COUNTERS, "gradc.counters")               \
-  X(TORCH, "gradc.torch") X(DATA_CRC, "gradc.data_crc") X(HEADER_CRC, "gradc.header_crc")
+  X(TORCH, "gradc.torch") X(KEPT, "gradc.kept")                                                   \
+  X(DATA_CRC, "gradc.data_crc") X(HEADER_CRC, "gradc.header_crc")
 enum {
 #define X(k, text) CHECKPOINT_##k,
   CHECKPOINT_KEYS(X)
@@ -89,6 +91,10 @@ const char *gradrt_checkpoint_key(int i);      /* of the metadata */
 bool gradrt_checkpoint_digits(const char *text, uint32_t *out);
 /* v as C's %a writes it, whatever the locale and library: "0x1.8p+0", "nan", "-inf". */
 const char *gradrt_checkpoint_real_text(char text[CHECKPOINT_REAL_TEXT], double v);
+/* The vocabulary of the net's tokens: how many and their CRC-32C, "65:1a2b3c4d"; false: none. */
+enum { CHECKPOINT_VOCABULARY_TEXT = 32 };
+#define CHECKPOINT_VOCABULARY_KEY "gradc.vocabulary"
+bool gradrt_checkpoint_vocabulary(const gradrt_net *net, char text[CHECKPOINT_VOCABULARY_TEXT]);
 /* From the metadata's values in the order of CHECKPOINT_KEYS; p is undefined after a refusal. */
 bool gradrt_checkpoint_position(const char *const *value, gradrt_position *p, gradrt_refusal *why);
 

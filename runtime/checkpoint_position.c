@@ -118,11 +118,11 @@ static const char *ckpos_next_word(const char **at, char word[CHECKPOINT_REAL_TE
   return word;
 }
 
-static bool ckpos_counters(const char *text, double counters[CHECKPOINT_COUNTER_MAX])
+static bool ckpos_reals(const char *text, double *out, int n)
 {
   char word[CHECKPOINT_REAL_TEXT];
-  for (int i = 0; i < CHECKPOINT_COUNTER_MAX; i++)
-    if (!ckpos_real(ckpos_next_word(&text, word), &counters[i]))
+  for (int i = 0; i < n; i++)
+    if (!ckpos_real(ckpos_next_word(&text, word), &out[i]))
       return false;
   return *text == '\0';
 }
@@ -169,13 +169,31 @@ bool gradrt_checkpoint_position(const char *const *v, gradrt_position *p, gradrt
     { CHECKPOINT_SEED, ckpos_unsigned(v[CHECKPOINT_SEED], &p->seed) },
     { CHECKPOINT_LOSS_SUM, ckpos_real(v[CHECKPOINT_LOSS_SUM], &p->loss_sum) },
     { CHECKPOINT_SEEN, ckpos_real(v[CHECKPOINT_SEEN], &p->seen) && p->seen >= 0 },
-    { CHECKPOINT_COUNTERS, ckpos_counters(v[CHECKPOINT_COUNTERS], p->counters) },
+    { CHECKPOINT_COUNTERS, ckpos_reals(v[CHECKPOINT_COUNTERS], p->counters,
+                                       CHECKPOINT_COUNTER_MAX) },
     { CHECKPOINT_TORCH, ckpos_torch(v[CHECKPOINT_TORCH], &p->torch) },
+    { CHECKPOINT_KEPT,
+      !v[CHECKPOINT_KEPT] || ckpos_reals(v[CHECKPOINT_KEPT], p->kept, GRADRT_KEPT) },
   };
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
     if (!fields[i].good)
       return gradrt_refuse(why, GRADRT_CHECKPOINT, "its metadata '%s' has the wrong form: '%.40s'",
                            gradrt_checkpoint_key(fields[i].key), v[fields[i].key]);
   p->data_fingerprint = p->data_text;
+  return true;
+}
+
+bool gradrt_checkpoint_vocabulary(const gradrt_net *net, char text[CHECKPOINT_VOCABULARY_TEXT])
+{
+  const gradrt_field *f = net->field;
+  int n = 0;
+  while (n < net->nfield && !f[n].token)
+    n++;
+  if (n == net->nfield)
+    return false;
+  uint32_t crc = 0;
+  for (int64_t i = 0; f[n].class_name && i < f[n].classes; i++)
+    crc = gradrt_crc32c(crc, f[n].class_name[i], strlen(f[n].class_name[i]) + 1);
+  snprintf(text, CHECKPOINT_VOCABULARY_TEXT, "%" PRId64 ":%08" PRIx32, f[n].classes, crc);
   return true;
 }

@@ -8,6 +8,7 @@
 #include "checkpoint.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -16,8 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What is asked of a file: all of a run's state, only its weights, or just whether it is intact. */
-typedef enum { CKREAD_RUN, CKREAD_WEIGHTS } ckread_purpose;
+/* What is asked of a file: all of a run's state, only its weights, or those that a glob names. */
+typedef enum { CKREAD_RUN, CKREAD_WEIGHTS, CKREAD_PART } ckread_purpose;
 
 enum { CKREAD_LISTED = 12 };    /* tensors named in one message */
 
@@ -25,6 +26,8 @@ typedef struct {
   const gradrt_net *net;
   const char *path;
   ckread_purpose purpose;
+  const char *glob;             /* PART */
+  int taken;                    /* tensors of the net that the file gives */
   int fd;
   int64_t size, data_at;        /* of the file; where the data begin in it */
   gradrt_safetensors head;
@@ -156,7 +159,7 @@ static bool ckread_integrity(ckread *c)
     return true;
   for (int k = 0; k < CHECKPOINT_KEY_COUNT; k++) {
     c->value[k] = gradrt_safetensors_value(&c->head, gradrt_checkpoint_key(k));
-    if (!c->value[k] && !lacks)
+    if (!c->value[k] && !lacks && k != CHECKPOINT_KEPT)
       lacks = gradrt_checkpoint_key(k);
   }
   const char *format = c->value[CHECKPOINT_FORMAT], *crc = c->value[CHECKPOINT_HEADER_CRC];
@@ -247,6 +250,8 @@ static void ckread_compare(ckread *c, int i, ckread_list *wrong)
   gradrt_safetensor *x = ckread_find(c, t->name);
   char line[1024], have[200], want[200];
   if (!x) {
+    if (c->purpose == CKREAD_PART)
+      return;
     /* PyTorch before 0.4.1 kept no counter of batches. */
     if (c->purpose == CKREAD_WEIGHTS && !c->ours && gradrt_checkpoint_is_counter(t))
       return;
@@ -256,6 +261,7 @@ static void ckread_compare(ckread *c, int i, ckread_list *wrong)
     return;
   }
   x->use = i;
+  c->taken++;
   bool same = x->rank == t->rank;
   for (int k = 0; same && k < t->rank; k++)
     same = x->dim[k] == t->dim[k];
@@ -274,7 +280,8 @@ static void ckread_compare(ckread *c, int i, ckread_list *wrong)
 
 static bool ckread_wanted(const ckread *c, const gradrt_tensor *t)
 {
-  return c->purpose == CKREAD_RUN || t->role != GRADRT_SLOT;
+  bool named = c->purpose != CKREAD_PART || fnmatch(c->glob, t->name, 0) == 0;
+  return c->purpose == CKREAD_RUN || (t->role != GRADRT_SLOT && named);
 }
 
 /* Tensors of the file that this net does not have. */
@@ -300,7 +307,10 @@ static bool ckread_match(ckread *c)
     if (ckread_wanted(c, &c->net->tensor[i]))
       ckread_compare(c, i, &wrong);
   ckread_unused(c, &unused);
-  if (wrong.count == 0 && (unused.count == 0 || c->purpose == CKREAD_WEIGHTS))
+  if (wrong.count == 0 && c->purpose == CKREAD_PART && c->taken == 0)
+    return gradrt_refuse(&c->why, GRADRT_CHECKPOINT,
+                         "it has no tensor of this net that '%.100s' names", c->glob);
+  if (wrong.count == 0 && (unused.count == 0 || c->purpose != CKREAD_RUN))
     return true;
   char more[64] = "";
   if (wrong.count > CKREAD_LISTED)
@@ -451,9 +461,22 @@ static bool ckread_data(ckread *c, void *state)
 /* ---- whole files ---- */
 
 /* Everything but the data; p may be NULL for weights. */
+/* Weights that were learnt with other tokens mean nothing here. */
+static bool ckread_vocabulary(ckread *c)
+{
+  char here[CHECKPOINT_VOCABULARY_TEXT];
+  const char *theirs = gradrt_safetensors_value(&c->head, CHECKPOINT_VOCABULARY_KEY);
+  if (!c->ours || !theirs || !gradrt_checkpoint_vocabulary(c->net, here) ||
+      strcmp(theirs, here) == 0)
+    return true;
+  return gradrt_refuse(&c->why, GRADRT_CHECKPOINT,
+                       "it was made with another vocabulary (%.31s tokens and their checksum, here "
+                       "%s): the text that the spec names has changed", theirs, here);
+}
+
 static bool ckread_verify(ckread *c, gradrt_position *p)
 {
-  if (!ckread_open(c) || !ckread_header(c) || !ckread_integrity(c))
+  if (!ckread_open(c) || !ckread_header(c) || !ckread_integrity(c) || !ckread_vocabulary(c))
     return false;
   if (c->purpose == CKREAD_RUN && !ckread_spec(c))
     return false;
@@ -529,7 +552,7 @@ int gradrt_checkpoint_read(const gradrt_net *net, const char *path, void *state,
 }
 
 /* One remark about a file that others wrote: what was converted, what was left out. */
-static void ckread_note_foreign(ckread *c)
+static void ckread_note_foreign(ckread *c, const char *called)
 {
   ckread_list unused = { .n = 0 };
   gradrt_safetensors_dtype real = c->net->real == GRADRT_F64 ? SAFETENSORS_F64 : SAFETENSORS_F32;
@@ -545,21 +568,39 @@ static void ckread_note_foreign(ckread *c)
     snprintf(changed, sizeof changed, ": %" PRId64 " tensor%s converted to %s", converted,
              converted == 1 ? "" : "s", gradrt_safetensors_dtype_name(real));
   if (unused.count || converted)
-    gradrt_note("weights from '%s'%s%s%s%s", c->path, changed,
+    gradrt_note("weights from '%s'%s%s%s%s", called, changed,
                 !unused.count ? "" : converted ? "; not used: " : ": not used: ", unused.text,
                 unused.count > CKREAD_LISTED ? "; .." : "");
 }
 
-int gradrt_weights_read(const gradrt_net *net, const char *path, void *state)
+int gradrt_weights_read_as(const gradrt_net *net, const char *path, const char *called,
+                           void *state)
 {
   ckread c = { .net = net, .path = path, .purpose = CKREAD_WEIGHTS, .fd = -1 };
   bool good = ckread_verify(&c, NULL) && ckread_state(&c, state);
   if (good)
-    ckread_note_foreign(&c);
+    ckread_note_foreign(&c, called);
   else
-    gradrt_error(c.why.code, "cannot use the weights of '%s': %s", path, c.why.text);
+    gradrt_error(c.why.code, "cannot use the weights of '%s': %s", called, c.why.text);
   ckread_close(&c);
   if (!good && c.why.code == GRADRT_CHECKPOINT && c.ours)
     ckread_note_previous(net, path);
   return good ? GRADRT_OK : c.why.code;
+}
+
+int gradrt_weights_read_part(const gradrt_net *net, const char *path, const char *glob,
+                             void *state, int *taken)
+{
+  ckread c = { .net = net, .path = path, .purpose = CKREAD_PART, .glob = glob, .fd = -1 };
+  bool good = ckread_verify(&c, NULL) && ckread_state(&c, state);
+  if (!good)
+    gradrt_error(c.why.code, "cannot start from '%s': %s", path, c.why.text);
+  ckread_close(&c);
+  *taken = c.taken;
+  return good ? GRADRT_OK : c.why.code;
+}
+
+int gradrt_weights_read(const gradrt_net *net, const char *path, void *state)
+{
+  return gradrt_weights_read_as(net, path, path, state);
 }

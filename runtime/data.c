@@ -21,7 +21,7 @@ struct gradrt_data {
 
 typedef struct {
   const char *kind;
-  int (*read)(const gradrt_ask *a, gradrt_rows *out);
+  gradrt_reader read;
 } data_reader;
 
 static const data_reader data_readers[] = {
@@ -47,9 +47,16 @@ static const data_reader data_readers[] = {
   { "sine", gradrt_read_points },
   { "line", gradrt_read_points },
   { "addition", gradrt_read_points },
+  { "wave", gradrt_read_points },
 #endif
 #ifndef GRADRT_WITHOUT_DIGITS
   { "digits", gradrt_read_digits },
+#endif
+#ifndef GRADRT_WITHOUT_IMAGES
+  { "images", gradrt_read_images },
+#endif
+#ifndef GRADRT_WITHOUT_TEXT
+  { "text", gradrt_read_text },
 #endif
   { NULL, NULL }
 };
@@ -130,7 +137,7 @@ static int data_deal(const gradrt_data *d, int source, const data_turn *turn, ui
   uint64_t n = (uint64_t)d->source[source].n, at = 0;
   for (int k = 0; k < d->net->nsplit; k++) {
     const gradrt_split *s = &d->net->split[k];
-    if (s->source != source || s->how == GRADRT_SPLIT_ALL)
+    if (s->source != source || s->how == GRADRT_SPLIT_ALL || s->how == GRADRT_SPLIT_FOLD)
       continue;
     int64_t wanted = data_wanted(s, (int64_t)n);
     if (wanted < 1 || (uint64_t)wanted > n - at)
@@ -142,12 +149,11 @@ static int data_deal(const gradrt_data *d, int source, const data_turn *turn, ui
   return GRADRT_OK;
 }
 
-/* Collects the rows of one split, in the order of the file. */
-static int data_collect(gradrt_data *d, int split, const uint8_t *owner)
+/* Gives a split the rows whose owner is `mine`, in the order of the file. */
+static int data_collect(gradrt_data *d, int split, const uint8_t *owner, uint8_t mine)
 {
   const gradrt_split *s = &d->net->split[split];
   const gradrt_rows *rows = &d->source[s->source];
-  uint8_t mine = s->how == GRADRT_SPLIT_ALL ? 0 : (uint8_t)(split + 1);
   int64_t n = 0;
   for (int64_t i = 0; i < rows->n; i++)
     n += owner[i] == mine;
@@ -161,6 +167,11 @@ static int data_collect(gradrt_data *d, int split, const uint8_t *owner)
   for (int64_t i = 0; i < rows->n; i++)
     if (owner[i] == mine)
       row[n++] = (uint32_t)i;
+#ifndef GRADRT_WITHOUT_WINDOW
+  if (d->net->streams)
+    gradrt_order_streams(row, n, d->net->batch);
+#endif
+  gradrt_free(d->row[split]);
   d->row[split] = row;
   d->set[split] = (gradrt_set){ .name = s->name, .n = n, .row = row };
   for (int f = 0; f < d->net->nfield; f++)
@@ -172,17 +183,83 @@ static int data_split(gradrt_data *d, int source)
 {
   if (d->net->nsplit > UINT8_MAX - 1)
     return gradrt_error(GRADRT_LIMIT, "%s has more than %d splits", d->net->file, UINT8_MAX - 1);
-  uint8_t *owner = gradrt_alloc((size_t)d->source[source].n);
+  const uint8_t *dealt = d->source[source].owner;
+  uint8_t *owner = dealt ? NULL : gradrt_alloc((size_t)d->source[source].n);
   int by = data_stratified_field(d->net);
   data_turn *turn = by >= 0 ? data_stratify(d, source, by) : NULL;
-  int code = owner && (turn || by < 0)
+  int code = dealt ? GRADRT_OK
+             : owner && (turn || by < 0)
                  ? data_deal(d, source, turn, owner)
                  : gradrt_error(GRADRT_LIMIT, "out of memory for the splits of %" PRId64 " rows",
                                 d->source[source].n);
   gradrt_free(turn);
   for (int k = 0; k < d->net->nsplit && code == GRADRT_OK; k++)
-    if (d->net->split[k].source == source)
-      code = data_collect(d, k, owner);
+    if (d->net->split[k].source == source && d->net->split[k].how != GRADRT_SPLIT_FOLD)
+      code = data_collect(d, k, dealt ? dealt : owner,
+                          d->net->split[k].how == GRADRT_SPLIT_ALL ? 0 : (uint8_t)(k + 1));
+  gradrt_free(owner);
+  return code;
+}
+
+/* ---- folds ---- */
+
+enum { DATA_OUTSIDE, DATA_POOL, DATA_TRAINS, DATA_VALIDATES };
+
+static void data_fold_mark(const gradrt_data *d, int split, uint8_t *owner)
+{
+  for (int64_t i = 0; i < d->set[split].n; i++)
+    owner[d->set[split].row[i]] = DATA_POOL;
+}
+
+/* Turns class by class, so that parts dealt in rounds have equal shares of each. */
+static int data_compare_classes(const void *x, const void *y)
+{
+  const data_turn *a = x, *b = y;
+  if (a->class != b->class)
+    return a->class < b->class ? -1 : 1;
+  return data_compare_turns(x, y);
+}
+
+/* Deals the rows of the pool to the parts in turn, in the order of turns or of a permutation. */
+static int64_t data_fold_deal(const gradrt_data_options *o, uint64_t n, const data_turn *turn,
+                              uint8_t *owner)
+{
+  int64_t dealt = 0;
+  for (uint64_t i = 0; i < n; i++) {
+    uint64_t row = turn ? turn[i].row : gradrt_permute(i, n, 0, GRADRT_PURPOSE_SPLIT, 0);
+    if (owner[row] == DATA_POOL)
+      owner[row] = dealt++ % o->folds == o->fold - 1 ? DATA_VALIDATES : DATA_TRAINS;
+  }
+  return dealt;
+}
+
+/* The split that training watches gets one part, the training split the others. */
+static int data_fold(gradrt_data *d, const gradrt_data_options *o)
+{
+  int train = d->net->training->train_split, valid = d->net->training->best_split;
+  int source = d->net->split[train].source, by = data_stratified_field(d->net);
+  int64_t n = d->source[source].n;
+  if (d->source[source].owner)
+    return gradrt_error(GRADRT_DATA, "--folds: the rows are windows of a series, which overlap");
+  uint8_t *owner = gradrt_alloc((size_t)n);
+  data_turn *turn = by >= 0 ? data_stratify(d, source, by) : NULL;
+  int code = owner && (turn || by < 0)
+                 ? GRADRT_OK
+                 : gradrt_error(GRADRT_LIMIT, "out of memory for the parts of %" PRId64 " rows", n);
+  if (code == GRADRT_OK) {
+    data_fold_mark(d, train, owner);
+    if (d->set[valid].row && d->net->split[valid].source == source)
+      data_fold_mark(d, valid, owner);
+    if (turn)
+      qsort(turn, (size_t)n, sizeof *turn, data_compare_classes);
+    int64_t dealt = data_fold_deal(o, (uint64_t)n, turn, owner);
+    if (dealt < o->folds)
+      code = gradrt_error(GRADRT_DATA, "--folds %d: there are only %" PRId64 " rows to deal",
+                          o->folds, dealt);
+  }
+  code = code == GRADRT_OK ? data_collect(d, train, owner, DATA_TRAINS) : code;
+  code = code == GRADRT_OK ? data_collect(d, valid, owner, DATA_VALIDATES) : code;
+  gradrt_free(turn);
   gradrt_free(owner);
   return code;
 }
@@ -199,7 +276,17 @@ static int data_read(gradrt_data *d, const gradrt_data_options *o, int source)
   if (!r->kind)
     return gradrt_error(GRADRT_INTERNAL, "this program was built without the reader of '%s'",
                         s->kind);
-  int code = r->read(&ask, &d->source[source]);
+  int code;
+#ifndef GRADRT_WITHOUT_WINDOW
+  if (d->net->window)
+    code = gradrt_read_windows(&ask, r->read, &d->source[source]);
+  else
+#endif
+#ifndef GRADRT_WITHOUT_CLASSES
+    code = gradrt_read_kept(r->read, &ask, &d->source[source]);
+#else
+    code = r->read(&ask, &d->source[source]);
+#endif
   if (code != GRADRT_OK)
     return code;
   if (d->source[source].n < 1)
@@ -235,8 +322,10 @@ int gradrt_data_load(const gradrt_net *net, const gradrt_data_options *o, gradrt
                  ? GRADRT_OK
                  : gradrt_error(GRADRT_LIMIT, "out of memory");
   for (int k = 0; k < net->nsplit && code == GRADRT_OK; k++)
-    if (data_is_wanted(net, o, k) && !d->set[k].row)
+    if (data_is_wanted(net, o, k) && !d->set[k].row && net->split[k].how != GRADRT_SPLIT_FOLD)
       code = data_read(d, o, net->split[k].source);
+  if (code == GRADRT_OK && o->folds)
+    code = data_fold(d, o);
   if (code == GRADRT_OK)
     *out = d;
   else

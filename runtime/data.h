@@ -5,8 +5,9 @@
  * is there.
  *
  * A program that never reads some kind of data can leave that kind's files out: GRADRT_WITHOUT_IDX,
- * _CSV, _CIFAR, _RAW (raw and npy), _GEN and _DIGITS remove them from the tables in data.c and
- * data_input.c. Reading .gz needs GRADRT_ZLIB and zlib. */
+ * _CSV, _CIFAR, _RAW (raw and npy), _GEN, _DIGITS, _IMAGES, _TEXT and _WINDOW remove them from the
+ * tables in data.c and data_input.c. Reading .gz needs GRADRT_ZLIB and zlib, pictures GRADRT_PNG
+ * and GRADRT_JPEG. */
 #ifndef GRADRT_DATA_H
 #define GRADRT_DATA_H
 
@@ -22,6 +23,8 @@ typedef struct {
   bool named;                   /* the path is the user's own, not the spec's: taken as it is */
   bool inputs;                  /* for predict: no labels, and other targets need not be there */
   bool look;                    /* missing numbers are counted, not refused; columns are told */
+  bool subset;                  /* samples of classes that are not kept will be dropped */
+  int first;                    /* tables: the column from which fields without columns are fed */
 } gradrt_ask;
 
 typedef struct {
@@ -30,6 +33,10 @@ typedef struct {
   gradrt_column *column;        /* ncolumn, owned; of tables that are only looked at */
   int ncolumn;
   int64_t skipped;              /* records left out because cells are missing */
+  int64_t *document;            /* where documents begin, then n; owned; NULL: there are none */
+  int64_t ndocument;
+  uint8_t *owner;               /* number of each row's split + 1, 0: of the one that takes what the
+                                   others leave; owned; NULL: rows are still to be dealt out */
 } gradrt_rows;
 
 /* ---- data_file.c: opening and reading ---- */
@@ -49,6 +56,35 @@ int gradrt_file_finish(gradrt_file *f);
 void gradrt_file_close(gradrt_file *f);         /* also when it is not open */
 /* The whole file and a 0 after it, by gradrt_alloc; path as in gradrt_file. */
 int gradrt_file_slurp(const gradrt_ask *a, const char *name, char **text, size_t *size, char *path);
+
+/* The path of a folder that the spec names, in a->dir or a->root; false: there is none. Silent. */
+bool gradrt_folder_find(const gradrt_ask *a, const char *name, char path[GRADRT_DATA_PATH]);
+
+/* ---- data_folder.c: what a folder holds ---- */
+typedef enum { GRADRT_FOLDERS, GRADRT_PICTURES } gradrt_entries;
+typedef struct { char *text, **name; int64_t n; } gradrt_names;         /* in byte order; owned */
+
+bool gradrt_name_is_picture(const char *name);  /* ends in .png, .jpg or .jpeg */
+/* The names of a folder's entries of this kind; false: errno says why. */
+bool gradrt_folder_names(const char *path, gradrt_entries kind, gradrt_names *out);
+void gradrt_names_free(gradrt_names *n);
+int gradrt_names_find(const gradrt_names *n, const char *name);         /* -1: it is not there */
+/* The folders of the training pictures, which are the classes of all pictures; false: there are
+ * none, or no folder gives classes. Silent. */
+bool gradrt_folder_classes(const gradrt_ask *a, gradrt_names *out);
+
+/* A net whose labels are called as the folders of its pictures. */
+typedef struct {
+  gradrt_net net;
+  gradrt_field field[GRADRT_FIELDS_MAX];
+  gradrt_names names;
+  const char **shown;
+} gradrt_named;
+/* Looks for the folders below dir and root; the net itself where they name nothing. Silent.
+ * gradrt_net_forget_names frees what n holds, in any case. */
+const gradrt_net *gradrt_net_with_names(gradrt_named *n, const gradrt_net *net, const char *dir,
+                                        const char *root);
+void gradrt_net_forget_names(gradrt_named *n);
 
 /* ---- data_value.c: elements, fields and labels ---- */
 typedef struct { char kind; int size; bool big; } gradrt_wire;  /* 'u' 'i' 'f'; bytes; big-endian */
@@ -85,7 +121,22 @@ const char *gradrt_prop_text(const gradrt_source *s, const char *name, const cha
  * targets; -1: none. GRADRT_DATA when the fields are others. */
 int gradrt_fields_pair(const gradrt_ask *a, int *samples, int *labels);
 
+/* ---- data_classes.c: `classes:` of a data block ---- */
+/* The kept classes of a source, separated by line ends; NULL: all are. */
+const char *gradrt_only(const gradrt_source *s);
+bool gradrt_only_numbers(const char *only);     /* they are numbers, not words */
+int gradrt_only_find(const char *only, const char *name);       /* place in the list; -1: none */
+/* Reads with `read`, which finds labels with all of their classes, drops the samples of those that
+ * are not kept and numbers the others as the list does. */
+int gradrt_read_kept(int (*read)(const gradrt_ask *, gradrt_rows *), const gradrt_ask *a,
+                     gradrt_rows *out);
+
+/* ---- data_images.c ---- */
+/* Decodes the picture `name` into a row of a field, resized where the spec asks for that. */
+int gradrt_picture_row(const gradrt_ask *a, const char *name, int field, void *rows, int64_t row);
+
 /* ---- one function per kind ---- */
+typedef int (*gradrt_reader)(const gradrt_ask *a, gradrt_rows *out);
 int gradrt_read_idx(const gradrt_ask *a, gradrt_rows *out);
 int gradrt_read_csv(const gradrt_ask *a, gradrt_rows *out);
 int gradrt_read_cifar(const gradrt_ask *a, gradrt_rows *out);
@@ -93,5 +144,15 @@ int gradrt_read_raw(const gradrt_ask *a, gradrt_rows *out);
 int gradrt_read_npy(const gradrt_ask *a, gradrt_rows *out);
 int gradrt_read_points(const gradrt_ask *a, gradrt_rows *out);  /* blobs .. addition */
 int gradrt_read_digits(const gradrt_ask *a, gradrt_rows *out);
+int gradrt_read_images(const gradrt_ask *a, gradrt_rows *out);
+int gradrt_read_text(const gradrt_ask *a, gradrt_rows *out);
+
+/* ---- data_window.c ---- */
+/* For nets whose samples are windows: reads single rows by `read` and makes the windows of them. */
+int gradrt_read_windows(const gradrt_ask *a, gradrt_reader read, gradrt_rows *out);
+/* Puts n rows that follow one another into an order whose batches of `streams` rows are the next
+ * windows of as many parallel streams; longer streams come first, so that a batch is full or the
+ * last. */
+void gradrt_order_streams(uint32_t *row, int64_t n, int64_t streams);
 
 #endif

@@ -4,6 +4,7 @@
 #include "data.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { CIFAR_PIXELS = 3072, CIFAR_FILES_MAX = 64, CIFAR_BATCH = 64 };
@@ -17,25 +18,53 @@ typedef struct {
   char path[GRADRT_DATA_PATH];  /* names of the files, each ended by 0 */
 } cifar_job;
 
+/* Adds `n` letters, the number unless it is negative, and `rest` letters of `end` to job->path. */
+static int cifar_add_name(cifar_job *j, size_t *at, const char *name, size_t n, int number,
+                          const char *end, size_t rest)
+{
+  const char *place = j->ask->source->place ? j->ask->source->place : j->ask->net->file;
+  char digits[16] = "";
+  if (number >= 0)
+    snprintf(digits, sizeof digits, "%d", number);
+  if (j->nfile++ == CIFAR_FILES_MAX)
+    return gradrt_error(GRADRT_DATA, "%s: more than %d files", place, CIFAR_FILES_MAX);
+  if (n + rest + sizeof digits >= sizeof j->path - *at)
+    return gradrt_error(GRADRT_DATA, "%s: the list of files is too long", place);
+  *at += (size_t)snprintf(j->path + *at, sizeof j->path - *at, "%.*s%s%.*s", (int)n, name, digits,
+                          (int)rest, end) + 1;
+  return GRADRT_OK;
+}
+
+/* One item of the list, n letters: a name, or those of "batch_1..5.bin". */
+static int cifar_item(cifar_job *j, size_t *at, const char *item, size_t n)
+{
+  size_t first = 0;
+  while (first < n && !(item[first] >= '0' && item[first] <= '9' &&
+                        strncmp(item + first + 1, "..", 2) == 0 && item[first + 3] >= '0' &&
+                        item[first + 3] <= '9'))
+    first++;
+  if (first + 4 > n)
+    return cifar_add_name(j, at, item, n, -1, "", 0);
+  int code = GRADRT_OK;
+  for (int k = item[first] - '0'; k <= item[first + 3] - '0' && code == GRADRT_OK; k++)
+    code = cifar_add_name(j, at, item, first, k, item + first + 4, n - first - 4);
+  return code;
+}
+
 /* Splits "a.bin, b.bin" into job->path. */
 static int cifar_names(cifar_job *j)
 {
   const char *list = gradrt_prop_text(j->ask->source, "path", "");
   const char *place = j->ask->source->place ? j->ask->source->place : j->ask->net->file;
   size_t at = 0;
-  if (strlen(list) + 2 > sizeof j->path)
-    return gradrt_error(GRADRT_DATA, "%s: the list of files is too long", place);
   for (const char *p = list; *p; p += *p == ',') {
     p += strspn(p, " ");
     size_t n = strcspn(p, ","), used = n;
     while (used > 0 && p[used - 1] == ' ')
       used--;
-    if (used > 0 && j->nfile++ == CIFAR_FILES_MAX)
-      return gradrt_error(GRADRT_DATA, "%s: more than %d files", place, CIFAR_FILES_MAX);
-    memcpy(j->path + at, p, used);
-    at += used;
-    if (used > 0)
-      j->path[at++] = 0;
+    int code = used > 0 ? cifar_item(j, &at, p, used) : GRADRT_OK;
+    if (code != GRADRT_OK)
+      return code;
     p += n;
   }
   return j->nfile > 0 ? GRADRT_OK

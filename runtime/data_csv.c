@@ -288,7 +288,9 @@ static void csv_fill_label(csv_job *j, gradrt_rows *out, int feature, int64_t ro
   const gradrt_feature *f = &j->plan.feature[feature];
   double v, classes = (double)j->ask->net->field[f->field].classes;
   bool words = f->words.fixed ? f->count > 0 || !f->numbers : !f->numbers;
-  if (words && word < 0)
+  if (words && word < 0 && j->ask->subset)
+    csv_put(j, out, feature, row, classes);     /* one of the classes that are not kept */
+  else if (words && word < 0)
     csv_note_trouble(j, CSV_NO_WORD, feature, 0);
   else if (words)
     csv_put(j, out, feature, row, word);

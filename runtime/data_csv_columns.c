@@ -369,7 +369,7 @@ static bool csv_may_skip(const csv_planner *c, int field)
 
 int gradrt_plan_make(gradrt_plan *p, const gradrt_ask *a, const gradrt_table *t)
 {
-  csv_planner c = { .a = a, .t = t, .plan = p };
+  csv_planner c = { .a = a, .t = t, .plan = p, .next = a->first };
   int code = GRADRT_OK;
   for (int f = 0; f < a->net->nfield && code == GRADRT_OK; f++) {
     p->skipped[f] = csv_may_skip(&c, f);
@@ -470,7 +470,7 @@ int gradrt_plan_place(gradrt_plan *p, const gradrt_ask *a, const gradrt_table *t
     bool words = f->use == GRADRT_CSV_LABEL && !f->numbers && !f->words.fixed;
     if ((f->use == GRADRT_CSV_ONEHOT && f->words.full) ||
         (words && (f->words.full || f->words.n > field->classes ||
-                   (!f->followed && f->words.n != field->classes))))
+                   (!f->followed && !a->subset && f->words.n != field->classes))))
       return csv_words_error(a, t, f);
     f->at = width[f->field];
     f->width = f->use == GRADRT_CSV_ONEHOT ? f->words.n : 1;

@@ -189,6 +189,20 @@ int gradrt_file_open(gradrt_file *f, const gradrt_ask *a, const char *name)
   return GRADRT_OK;
 }
 
+bool gradrt_folder_find(const gradrt_ask *a, const char *name, char path[GRADRT_DATA_PATH])
+{
+  const char *dir = a->dir && *a->dir ? a->dir : ".";
+  int n = snprintf(path, GRADRT_DATA_PATH, "%s%s%s", a->named || name[0] == '/' ? "" : dir,
+                   a->named || name[0] == '/' ? "" : "/", name);
+  if (!*name || n >= GRADRT_DATA_PATH || !gradrt_path_is_dir(path))
+    return false;
+  char *full = realpath(path, NULL);
+  bool inside = full && (a->named || file_beneath(full, dir) ||
+                         (a->root && file_beneath(full, a->root)));
+  free(full);
+  return inside;
+}
+
 int gradrt_file_read(gradrt_file *f, void *bytes, size_t n)
 {
   char *to = bytes;

@@ -12,10 +12,11 @@
  *   xor       (a, b) = corners of the unit square in turn, class a xor b
  *   sine      x in [-pi, pi), y = sin x
  *   line      x in [-1, 1), y = 2 x - 1
+ *   wave      sin(2 pi i / period) for sample i: a signal over time
  *   addition  each input in [0, 1), or a digit 0..9 in a field of whole numbers; y is their sum
  *
- * `noise` is the standard deviation of normal numbers added to the coordinates, or to y in the last
- * three. */
+ * `noise` is the standard deviation of normal numbers added to the coordinates, to y in sine, line
+ * and addition. */
 #include "data.h"
 
 #include <inttypes.h>
@@ -26,7 +27,7 @@
 
 typedef struct {
   int64_t i, classes, inputs;
-  double noise, turns;
+  double noise, turns, period;
   bool whole;                   /* the inputs are whole numbers */
   uint32_t seed_of_kind;
   gradrt_stream s;
@@ -118,6 +119,13 @@ static double gen_line(gen_point *p, double *x)
   return 2 * x[0] - 1 + p->noise * gradrt_stream_normal(&p->s);
 }
 
+static double gen_wave(gen_point *p, double *x)
+{
+  x[0] = sin(2 * GEN_PI * fmod((double)p->i, p->period) / p->period);
+  x[0] += p->noise * gradrt_stream_normal(&p->s);
+  return x[0];
+}
+
 static double gen_addition(gen_point *p, double *x)
 {
   double sum = 0;
@@ -133,7 +141,8 @@ static const gen_kind gen_kinds[] = {
   { "blobs", 0, -1, 1000, 0.5, gen_blobs },     { "moons", 2, 2, 1000, 0.1, gen_moons },
   { "circles", 2, 2, 1000, 0.05, gen_circles }, { "spirals", 2, -1, 1000, 0.1, gen_spirals },
   { "xor", 2, 2, 4, 0, gen_xor },               { "sine", 1, 0, 1000, 0.1, gen_sine },
-  { "line", 1, 0, 100, 0.1, gen_line },         { "addition", 0, 0, 1000, 0, gen_addition }
+  { "line", 1, 0, 100, 0.1, gen_line },         { "addition", 0, 0, 1000, 0, gen_addition },
+  { "wave", 1, 0, 1000, 0, gen_wave }
 };
 
 /* ---- fields ---- */
@@ -233,6 +242,7 @@ int gradrt_read_points(const gradrt_ask *a, gradrt_rows *out)
   gradrt_dtype type = a->net->field[j.x].dtype;
   j.p = (gen_point){ .noise = gradrt_prop_number(s, "noise", j.kind->noise),
                      .turns = gradrt_prop_number(s, "turns", 0.75),
+                     .period = gradrt_prop_number(s, "period", 25),
                      .classes = j.kind->classes < 0 ? (int64_t)classes : j.kind->classes,
                      .inputs = gradrt_field_elems(&a->net->field[j.x]),
                      .whole = type != GRADRT_F32 && type != GRADRT_F64,

@@ -1,6 +1,6 @@
 /* Samples to predict on, from one file of any format a field can be read from. The bytes decide:
- * npy, IDX (also .gz), PGM and PPM pictures, else a table of text or raw samples. Labels and other
- * targets are not there; their rows are zero. */
+ * npy, IDX (also .gz), pictures (PGM, PPM, PNG, JPEG), else a table of text or raw samples. Labels
+ * and other targets are not there; their rows are zero. */
 #include "data.h"
 
 #include <inttypes.h>
@@ -9,7 +9,10 @@
 
 enum { INPUT_PEEK = 512, INPUT_PROPS_MAX = 16, INPUT_SIDE_MAX = 1 << 15 };
 
-typedef enum { INPUT_NPY, INPUT_IDX, INPUT_PNM, INPUT_CSV, INPUT_RAW, INPUT_OTHER } input_format;
+typedef enum {
+  INPUT_NPY, INPUT_IDX, INPUT_PNM, INPUT_CSV, INPUT_RAW, INPUT_PICTURE, INPUT_OTHER,
+  INPUT_TEXT
+} input_format;
 
 /* ---- PGM and PPM: P2 P3 (numbers) P5 P6 (bytes); several pictures may follow one another ---- */
 
@@ -173,6 +176,21 @@ static int input_read_pnm(const gradrt_ask *a, gradrt_rows *out)
   return code;
 }
 
+#ifndef GRADRT_WITHOUT_IMAGES
+static int input_read_picture(const gradrt_ask *a, gradrt_rows *out)
+{
+  const char *path = gradrt_prop_text(a->source, "path", "");
+  int field = 0;
+  while (field < a->net->nfield && a->net->field[field].is_label)
+    field++;
+  if (field == a->net->nfield)
+    return gradrt_error(GRADRT_DATA, "%s has no field that a picture could feed", a->net->file);
+  out->n = 1;
+  int code = gradrt_rows_alloc(a, out, field);
+  return code == GRADRT_OK ? gradrt_picture_row(a, path, field, out->rows[field], 0) : code;
+}
+#endif
+
 /* ---- which format ---- */
 
 static bool input_ends_in(const char *path, const char *end)
@@ -193,14 +211,17 @@ static input_format input_detect(const gradrt_net *net, const char *path, const 
                                  size_t n)
 {
   bool text = true;
+  if (input_net_reads(net, "text"))
+    return INPUT_TEXT;
   for (size_t i = 0; i < n; i++)
     text = text && (b[i] >= ' ' || (b[i] >= '\t' && b[i] <= '\r'));
   if (n >= 6 && memcmp(b, "\x93NUMPY", 6) == 0)
     return INPUT_NPY;
   if (n >= 3 && b[0] == 'P' && strchr("2356", b[1]) && b[1] && (b[2] <= ' ' || b[2] == '#'))
     return INPUT_PNM;
-  if (n >= 4 &&
-      (memcmp(b, "\x89PNG", 4) == 0 || memcmp(b, "GIF8", 4) == 0 || (b[0] == 0xFF && b[1] == 0xD8)))
+  if (n >= 4 && (memcmp(b, "\x89PNG", 4) == 0 || (b[0] == 0xFF && b[1] == 0xD8)))
+    return INPUT_PICTURE;
+  if (n >= 4 && memcmp(b, "GIF8", 4) == 0)
     return INPUT_OTHER;
   if (input_net_reads(net, "raw") && !input_net_reads(net, "csv"))
     return INPUT_RAW;
@@ -210,14 +231,12 @@ static input_format input_detect(const gradrt_net *net, const char *path, const 
   return text || input_ends_in(path, ".csv") ? INPUT_CSV : INPUT_RAW;
 }
 
-/* The options of the spec's own table, so that separator and missing cells mean the same; in a
- * table that is the program's first, a first line of numbers is no header. */
-static int input_csv_props(const gradrt_net *net, const unsigned char *b, size_t n,
-                           gradrt_prop *prop)
+/* The options of the spec's own source of this kind but its path; -1: there is none. */
+static int input_own_props(const gradrt_net *net, const char *kind, gradrt_prop *prop)
 {
   for (int i = 0; i < net->nsource; i++) {
     const gradrt_source *s = &net->source[i];
-    if (strcmp(s->kind, "csv") != 0)
+    if (strcmp(s->kind, kind) != 0)
       continue;
     int count = s->nprop < INPUT_PROPS_MAX - 1 ? s->nprop : INPUT_PROPS_MAX - 1, kept = 0;
     for (int k = 0; k < count; k++)
@@ -225,6 +244,17 @@ static int input_csv_props(const gradrt_net *net, const unsigned char *b, size_t
         prop[kept++] = s->prop[k];
     return kept;
   }
+  return -1;
+}
+
+/* Those of the spec's own table, so that separator and missing cells mean the same; in a table that
+ * is the program's first, a first line of numbers is no header. */
+static int input_csv_props(const gradrt_net *net, const unsigned char *b, size_t n,
+                           gradrt_prop *prop)
+{
+  int own = input_own_props(net, "csv", prop);
+  if (own >= 0)
+    return own;
   size_t at = 0;
   while (at < n && b[at] <= ' ')
     at++;
@@ -246,10 +276,18 @@ static int input_peek(const gradrt_ask *a, const char *path, unsigned char *b, s
   return code;
 }
 
-static int input_read(const gradrt_ask *a, input_format format, gradrt_rows *out)
+static int input_read_rows(const gradrt_ask *a, input_format format, gradrt_rows *out)
 {
+#ifndef GRADRT_WITHOUT_TEXT
+  if (format == INPUT_TEXT)
+    return gradrt_read_text(a, out);
+#endif
   if (format == INPUT_PNM)
     return input_read_pnm(a, out);
+#ifndef GRADRT_WITHOUT_IMAGES
+  if (format == INPUT_PICTURE)
+    return input_read_picture(a, out);
+#endif
 #ifndef GRADRT_WITHOUT_IDX
   if (format == INPUT_IDX)
     return gradrt_read_idx(a, out);
@@ -268,6 +306,29 @@ static int input_read(const gradrt_ask *a, input_format format, gradrt_rows *out
   return code;
 }
 
+#ifndef GRADRT_WITHOUT_WINDOW
+/* The readers by format, as windows want them: one row at a time. */
+static int input_read_csv(const gradrt_ask *a, gradrt_rows *out)
+{
+  return input_read_rows(a, INPUT_CSV, out);
+}
+
+static int input_read_text(const gradrt_ask *a, gradrt_rows *out)
+{
+  return input_read_rows(a, INPUT_TEXT, out);
+}
+#endif
+
+/* A table or a text gives as many samples as there are windows in it; other files hold samples. */
+static int input_read(const gradrt_ask *a, input_format format, gradrt_rows *out)
+{
+#ifndef GRADRT_WITHOUT_WINDOW
+  if (a->net->window && (format == INPUT_CSV || format == INPUT_TEXT))
+    return gradrt_read_windows(a, format == INPUT_CSV ? input_read_csv : input_read_text, out);
+#endif
+  return input_read_rows(a, format, out);
+}
+
 int gradrt_data_read_inputs(const gradrt_net *net, const gradrt_data_options *o, const char *path,
                             int64_t *n, void *rows[GRADRT_FIELDS_MAX])
 {
@@ -282,6 +343,8 @@ int gradrt_data_read_inputs(const gradrt_net *net, const gradrt_data_options *o,
   if (code != GRADRT_OK)
     return code;
   input_format format = input_detect(net, path, head, nhead);
+  if (format == INPUT_TEXT)
+    source.nprop = input_own_props(net, "text", prop);
   if (format == INPUT_CSV)
     source.nprop = input_csv_props(net, head, nhead, prop);
   prop[source.nprop++] = (gradrt_prop){ .name = "path", .text = path };

@@ -189,7 +189,11 @@ void gradrt_rows_free(gradrt_rows *r)
     r->rows[i] = NULL;
   }
   gradrt_free(r->column);
+  gradrt_free(r->document);
+  gradrt_free(r->owner);
   r->column = NULL;
+  r->document = NULL;
+  r->owner = NULL;
   r->ncolumn = 0;
 }
 

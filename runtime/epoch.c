@@ -117,6 +117,31 @@ static int epoch_commit_best(gradrt_training *r)
   return code;
 }
 
+void gradrt_training_work(gradrt_training *r)
+{
+  if (!r->working && r->t->average != GRADRT_AVERAGE_NONE) {
+    gradrt_average_exchange(r->s.net, r->s.state);
+  }
+  r->working = true;
+}
+
+void gradrt_training_rest(gradrt_training *r)
+{
+  if (r->working && r->t->average != GRADRT_AVERAGE_NONE) {
+    gradrt_average_exchange(r->s.net, r->s.state);
+  }
+  r->working = false;
+}
+
+int gradrt_training_save(gradrt_training *r, const char *path)
+{
+  memset(r->at.counters, 0, sizeof r->at.counters);
+  gradrt_meter_save(r->train_meter, r->at.counters,
+                    (int)(sizeof r->at.counters / sizeof *r->at.counters));
+  gradrt_training_rest(r);
+  return gradrt_checkpoint_write(r->s.net, path, r->s.state, &r->at);
+}
+
 int gradrt_training_commit(gradrt_training *r)
 {
   if (!r->writes || (r->saved_step == r->at.step && r->saved_epoch == r->at.epoch)) {
@@ -128,10 +153,7 @@ int gradrt_training_commit(gradrt_training *r)
   if (code != GRADRT_OK) {
     return code;
   }
-  memset(r->at.counters, 0, sizeof r->at.counters);
-  gradrt_meter_save(r->train_meter, r->at.counters,
-                    (int)(sizeof r->at.counters / sizeof *r->at.counters));
-  code = gradrt_checkpoint_write(r->s.net, r->last, r->s.state, &r->at);
+  code = gradrt_training_save(r, r->last);
   if (code == GRADRT_OK) {
     r->saved_at = gradrt_clock();
     r->saved_step = r->at.step;
@@ -148,6 +170,7 @@ static int epoch_keep_best(gradrt_training *r)
   if (code != GRADRT_OK) {
     return code;
   }
+  gradrt_training_rest(r);
   memcpy(r->best_state, r->s.state, r->s.net->state_bytes);
   r->best_at = r->at;
   memset(r->best_at.counters, 0, sizeof r->best_at.counters);
@@ -205,11 +228,19 @@ static int epoch_nonfinite(gradrt_training *r, double loss, int64_t n)
   return code;
 }
 
+/* The rate of a step, with what a `plateau` has taken from it. */
+static double epoch_rate(const gradrt_training *r, int64_t step)
+{
+  double scale = r->at.kept[GRADRT_KEPT_PLATEAU];
+  return gradrt_schedule_lr(r->t, scale > 0 ? r->lr * scale : r->lr, step, r->steps_per_epoch,
+                            (double)r->epochs);
+}
+
 static void epoch_args(gradrt_training *r, gradrt_step *step)
 {
   const gradrt_train *t = r->t;
   int64_t count = r->at.step + 1;
-  r->rate = gradrt_schedule_lr(t, r->lr, r->at.step, r->steps_per_epoch, (double)r->epochs);
+  r->rate = epoch_rate(r, r->at.step);
   step->args[GRADRT_ARG_LR] = r->rate;
   step->args[GRADRT_ARG_STEP] = (double)r->at.step;
   step->args[GRADRT_ARG_BC1] = 1 - gradrt_power(t->beta1, count);
@@ -217,35 +248,61 @@ static void epoch_args(gradrt_training *r, gradrt_step *step)
   step->args[GRADRT_ARG_SEED_LO] = (double)(r->s.seed & 0xFFFFFFFFu);
   step->args[GRADRT_ARG_SEED_HI] = (double)(r->s.seed >> 32);
   step->args[GRADRT_ARG_EPOCH] = (double)r->at.epoch;
+  step->args[GRADRT_ARG_AVERAGE] = gradrt_average_share(t, r->at.step, r->steps_per_epoch);
 }
 
-void gradrt_training_batch(gradrt_training *r, gradrt_step *step)
+/* Samples of the step at the position, in all of its batches; *first: where they begin. */
+static int64_t epoch_group(const gradrt_training *r, int64_t *first)
 {
-  int64_t batch = r->s.net->batch, first = r->at.batch_in_epoch * batch, rest = r->set->n - first;
+  int64_t each = r->s.net->batch * r->accumulate;
+  *first = r->at.batch_in_epoch * each;
+  return r->set->n - *first < each ? r->set->n - *first : each;
+}
+
+int64_t gradrt_training_parts(const gradrt_training *r)
+{
+  int64_t first, batch = r->s.net->batch;
+  return (epoch_group(r, &first) + batch - 1) / batch;
+}
+
+void gradrt_training_batch(gradrt_training *r, int64_t part, gradrt_step *step)
+{
+  int64_t first, n = epoch_group(r, &first), batch = r->s.net->batch, rest = n - part * batch;
   step->n = rest < batch ? rest : batch;
-  epoch_ids(r, first, step->n);
+  epoch_ids(r, first + part * batch, step->n);
   epoch_args(r, step);
+  step->args[GRADRT_ARG_GROUP] = (double)n;
+  step->args[GRADRT_ARG_UPDATE] = rest <= batch;
 }
 
 static int epoch_step(gradrt_training *r, gradrt_step *step)
 {
-  gradrt_training_batch(r, step);
-  gradrt_session_run(&r->s, GRADRT_FN_TRAIN, step);
-  double loss = gradrt_session_loss(r->s.net, step);
-  if (!gradrt_is_finite(loss)) {
-    return epoch_nonfinite(r, loss, step->n);
+  int64_t parts = gradrt_training_parts(r);
+  double loss = 0, sum = 0, n = 0;
+  gradrt_training_work(r);
+  for (int64_t part = 0; part < parts; part++) {
+    gradrt_training_batch(r, part, step);
+    gradrt_session_run(&r->s, GRADRT_FN_TRAIN, step);
+    loss = gradrt_session_loss(r->s.net, step);
+    if (!gradrt_is_finite(loss)) {
+      return epoch_nonfinite(r, loss, step->n);
+    }
+    gradrt_meter_add(r->train_meter, step->out, step->n);
+    sum += r->t->loss_sum ? loss : loss * (double)step->n;
+    n += (double)step->n;
   }
+  loss = parts == 1 ? loss : r->t->loss_sum ? sum : sum / n;
   if (r->log) {
     fprintf(r->log, "%" PRId64 ",%.17g,%.17g\n", r->at.step + 1, loss, r->rate);
   }
   memmove(r->recent + 1, r->recent, sizeof r->recent - sizeof *r->recent);
   r->recent[0] = loss;
   r->nrecent += r->nrecent < 4;
-  r->at.loss_sum += r->t->loss_sum ? loss : loss * (double)step->n;
-  r->at.seen += (double)step->n;
+  r->at.loss_sum += sum;
+  r->at.seen += n;
   r->at.batch_in_epoch++;
   r->at.step++;
-  gradrt_meter_add(r->train_meter, step->out, step->n);
+  gradrt_every_add(r, loss, n);
   return GRADRT_OK;
 }
 
@@ -284,6 +341,7 @@ static int epoch_evaluate(gradrt_training *r, double *row)
   int64_t seen;
   double loss;
   gradrt_meter_reset(r->monitor_meter);
+  gradrt_training_rest(r);
   int code =
       gradrt_session_evaluate(&r->s, r->monitor, r->monitor_meter, r->eval_batches, &loss, &seen);
   if (code == GRADRT_OK) {
@@ -317,6 +375,22 @@ static bool epoch_is_best(gradrt_training *r, const double *row)
   return better;
 }
 
+/* The rate of the epochs to come, after the row of this one. */
+static void epoch_plateau(gradrt_training *r, const double *row)
+{
+  double *kept = &r->at.kept[GRADRT_KEPT_PLATEAU];
+  gradrt_plateau p = { kept[0], kept[1], kept[2], kept[3] };
+  if (r->monitor < 0) {
+    return;
+  }
+  gradrt_plateau_epoch(r->t, r->lr, r->at.step - 1, r->steps_per_epoch,
+                       row[4 + r->history.nmetric], &p);
+  kept[0] = p.scale;
+  kept[1] = p.best;
+  kept[2] = p.bad;
+  kept[3] = p.cooldown;
+}
+
 /* Validation, row, then the checkpoint. */
 static int epoch_end(gradrt_training *r)
 {
@@ -325,7 +399,7 @@ static int epoch_end(gradrt_training *r)
   double began = gradrt_clock();
   row[0] = (double)(r->at.epoch + 1);
   row[1] = (double)r->at.step;
-  row[2] = gradrt_schedule_lr(r->t, r->lr, r->at.step - 1, r->steps_per_epoch, (double)r->epochs);
+  row[2] = epoch_rate(r, r->at.step - 1);
   row[3] = epoch_loss(r);
   for (int i = 0; i < h->nmetric; i++) {
     row[4 + i] = gradrt_meter_value(r->train_meter, i);
@@ -336,6 +410,7 @@ static int epoch_end(gradrt_training *r)
   }
   double now = gradrt_clock(), seconds = now - r->epoch_began;
   bool best = epoch_is_best(r, row);
+  epoch_plateau(r, row);
   row[h->ncolumn - 1] = best;
   double seen = r->at.seen - r->seen_before;
   r->at.epoch++;
@@ -349,6 +424,9 @@ static int epoch_end(gradrt_training *r)
   if (code == GRADRT_OK) {
     code = gradrt_history_append(h, row, seconds, seen);
   }
+  if (code == GRADRT_OK) {
+    code = gradrt_every_run(r, true);
+  }
   if (code == GRADRT_OK && (r->saved_step < 0 || now - r->saved_at >= EPOCH_COMMIT_SECONDS)) {
     code = gradrt_training_commit(r);
   }
@@ -358,11 +436,29 @@ static int epoch_end(gradrt_training *r)
 
 /* ---- stops ---- */
 
+int gradrt_training_measure(gradrt_training *r, int split, int metric, double *out)
+{
+  const gradrt_net *net = r->s.net;
+  int64_t seen;
+  gradrt_meter *m = gradrt_meter_new(net, metric >= 0 ? &r->t->metric[metric] : NULL,
+                                     metric >= 0 ? 1 : 0, &net->eval);
+  if (!m) {
+    return gradrt_error(GRADRT_LIMIT, "out of memory for a metric");
+  }
+  gradrt_training_rest(r);
+  int code = gradrt_session_evaluate(&r->s, split, m, r->eval_batches, out, &seen);
+  if (code == GRADRT_OK && metric >= 0 && strcmp(r->t->metric[metric].kind, "loss") != 0) {
+    *out = gradrt_meter_value(m, 0);
+  }
+  gradrt_meter_free(m);
+  return code;
+}
+
 /* The value a stop condition looks at, now. */
 static int epoch_stop_value(gradrt_training *r, const gradrt_stop *stop, double *out)
 {
   const gradrt_net *net = r->s.net;
-  int64_t row = r->history.nrow - 1, seen;
+  int64_t row = r->history.nrow - 1;
   bool trained = stop->split == r->t->train_split;
   if (stop->split == r->monitor || trained) {
     int c = epoch_column(
@@ -373,17 +469,7 @@ static int epoch_stop_value(gradrt_training *r, const gradrt_stop *stop, double 
       return GRADRT_OK;
     }
   }
-  gradrt_meter *m = gradrt_meter_new(net, stop->metric >= 0 ? &r->t->metric[stop->metric] : NULL,
-                                     stop->metric >= 0 ? 1 : 0, &net->eval);
-  if (!m) {
-    return gradrt_error(GRADRT_LIMIT, "out of memory for a metric");
-  }
-  int code = gradrt_session_evaluate(&r->s, stop->split, m, r->eval_batches, out, &seen);
-  if (code == GRADRT_OK && stop->metric >= 0) {
-    *out = gradrt_meter_value(m, 0);
-  }
-  gradrt_meter_free(m);
-  return code;
+  return gradrt_training_measure(r, stop->split, stop->metric, out);
 }
 
 int gradrt_training_check_stops(gradrt_training *r)
@@ -443,10 +529,15 @@ static int epoch_after_step(gradrt_training *r)
   bool asked = r->save_every > 0 && r->at.step % r->save_every == 0;
   bool overdue = (r->at.step & 15) == 0 && gradrt_clock() - r->saved_at > EPOCH_SAVE_SECONDS;
   bool inside = r->at.batch_in_epoch < r->steps_per_epoch;
+  int code = gradrt_every_run(r, false);
+  if (code != GRADRT_OK) {
+    return code;
+  }
   return inside && (asked || overdue) ? gradrt_training_commit(r) : GRADRT_OK;
 }
 
-int gradrt_training_epoch(gradrt_training *r)
+/* Steps to the end of the epoch, and what ends it. */
+static int epoch_run(gradrt_training *r)
 {
   gradrt_step step;
   gradrt_session_bind(&r->s, GRADRT_FN_TRAIN, gradrt_training_rows(r), &step);
@@ -473,5 +564,12 @@ int gradrt_training_epoch(gradrt_training *r)
     r->outcome = GRADRT_INTERRUPTED;
     return GRADRT_OK;
   }
+  return code;
+}
+
+int gradrt_training_epoch(gradrt_training *r)
+{
+  int code = epoch_run(r);
+  gradrt_training_rest(r);
   return code;
 }

@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define GRADRT_ABI 2
+#define GRADRT_ABI 3
 
 enum { GRADRT_RANK_MAX = 6, GRADRT_DIGITS_MAX = 8, GRADRT_FIELDS_MAX = 8, GRADRT_OUTPUTS_MAX = 16 };
 
@@ -60,13 +60,17 @@ typedef struct {
 typedef struct { const char *name; double number; const char *text; } gradrt_prop;     /* text NULL: a number */
 typedef struct {
   const char *kind;             /* "idx" "csv" "cifar" "raw" "npy" "blobs" "moons" "circles" "spirals" "xor"
-                                   "sine" "line" "addition" "digits" */
+                                   "sine" "line" "addition" "digits" "wave"
+                                   "text" */
   int nprop;
   const gradrt_prop *prop;
   const char *place;            /* "lenet.nn:5" for messages */
 } gradrt_source;
 
-typedef enum { GRADRT_SPLIT_ALL, GRADRT_SPLIT_COUNT, GRADRT_SPLIT_FRACTION } gradrt_split_how;
+/* FOLD: part of a cross-validation, dealt from the rows of the training split */
+typedef enum {
+  GRADRT_SPLIT_ALL, GRADRT_SPLIT_COUNT, GRADRT_SPLIT_FRACTION, GRADRT_SPLIT_FOLD
+} gradrt_split_how;
 typedef struct { const char *name; int source; gradrt_split_how how; double amount; } gradrt_split;
 
 /* A random change of training samples: "rotate" "scale" "shift" "crop" "flip" "cutout" "noise"
@@ -87,6 +91,8 @@ typedef struct {
   int64_t height, width;        /* of augmented images: the planes of a sample; else 0 */
   int naugment;
   const gradrt_augment *augment;        /* in the order of the spec */
+  bool token;                   /* numbers of tokens; class_name: the vocabulary, NULL: bytes */
+  int next_of;                  /* the rows one later of this field + 1; 0: rows of their own */
 } gradrt_field;
 
 typedef struct { int field, mean, std; double scale, offset; } gradrt_fit;      /* mean, std: tensor indices */
@@ -94,7 +100,8 @@ typedef struct { int field, mean, std; double scale, offset; } gradrt_fit;      
 /* ---- one step ---- */
 typedef enum {
   GRADRT_ARG_LR, GRADRT_ARG_N, GRADRT_ARG_STEP, GRADRT_ARG_BC1, GRADRT_ARG_BC2, GRADRT_ARG_SEED_LO,
-  GRADRT_ARG_SEED_HI, GRADRT_ARG_EPOCH, GRADRT_ARG_COUNT
+  GRADRT_ARG_SEED_HI, GRADRT_ARG_EPOCH, GRADRT_ARG_GROUP, GRADRT_ARG_UPDATE, GRADRT_ARG_AVERAGE,
+  GRADRT_ARG_COUNT
 } gradrt_arg;
 
 typedef struct gradrt_barrier gradrt_barrier;
@@ -172,6 +179,46 @@ typedef struct {
 } gradrt_stop;
 typedef struct { const char *name, *setting; double value; bool run_time; } gradrt_param; /* setting: "lr" "epochs" "seed" */
 
+/* What a run does every so many steps or epochs. */
+typedef enum { GRADRT_PRINT_LOSS, GRADRT_PRINT_LR, GRADRT_PRINT_TENSOR } gradrt_print_how;
+typedef struct {
+  gradrt_print_how how;
+  const char *name;             /* "loss", "grad_norm", "fc.weight", "grad fc.weight" */
+  int tensor;                   /* TENSOR: its index */
+} gradrt_printed;
+typedef struct {
+  const char *prompt;           /* how the text begins; NULL: a line end */
+  int64_t length;               /* tokens to add */
+  double temperature;           /* > 0; 0: always the likeliest token */
+  int64_t top;                  /* only of the so many likeliest; 0: of all */
+  uint64_t seed;
+} gradrt_generation;
+typedef enum {
+  GRADRT_ACTION_PRINT, GRADRT_ACTION_EVAL, GRADRT_ACTION_SAVE, GRADRT_ACTION_SAVE_BEST,
+  GRADRT_ACTION_SAMPLE
+} gradrt_action_how;
+typedef struct {
+  gradrt_action_how how;
+  int nprint;
+  const gradrt_printed *print;
+  int split, metric;            /* EVAL, SAVE_BEST; metric -1: the loss */
+  bool want_low;
+  int best;                     /* SAVE_BEST: number among those of the net, from 0 */
+  const char *file;             /* SAVE, SAVE_BEST: name in the run directory */
+  int nsample;
+  const gradrt_generation *sample;      /* SAMPLE: one */
+} gradrt_action;
+typedef struct {
+  double count;
+  bool in_epochs;
+  int naction;
+  const gradrt_action *action;
+} gradrt_every;
+typedef enum {
+  GRADRT_AVERAGE_NONE, GRADRT_AVERAGE_POLYAK, GRADRT_AVERAGE_EMA,
+  GRADRT_AVERAGE_OWN            /* the optimizer keeps it */
+} gradrt_average;
+
 typedef struct {
   double lr, epochs, seed;
   double beta1, beta2;          /* for the bias corrections; 0: not needed */
@@ -185,6 +232,12 @@ typedef struct {
   const gradrt_stop *stop;
   int best_split, best_metric;  /* best_split -1: keep no best; best_metric -1: the loss */
   bool best_low;
+  int64_t accumulate;           /* batches of one step, 0 is 1; the last step may have fewer */
+  gradrt_average average;
+  const char *average_slot;     /* slots of the average: this, then the parameter's name */
+  double average_keep, average_from;    /* EMA: share kept by a step; the first epoch, from 1 */
+  int nevery;
+  const gradrt_every *every;
 } gradrt_train;
 
 typedef struct { int split; int nmetric; const gradrt_metric *metric; } gradrt_eval;
@@ -210,6 +263,8 @@ typedef struct gradrt_net {
   const gradrt_field *field;
   int nfit;
   const gradrt_fit *fit;
+  int64_t window, stride;       /* a sample is so many rows, begun so often; 0: one row */
+  bool streams;                 /* a batch holds the next window of as many streams */
   gradrt_function train, eval, infer;   /* infer: outputs of the `infer` block for predict */
   const gradrt_train *training; /* NULL: none */
   int neval;
@@ -223,6 +278,7 @@ typedef struct gradrt_net {
                                    element 8 * worker of double out[0][] */
   double peak_flops;            /* of one round */
   bool profiled;                /* step functions call gradrt_profile_mark */
+  int passes;                   /* predict is the mean of so many with dropout; 0: without */
 } gradrt_net;
 
 /* The whole command line of a generated program: train, eval, predict, info. Returns the exit code. */

@@ -219,6 +219,43 @@ int gradrt_history_load(gradrt_history *h, const char *dir, int64_t epochs)
   return code;
 }
 
+/* Takes the words of a header as columns; false: they are not those of a run. */
+static bool history_columns(gradrt_history *h, char *line)
+{
+  line[strcspn(line, "\r\n")] = 0;
+  for (char *word = strtok(line, ","); word; word = strtok(NULL, ",")) {
+    if (h->ncolumn == GRADRT_COLUMNS_MAX) {
+      return false;
+    }
+    history_add(h, "", word, NULL);
+  }
+  return gradrt_history_column(h, "epoch") == 0 && gradrt_history_column(h, "train_loss") > 0;
+}
+
+int gradrt_history_read(gradrt_history *h, const char *dir)
+{
+  char path[GRADRT_PATH_MAX], plain[GRADRT_NAME_MAX], line[HISTORY_LINE_MAX];
+  double row[GRADRT_COLUMNS_MAX];
+  *h = (gradrt_history){ 0 };
+  gradrt_text_plain(plain, sizeof plain, dir);
+  int code = gradrt_path_join(path, dir, "metrics.csv");
+  FILE *f = code == GRADRT_OK ? fopen(path, "r") : NULL;
+  if (!f) {
+    return code != GRADRT_OK ? code : gradrt_error(GRADRT_DATA, "there is no run in %s: it holds "
+                                                   "no metrics.csv", plain);
+  }
+  h->column = gradrt_alloc(GRADRT_COLUMNS_MAX * sizeof *h->column);
+  h->of = gradrt_alloc(GRADRT_COLUMNS_MAX * sizeof *h->of);
+  bool ours = h->column && h->of && fgets(line, sizeof line, f) && history_columns(h, line);
+  while (ours && code == GRADRT_OK && fgets(line, sizeof line, f) && history_parse(h, line, row)) {
+    code = history_push(h, row);
+  }
+  fclose(f);
+  return code == GRADRT_OK && h->nrow == 0
+             ? gradrt_error(GRADRT_DATA, "metrics.csv in %s holds no epochs of a run", plain)
+             : code;
+}
+
 bool gradrt_history_stalled(const gradrt_net *net, const char *dir)
 {
   const gradrt_train *t = net->training;

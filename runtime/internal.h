@@ -56,6 +56,8 @@ typedef struct {
   bool need_fit;                /* fit statistics (training) instead of keeping those in state (eval, predict) */
   const char *const *only;      /* names of splits to load; NULL: all */
   int nonly;
+  int fold, folds;              /* of so many parts of the training split, the fold-th, from 1,
+                                   is what training watches; 0: splits as the spec says */
   bool look;                    /* for showing the data: a table's missing numbers are no error */
 } gradrt_data_options;
 
@@ -99,6 +101,11 @@ int gradrt_state_init(const gradrt_net *net, void *state, uint64_t seed, bool to
 const char *gradrt_state_sha256(const gradrt_net *net, const void *state, char hex[65]);       /* parameters, canonical order */
 
 /* ---- checkpoint.c: one safetensors file ---- */
+/* Places in gradrt_position.kept: four numbers of the schedule, two of each `every` block (sum of
+ * losses and their weight since the last print), two of each `save best` (the value; 1: there is
+ * one). */
+enum { GRADRT_KEPT_PLATEAU = 0, GRADRT_KEPT_EVERY = 4, GRADRT_KEPT_BEST = 20, GRADRT_KEPT = 52 };
+
 typedef struct {
   int64_t epoch, step;          /* epochs done; steps done in all */
   int64_t batch_in_epoch;       /* batches done of the current epoch */
@@ -110,6 +117,7 @@ typedef struct {
   char data_text[65];
   gradrt_torch torch;           /* rng: torch */
   double counters[64];          /* metric accumulators of the current epoch */
+  double kept[GRADRT_KEPT];     /* what schedule and `every` blocks know of the steps before */
 } gradrt_position;
 int gradrt_checkpoint_write(const gradrt_net *net, const char *path, const void *state, const gradrt_position *p);
 /* Whole training state; refuses files of another spec (GRADRT_CHECKPOINT). After a refusal state and p
@@ -118,6 +126,13 @@ int gradrt_checkpoint_read(const gradrt_net *net, const char *path, void *state,
 /* Parameters and statistics only, from our files or any safetensors file with the same names and shapes.
  * After a refusal the state is as it was. */
 int gradrt_weights_read(const gradrt_net *net, const char *path, void *state);
+/* Those parameters and statistics of the file that the glob names and the net has; *taken: how
+ * many. Refuses shapes that differ, all in one message, and a file that has none of them. */
+int gradrt_weights_read_part(const gradrt_net *net, const char *path, const char *glob,
+                             void *state, int *taken);
+/* The same from a file that messages call by another name. */
+int gradrt_weights_read_as(const gradrt_net *net, const char *path, const char *called,
+                           void *state);
 
 /* ---- file.c: crash-safe writing ---- */
 typedef struct gradrt_writer gradrt_writer;

@@ -1,5 +1,6 @@
 /* gradrt_main: reads the command line of a generated program and runs the command. Also `info`,
  * which says what the program holds and what may be changed without building it again. */
+#include "data.h"
 #include "run.h"
 
 #include <inttypes.h>
@@ -130,6 +131,38 @@ static int main_info(const gradrt_net *net, const gradrt_options *o)
   return GRADRT_OK;
 }
 
+static int main_verb(const gradrt_net *net, gradrt_options *o)
+{
+  switch (o->verb) {
+  case GRADRT_VERB_TRAIN:
+    return gradrt_train_main(net, o);
+  case GRADRT_VERB_EVAL:
+    return gradrt_eval_main(net, o);
+  case GRADRT_VERB_PREDICT:
+    return gradrt_predict_main(net, o);
+  case GRADRT_VERB_INFO:
+    return main_info(net, o);
+  case GRADRT_VERB_HELP:
+    gradrt_options_help(net, o, stdout);
+    return GRADRT_OK;
+  case GRADRT_VERB_GRADCHECK:
+    return gradrt_gradcheck_main(net, o);
+  case GRADRT_VERB_GENERATE:
+#ifndef GRADRT_WITHOUT_TEXT
+    return gradrt_generate_main(net, o);
+#else
+    break;
+#endif
+  case GRADRT_VERB_BENCH:
+#ifndef GRADRT_WITHOUT_BENCH
+    return gradrt_bench_main(net, o);
+#else
+    break;
+#endif
+  }
+  return GRADRT_INTERNAL;
+}
+
 static int main_command(const gradrt_net *net, int argc, char **argv)
 {
   gradrt_options o;
@@ -146,28 +179,14 @@ static int main_command(const gradrt_net *net, int argc, char **argv)
     printf("%s (gradc %s, %s)\n", net->name, net->version, net->cpu);
     return GRADRT_OK;
   }
-  switch (o.verb) {
-  case GRADRT_VERB_TRAIN:
-    return gradrt_train_main(net, &o);
-  case GRADRT_VERB_EVAL:
-    return gradrt_eval_main(net, &o);
-  case GRADRT_VERB_PREDICT:
-    return gradrt_predict_main(net, &o);
-  case GRADRT_VERB_INFO:
-    return main_info(net, &o);
-  case GRADRT_VERB_HELP:
-    gradrt_options_help(net, &o, stdout);
-    return GRADRT_OK;
-  case GRADRT_VERB_GRADCHECK:
-    return gradrt_gradcheck_main(net, &o);
-  case GRADRT_VERB_BENCH:
-#ifndef GRADRT_WITHOUT_BENCH
-    return gradrt_bench_main(net, &o);
+#ifndef GRADRT_WITHOUT_IMAGES
+  gradrt_named named;
+  code = main_verb(gradrt_net_with_names(&named, net, o.data, o.data_root), &o);
+  gradrt_net_forget_names(&named);
+  return code;
 #else
-    break;
+  return main_verb(net, &o);
 #endif
-  }
-  return GRADRT_INTERNAL;
 }
 
 /* Results that could not be written (a full disk) are no success. */

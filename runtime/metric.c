@@ -23,11 +23,14 @@ typedef enum {
   METRIC_MAE,
   METRIC_R2,
   METRIC_LOSS,
+  METRIC_PERPLEXITY,
+  METRIC_BITS,
   METRIC_UNKNOWN
 } metric_kind;
 
 static const char *const metric_kind_name[METRIC_UNKNOWN] = {
-  "accuracy", "topk", "multilabel", "confusion", "prf", "mse", "mae", "r2", "loss"
+  "accuracy", "topk", "multilabel", "confusion", "prf", "mse", "mae", "r2", "loss",
+  "perplexity", "bits_per_char"
 };
 
 /* How the classes of one sample lie in its prediction row. */
@@ -45,6 +48,7 @@ typedef struct {
   int ncounter;
   double *counter;              /* what gradrt_meter_save keeps; NULL for the tables */
   int64_t *table;               /* confusion: true x predicted */
+  gradrt_label_count *label;    /* multilabel: of each output; not kept by gradrt_meter_save */
   int classes;
 } metric_entry;
 
@@ -55,6 +59,12 @@ struct gradrt_meter {
   int nentry;
   metric_entry *entry;
 };
+
+/* Metrics of the loss alone. */
+static bool metric_of_loss(metric_kind k)
+{
+  return k == METRIC_LOSS || k == METRIC_PERPLEXITY || k == METRIC_BITS;
+}
 
 static metric_kind metric_kind_of(const char *text)
 {
@@ -118,8 +128,8 @@ static metric_axes metric_axes_of(const gradrt_output *out, const gradrt_output 
  * not. */
 static bool metric_fits(const metric_entry *e)
 {
-  if (e->outputs < 1 || e->targets < 1 || e->kind == METRIC_LOSS) {
-    return e->kind == METRIC_LOSS;
+  if (e->outputs < 1 || e->targets < 1 || metric_of_loss(e->kind)) {
+    return metric_of_loss(e->kind);
   }
   if (e->kind == METRIC_MSE || e->kind == METRIC_MAE || e->kind == METRIC_R2 ||
       e->kind == METRIC_MULTILABEL) {
@@ -133,6 +143,7 @@ static int metric_counters(const metric_entry *e)
   switch (e->kind) {
   case METRIC_ACCURACY: case METRIC_TOPK: case METRIC_MULTILABEL:       /* right, seen */
   case METRIC_MSE: case METRIC_MAE: case METRIC_LOSS:                   /* sum, seen */
+  case METRIC_PERPLEXITY: case METRIC_BITS:
     return 2;
   case METRIC_R2: /* seen, then mean, squared deviations and squared errors of each column */
     return 1 + 3 * (int)e->outputs;
@@ -155,7 +166,7 @@ static bool metric_entry_init(const gradrt_meter *m, metric_entry *e, const grad
   e->outputs = e->targets = 1;
   bool operands = metric->output >= 0 && metric->output < fn->noutput && metric->target >= 0 &&
                   metric->target < fn->noutput;
-  if (!operands && e->kind != METRIC_LOSS) {
+  if (!operands && !metric_of_loss(e->kind)) {
     e->kind = METRIC_UNKNOWN;
   }
   if (operands) {
@@ -169,8 +180,10 @@ static bool metric_entry_init(const gradrt_meter *m, metric_entry *e, const grad
   }
   e->ncounter = metric_counters(e);
   if (e->ncounter > 0) {
+    bool labels = e->kind == METRIC_MULTILABEL;
     e->counter = gradrt_alloc((size_t)e->ncounter * sizeof *e->counter);
-    return e->counter != NULL;
+    e->label = labels ? gradrt_alloc((size_t)e->outputs * sizeof *e->label) : NULL;
+    return e->counter != NULL && (!labels || e->label);
   }
   if (!metric_is_table(e->kind)) {
     return true;
@@ -212,6 +225,7 @@ void gradrt_meter_free(gradrt_meter *m)
   for (int i = 0; m->entry && i < m->nentry; i++) {
     gradrt_free(m->entry[i].counter);
     gradrt_free(m->entry[i].table);
+    gradrt_free(m->entry[i].label);
   }
   gradrt_free(m->entry);
   gradrt_free(m);
@@ -223,6 +237,9 @@ void gradrt_meter_reset(gradrt_meter *m)
     metric_entry *e = &m->entry[i];
     if (e->counter) {
       memset(e->counter, 0, (size_t)e->ncounter * sizeof *e->counter);
+    }
+    if (e->label) {
+      memset(e->label, 0, (size_t)e->outputs * sizeof *e->label);
     }
     if (e->table) {
       memset(e->table, 0, (size_t)e->classes * (size_t)e->classes * sizeof *e->table);
@@ -248,6 +265,13 @@ static int64_t metric_argmax(const gradrt_meter *m, const void *rows, int64_t at
     }
   }
   return best;
+}
+
+/* A position whose target is -1, as behind the end of a text, counts nowhere. */
+static bool metric_counts(const gradrt_meter *m, const metric_entry *e, const void *targets,
+                          int64_t row, int64_t place)
+{
+  return e->axes.same_shape || metric_at(m, targets, row * e->targets + place) != -1;
 }
 
 /* Class in a target row at a position, or -1 for a value that is no class (never counted as
@@ -285,6 +309,9 @@ static void metric_add_classes(const gradrt_meter *m, metric_entry *e, void *con
     for (int64_t p = 0; p < e->axes.places; p++) {
       int64_t at = r * e->outputs + p * e->axes.place_stride;
       int64_t truth = metric_truth(m, e, targets, r, p);
+      if (!metric_counts(m, e, targets, r, p)) {
+        continue;
+      }
       if (metric_is_table(e->kind)) {
         int64_t guess = metric_argmax(m, outs, at, &e->axes);
         if (truth >= 0 && truth < e->classes && guess < e->classes) {
@@ -295,6 +322,10 @@ static void metric_add_classes(const gradrt_meter *m, metric_entry *e, void *con
       bool right = truth >= 0 && (e->kind == METRIC_TOPK && e->axes.width > 1
                                     ? metric_in_top(m, e, outs, at, truth)
                                     : metric_argmax(m, outs, at, &e->axes) == truth);
+      if (e->label) {
+        e->label[p].right += right;
+        e->label[p].present += truth == 1;
+      }
       e->counter[0] += right;
       e->counter[1] += 1;
     }
@@ -362,7 +393,7 @@ void gradrt_meter_add(gradrt_meter *m, void *const *out, int64_t n)
     case METRIC_R2:
       metric_add_r2(m, e, out, n);
       break;
-    case METRIC_LOSS:
+    case METRIC_LOSS: case METRIC_PERPLEXITY: case METRIC_BITS:
       metric_add_loss(m, e, out, n);
       break;
     case METRIC_UNKNOWN:
@@ -396,6 +427,10 @@ double gradrt_meter_value(const gradrt_meter *m, int metric)
       return e->counter[0];
     }
     return e->counter[1] > 0 ? e->counter[0] / e->counter[1] : NAN;
+  case METRIC_PERPLEXITY:
+    return e->counter[1] > 0 ? exp(e->counter[0] / e->counter[1]) : NAN;
+  case METRIC_BITS:
+    return e->counter[1] > 0 ? e->counter[0] / e->counter[1] / log(2) : NAN;
   case METRIC_ACCURACY: case METRIC_TOPK: case METRIC_MULTILABEL: case METRIC_MSE: case METRIC_MAE:
     return e->counter[1] > 0 ? e->counter[0] / e->counter[1] : NAN;
   case METRIC_R2:
@@ -425,6 +460,23 @@ const int64_t *gradrt_meter_confusion(const gradrt_meter *m, int metric, int *cl
 {
   *classes = m->entry[metric].classes;
   return m->entry[metric].table;
+}
+
+const gradrt_label_count *gradrt_meter_labels(const gradrt_meter *m, int metric, int *labels)
+{
+  *labels = m->entry[metric].label ? (int)m->entry[metric].outputs : 0;
+  return m->entry[metric].label;
+}
+
+const gradrt_field *gradrt_meter_target(const gradrt_meter *m, int metric)
+{
+  const char *target = m->fn->output[m->entry[metric].metric->target].name;
+  for (int i = 0; i < m->net->nfield; i++) {
+    if (strcmp(m->net->field[i].name, target) == 0) {
+      return &m->net->field[i];
+    }
+  }
+  return NULL;
 }
 
 int gradrt_meter_save(const gradrt_meter *m, double *counters, int max)

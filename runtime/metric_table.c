@@ -183,7 +183,11 @@ void gradrt_meter_print_tables(const gradrt_meter *m)
   int n;
   const gradrt_metric *metric = gradrt_meter_metrics(m, &n);
   for (int i = 0; i < n; i++) {
-    int classes;
+    int classes, labels;
+    if (gradrt_meter_labels(m, i, &labels)) {
+      putchar('\n');
+      gradrt_meter_print_labels(m, i);
+    }
     if (!gradrt_meter_confusion(m, i, &classes)) {
       continue;
     }
@@ -233,8 +237,12 @@ void gradrt_meter_json_tables(const gradrt_meter *m, FILE *f)
   int n;
   const gradrt_metric *metric = gradrt_meter_metrics(m, &n);
   for (int i = 0; i < n; i++) {
-    int classes;
+    int classes, labels;
     const int64_t *table = gradrt_meter_confusion(m, i, &classes);
+    if (gradrt_meter_labels(m, i, &labels)) {
+      fputs(",\"labels\":", f);
+      gradrt_meter_json_labels(m, i, f);
+    }
     if (!table) {
       continue;
     }

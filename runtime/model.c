@@ -18,6 +18,7 @@ struct gradrt_model {
   void *out[GRADRT_OUTPUTS_MAX];        /* as many rows of each output; of train and of infer */
   uint64_t seed;
   int64_t steps;                /* training steps so far */
+  int64_t parts;                /* batches since the last update: fewer than `accumulate` */
 };
 
 static size_t model_real(const gradrt_net *net)
@@ -107,6 +108,7 @@ gradrt_model *gradrt_model_new(const gradrt_net *net, int threads, uint64_t seed
     gradrt_model_free(m);
     return NULL;
   }
+  gradrt_average_start(net, m->state);
   return m;
 }
 
@@ -191,18 +193,26 @@ int gradrt_model_train(gradrt_model *m, const void *const *rows, int64_t n, doub
   for (int i = 0; i < net->nfield; i++)
     if (model_check_labels(&net->field[i], rows[i], n) != GRADRT_OK)
       return GRADRT_DATA;
+  int64_t accumulate = net->training->accumulate > 1 ? net->training->accumulate : 1;
+  bool updates = m->parts + 1 >= accumulate;
   s.args[GRADRT_ARG_LR] = lr;
   s.args[GRADRT_ARG_STEP] = (double)m->steps;
   /* Dropout is keyed by epoch and sample, and samples are numbered from 0 in every step. */
-  s.args[GRADRT_ARG_EPOCH] = (double)m->steps;
-  m->steps++;
-  s.args[GRADRT_ARG_BC1] = 1 - gradrt_power(net->training->beta1, m->steps);
-  s.args[GRADRT_ARG_BC2] = 1 - gradrt_power(net->training->beta2, m->steps);
+  s.args[GRADRT_ARG_EPOCH] = (double)(m->steps * accumulate + m->parts);
+  s.args[GRADRT_ARG_BC1] = 1 - gradrt_power(net->training->beta1, m->steps + 1);
+  s.args[GRADRT_ARG_BC2] = 1 - gradrt_power(net->training->beta2, m->steps + 1);
+  s.args[GRADRT_ARG_GROUP] = (double)(n * accumulate);
+  s.args[GRADRT_ARG_UPDATE] = updates;
+  s.args[GRADRT_ARG_AVERAGE] = gradrt_average_share(net->training, m->steps, 0);
+  gradrt_average_exchange(net, m->state);
   model_step(m, &net->train, &s, rows, 0, n);
+  m->parts = updates ? 0 : m->parts + 1;
+  m->steps += updates;
   double value = net->real == GRADRT_F64 ? *(const double *)m->out[0]
                                          : (double)*(const float *)m->out[0];
   if (loss)
     *loss = value;
+  gradrt_average_exchange(net, m->state);
   return value - value == 0 ? GRADRT_OK
                             : gradrt_error(GRADRT_NONFINITE, "the loss of step %" PRId64 " is %g",
                                            m->steps, value);
@@ -288,7 +298,9 @@ int gradrt_model_set(gradrt_model *m, const char *name, const void *values, int6
 
 int gradrt_model_load(gradrt_model *m, const char *path)
 {
-  return gradrt_weights_read(m->net, path, m->state);
+  int code = gradrt_weights_read(m->net, path, m->state);
+  gradrt_average_start(m->net, m->state);
+  return code;
 }
 
 int gradrt_model_save(const gradrt_model *m, const char *path)

@@ -16,7 +16,8 @@ enum {
   OPTIONS_I = 1 << GRADRT_VERB_INFO,
   OPTIONS_B = 1 << GRADRT_VERB_BENCH,
   OPTIONS_G = 1 << GRADRT_VERB_GRADCHECK,
-  OPTIONS_READS = OPTIONS_T | OPTIONS_E | OPTIONS_P | OPTIONS_G,        /* data */
+  OPTIONS_X = 1 << GRADRT_VERB_GENERATE,
+  OPTIONS_READS = OPTIONS_T | OPTIONS_E | OPTIONS_P | OPTIONS_G | OPTIONS_X,    /* data */
   OPTIONS_RUNS = OPTIONS_READS | OPTIONS_B      /* steps of the net */
 };
 
@@ -56,18 +57,34 @@ static const options_row options_table[] = {
   { "called", OPTIONS_READS, OPTIONS_TEXT, OPTIONS_AT(called), 0, 0, "FILE",
     "the spec to name in messages (gradc gives it)" },
   { "out", OPTIONS_T | OPTIONS_E | OPTIONS_P, OPTIONS_TEXT, OPTIONS_AT(out), 0, 0, "DIR",
-    "run directory (default runs/<net>); predict: a CSV file" },
+    "run directory (default runs/<net>); predict: a CSV file or a PNG picture" },
+  { "image", OPTIONS_P, OPTIONS_TEXT, OPTIONS_AT(image), 0, 0, "FILE",
+    "a picture (PNG or JPEG) or a folder of pictures, as INPUT" },
   { "resume", OPTIONS_T, OPTIONS_TEXT_OR_NONE, OPTIONS_AT(resume), 0, 0, "[FILE|DIR]",
     "go on exactly where a run stopped" },
-  { "weights", OPTIONS_T | OPTIONS_E | OPTIONS_P, OPTIONS_TEXT, OPTIONS_AT(weights), 0, 0,
-    "FILE|DIR", "start from, or use, these weights" },
+  { "weights", OPTIONS_T | OPTIONS_E | OPTIONS_P | OPTIONS_X, OPTIONS_TEXT, OPTIONS_AT(weights),
+    0, 0, "FILE|DIR", "start from, or use, these weights" },
+  { "init", OPTIONS_T, OPTIONS_TEXT, OPTIONS_AT(init), 0, 0, "FILE|DIR[:GLOB]",
+    "start from the parameters that the file has" },
+  { "folds", OPTIONS_T, OPTIONS_WHOLE, OPTIONS_AT(folds), 2, 1000, "K",
+    "cross-validate: train K times, each on all parts but one" },
+  { "lr-range", OPTIONS_T, OPTIONS_TEXT, OPTIONS_AT(lr_range), 0, 0, "LOW..HIGH",
+    "show the loss of steps with growing rates; saves nothing" },
   { "param", OPTIONS_G, OPTIONS_TEXT, OPTIONS_AT(param), 0, 0, "NAME",
     "check this parameter only, such as c1.weight" },
   { "split", OPTIONS_E, OPTIONS_TEXT, OPTIONS_AT(split), 0, 0, "NAME", "evaluate this split only" },
-  { "untrained", OPTIONS_E | OPTIONS_P, OPTIONS_FLAG, OPTIONS_AT(untrained), 0, 0, NULL,
+  { "untrained", OPTIONS_E | OPTIONS_P | OPTIONS_X, OPTIONS_FLAG, OPTIONS_AT(untrained), 0, 0, NULL,
     "freshly initialised weights" },
   { "top", OPTIONS_P, OPTIONS_WHOLE, OPTIONS_AT(top), 1, 1000, "K",
     "show the K likeliest classes (default 3)" },
+  { "prompt", OPTIONS_X, OPTIONS_TEXT, OPTIONS_AT(prompt), 0, 0, "TEXT",
+    "how the text begins (default: a new line)" },
+  { "length", OPTIONS_X, OPTIONS_WHOLE, OPTIONS_AT(length), 1, 1e9, "N",
+    "tokens to add (default 400)" },
+  { "temperature", OPTIONS_X, OPTIONS_NUMBER, OPTIONS_AT(temperature), 0, 1000, "X",
+    "below 1 likelier tokens, above 1 wilder ones (default 1); 0: the likeliest" },
+  { "top-k", OPTIONS_X, OPTIONS_WHOLE, OPTIONS_AT(top_k), 1, 65536, "K",
+    "draw from the K likeliest tokens only" },
   { "steps", OPTIONS_T | OPTIONS_B, OPTIONS_WHOLE, OPTIONS_AT(steps), 0, 1e15, "N",
     "stop after N steps of the whole run; bench: time N steps" },
   { "seconds", OPTIONS_B, OPTIONS_NUMBER, OPTIONS_AT(seconds), 0, 1e6, "X",
@@ -94,20 +111,21 @@ static const options_row options_table[] = {
 enum { OPTIONS_COUNT = sizeof options_table / sizeof *options_table };
 
 static const char *const options_verb_name[] = { "train", "eval", "predict", "info", "help",
-                                                 "bench", "gradcheck" };
+                                                 "bench", "gradcheck", "generate" };
 static const char *const options_verb_help[] = { "train the net; writes the run directory",
                                                  "loss, metrics and tables on a split",
                                                  "class and probabilities of new inputs",
                                                  "tensors, layers and what may be changed",
                                                  "this text, or that of a verb",
                                                  "time steps on random samples",
-                                                 "gradients against differences of the loss" };
+                                                 "gradients against differences of the loss",
+                                                 "text, token by token, from a net of texts" };
 static const char *const options_show_name[] = { "auto", "bar", "log", "none" };
 static const char *const options_when_name[] = { "auto", "always", "never" };
 #ifndef GRADRT_WITHOUT_BENCH
-enum { OPTIONS_VERBS = 6, OPTIONS_VERBS_ALL = 7 };      /* of programs that train; with gradcheck */
+enum { OPTIONS_VERBS = 6, OPTIONS_VERBS_ALL = 8 };      /* of programs that train; with gradcheck */
 #else
-enum { OPTIONS_VERBS = 5, OPTIONS_VERBS_ALL = 7 };
+enum { OPTIONS_VERBS = 5, OPTIONS_VERBS_ALL = 8 };
 #endif
 
 /* What is being parsed: the words and where we are. */
@@ -257,15 +275,21 @@ static int options_set(options_reader *r, const options_row *row, const char *na
 }
 
 /* A param that shapes the code: how to get a program with the other value. */
-static int options_fixed(const gradrt_net *net, const char *name, const char *value)
+static int options_fixed(const options_reader *r, const char *name, const char *value)
 {
   char plain[64];
   gradrt_text_plain(plain, sizeof plain, value ? value : "VALUE");
-  int code = gradrt_error(GRADRT_USAGE,
-                          "--%s cannot change in a built program: '%s' decides the generated code",
-                          name, name);
-  gradrt_note("build it again with the other value: gradc build %s --set %s=%s", net->file, name,
-              plain);
+  int code;
+  if (r->o->called) {
+    code = gradrt_error(GRADRT_USAGE, "--%s: '%s' decides the generated code", name, name);
+    gradrt_note("write --set %s=%s", name, plain);
+  } else {
+    code = gradrt_error(GRADRT_USAGE,
+                        "--%s cannot change in a built program: '%s' decides the generated code",
+                        name, name);
+    gradrt_note("build it again with the other value: gradc build %s --set %s=%s", r->net->file,
+                name, plain);
+  }
   return code;
 }
 
@@ -312,7 +336,7 @@ static int options_long(options_reader *r, const char *word)
   if (!row && (param || (length == 5 && memcmp(name, "batch", 5) == 0))) {
     char fixed[64];
     snprintf(fixed, sizeof fixed, "%.*s", (int)length, name);
-    return options_fixed(r->net, fixed, value ? value : next);
+    return options_fixed(r, fixed, value ? value : next);
   }
   if (!row) {
     return options_unknown(r->net, word);
@@ -336,11 +360,23 @@ static int options_long(options_reader *r, const char *word)
   return options_set(r, row, shown, value ? value : next);
 }
 
+bool gradrt_generate_wanted(const gradrt_net *net)
+{
+  bool wanted = false;
+  for (int i = 0; i < net->nfield; i++) {
+    wanted = wanted || (net->field[i].token && !net->field[i].next_of);
+  }
+  return wanted && net->infer.fn;
+}
+
 /* A program that gradcheck built keeps gradients and cannot train; no other checks them. */
 static bool options_has_verb(const gradrt_net *net, int verb)
 {
   if (verb == GRADRT_VERB_INFO || verb == GRADRT_VERB_HELP) {
     return true;
+  }
+  if (verb == GRADRT_VERB_GENERATE) {
+    return gradrt_generate_wanted(net);
   }
   return gradrt_gradcheck_wanted(net) ? verb == GRADRT_VERB_GRADCHECK : verb < OPTIONS_VERBS;
 }
@@ -358,6 +394,10 @@ static int options_verb_of(const gradrt_net *net, const char *word)
 static int options_unknown_verb(const char *word)
 {
   char plain[64];
+  if (strcmp(word, options_verb_name[GRADRT_VERB_GENERATE]) == 0) {
+    return gradrt_error(GRADRT_USAGE,
+                        "this net writes no text: it takes no tokens of a source `text`");
+  }
   const char *near = gradrt_text_nearest(word, options_verb_name, OPTIONS_VERBS);
   int code = gradrt_error(GRADRT_USAGE, "unknown command '%s'%s%s%s",
                           gradrt_text_plain(plain, sizeof plain, word),
@@ -390,7 +430,11 @@ static void options_defaults(gradrt_options *o, const char *program)
                          .save_every = NAN,
                          .threads = NAN,
                          .top = NAN,
-                         .seconds = NAN };
+                         .length = NAN,
+                         .temperature = NAN,
+                         .top_k = NAN,
+                         .seconds = NAN,
+                         .folds = NAN };
   const char *progress = getenv("GRADC_PROGRESS"), *color = getenv("GRADC_COLOR");
   for (int i = 0; progress && i < 4; i++) {
     if (strcmp(progress, options_show_name[i]) == 0) {
@@ -510,9 +554,11 @@ static void options_help_verb(const gradrt_net *net, const gradrt_options *o, FI
 {
   static const char *const example[] = { " --epochs 3 --lr 0.05", " --split test",
                                          " images.idx --top 3", "", " train", " --threads 1",
-                                         " --param c1.weight" };
+                                         " --param c1.weight",
+                                         " --prompt 'Once' --length 200 --temperature 0.8" };
   static const char *const usage[] = { " [options]", " [options]", " FILE... [options]",
-                                       " [options]", " [command]", " [options]", " [options]" };
+                                       " [options]", " [command]", " [options]", " [options]",
+                                       " [options]" };
   char call[GRADRT_PATH_MAX];
   gradrt_options_call(o, options_verb_name[o->topic], call, sizeof call);
   fprintf(f, "  %s%s\n\nUsage: %s%s\n%s\n", call, example[o->topic], call, usage[o->topic],

@@ -1,5 +1,6 @@
 /* The command `predict`: rows of the given files through the infer function, one line per row
- * with the likeliest classes or the plain outputs, as text, JSON lines or a CSV file. */
+ * with the likeliest classes or the plain outputs, as text, JSON lines or a CSV file; or one row
+ * whose output is a picture as that picture. */
 #include "run.h"
 
 #include <inttypes.h>
@@ -15,6 +16,12 @@ typedef struct {
   int output;                   /* the output that holds one score per class; -1: none */
   int64_t classes;
   int top;
+  int shown;                    /* the output that is written as a picture; -1: none */
+  int64_t rows;                 /* predicted so far */
+  double *value[GRADRT_OUTPUTS_MAX];    /* one row of each output */
+  /* Passes with dropout: mean of a batch of rows, sum of squared distances from it; and the
+   * standard deviations of one row. */
+  double *mean[GRADRT_OUTPUTS_MAX], *squares[GRADRT_OUTPUTS_MAX], *spread[GRADRT_OUTPUTS_MAX];
 } predict_job;
 
 static double predict_at(const gradrt_net *net, const void *rows, int64_t i)
@@ -84,6 +91,10 @@ static void predict_text_classes(const predict_job *j, const double *score)
   for (int i = 0; i < n; i++) {
     printf("%s%s %s", i ? "   " : "", predict_class(j, order[i], name, sizeof name),
            gradrt_text_value(text, sizeof text, score[order[i]], share));
+    if (j->s->net->passes > 0) {
+      double spread = j->spread[j->output][order[i]];
+      printf(" +- %s", gradrt_text_value(text, sizeof text, spread, share));
+    }
   }
 }
 
@@ -93,6 +104,9 @@ static void predict_text_values(const predict_job *j, int o, const double *value
   printf("%s", gradrt_text_plain(name, sizeof name, j->s->net->infer.output[o].name));
   for (int64_t i = 0; i < elems && i < PREDICT_SHOWN_MAX; i++) {
     printf(" %.6g", value[i]);
+    if (j->s->net->passes > 0) {
+      printf(" +- %.3g", j->spread[o][i]);
+    }
   }
   if (elems > PREDICT_SHOWN_MAX) {
     printf(" .. (%" PRId64 " values; --json or --out gives all)", elems);
@@ -119,9 +133,23 @@ static void predict_text(const predict_job *j, const char *path, int64_t row, do
   putchar('\n');
 }
 
-static void predict_json(const predict_job *j, const char *path, int64_t row, double *const *value)
+static void predict_json_rows(const predict_job *j, double *const *value)
 {
   const gradrt_function *fn = &j->s->net->infer;
+  for (int o = 0; o < fn->noutput; o++) {
+    fputs(o ? "," : "", stdout);
+    gradrt_json_string(stdout, fn->output[o].name);
+    int64_t elems = gradrt_output_elems(&fn->output[o]);
+    for (int64_t i = 0; i < elems; i++) {
+      fputs(i ? "," : ":[", stdout);
+      gradrt_json_number(stdout, value[o][i]);
+    }
+    fputc(']', stdout);
+  }
+}
+
+static void predict_json(const predict_job *j, const char *path, int64_t row, double *const *value)
+{
   char name[GRADRT_NAME_MAX];
   fputs("{\"v\":1,\"event\":\"prediction\",\"input\":", stdout);
   gradrt_json_string(stdout, path);
@@ -133,15 +161,10 @@ static void predict_json(const predict_job *j, const char *path, int64_t row, do
     gradrt_json_string(stdout, predict_class(j, best, name, sizeof name));
   }
   fputs(",\"outputs\":{", stdout);
-  for (int o = 0; o < fn->noutput; o++) {
-    fputs(o ? "," : "", stdout);
-    gradrt_json_string(stdout, fn->output[o].name);
-    int64_t elems = gradrt_output_elems(&fn->output[o]);
-    for (int64_t i = 0; i < elems; i++) {
-      fputs(i ? "," : ":[", stdout);
-      gradrt_json_number(stdout, value[o][i]);
-    }
-    fputc(']', stdout);
+  predict_json_rows(j, value);
+  if (j->s->net->passes > 0) {
+    printf("},\"passes\":%d,\"spread\":{", j->s->net->passes);
+    predict_json_rows(j, j->spread);
   }
   fputs("}}\n", stdout);
 }
@@ -168,6 +191,9 @@ static void predict_csv_header(const predict_job *j)
     for (int64_t i = 0; i < elems; i++) {
       gradrt_writer_printf(j->csv, ",%s_%" PRId64, fn->output[o].name, i);
     }
+    for (int64_t i = 0; j->s->net->passes > 0 && i < elems; i++) {
+      gradrt_writer_printf(j->csv, ",%s_%" PRId64 "_spread", fn->output[o].name, i);
+    }
   }
   gradrt_writer_put(j->csv, "\n", 1);
 }
@@ -189,6 +215,9 @@ static void predict_csv(const predict_job *j, const char *path, int64_t row, dou
     for (int64_t i = 0; i < elems; i++) {
       gradrt_writer_printf(j->csv, ",%.9g", value[o][i]);
     }
+    for (int64_t i = 0; j->s->net->passes > 0 && i < elems; i++) {
+      gradrt_writer_printf(j->csv, ",%.9g", j->spread[o][i]);
+    }
   }
   gradrt_writer_put(j->csv, "\n", 1);
 }
@@ -196,6 +225,9 @@ static void predict_csv(const predict_job *j, const char *path, int64_t row, dou
 static void predict_row(const predict_job *j, const char *path, int64_t row, double *const *value)
 {
   const gradrt_options *o = j->s->options;
+  if (j->shown >= 0) {
+    return;
+  }
   if (o->json) {
     predict_json(j, path, row, value);
   } else if (!o->silent && !(j->csv && o->quiet)) {
@@ -206,29 +238,76 @@ static void predict_row(const predict_job *j, const char *path, int64_t row, dou
   }
 }
 
-/* One batch: run, then widen each row of each output to double for the printers. */
-static void predict_batch(const predict_job *j, const char *path, int64_t first, gradrt_step *step,
-                         double *const *value)
+/* Adds a pass to the means and squares of a batch (Welford). */
+static void predict_add_pass(predict_job *j, const gradrt_step *step, int pass)
 {
   const gradrt_net *net = j->s->net;
-  for (int64_t i = 0; i < step->n; i++) {
-    j->s->ids[i] = (uint32_t)(first + i);
-  }
-  gradrt_session_run(j->s, GRADRT_FN_INFER, step);
-  for (int64_t i = 0; i < step->n; i++) {
-    for (int o = 0; o < net->infer.noutput; o++) {
-      int64_t elems = gradrt_output_elems(&net->infer.output[o]);
-      int64_t at = net->infer.output[o].batched ? i * elems : 0;
-      for (int64_t k = 0; k < elems; k++) {
-        value[o][k] = predict_at(net, step->out[o], at + k);
-      }
+  for (int o = 0; o < net->infer.noutput; o++) {
+    int64_t rows = net->infer.output[o].batched ? step->n : 1;
+    int64_t n = rows * gradrt_output_elems(&net->infer.output[o]);
+    for (int64_t i = 0; i < n; i++) {
+      double v = predict_at(net, step->out[o], i), before = v - j->mean[o][i];
+      j->mean[o][i] += before / (pass + 1);
+      j->squares[o][i] += before * (v - j->mean[o][i]);
     }
-    predict_row(j, path, first + i, value);
   }
 }
 
-static int predict_file(const predict_job *j, const char *path, double *const *value)
+/* All passes of a batch: dropout is drawn by seed, pass and row. */
+static void predict_passes(predict_job *j, gradrt_step *step)
 {
+  const gradrt_net *net = j->s->net;
+  for (int o = 0; o < net->infer.noutput; o++) {
+    size_t n = (size_t)net->batch * (size_t)gradrt_output_elems(&net->infer.output[o]);
+    memset(j->mean[o], 0, n * sizeof *j->mean[o]);
+    memset(j->squares[o], 0, n * sizeof *j->squares[o]);
+  }
+  step->args[GRADRT_ARG_SEED_LO] = (double)(j->s->seed & 0xFFFFFFFFu);
+  step->args[GRADRT_ARG_SEED_HI] = (double)(j->s->seed >> 32);
+  for (int pass = 0; pass < net->passes; pass++) {
+    step->args[GRADRT_ARG_EPOCH] = pass;
+    gradrt_session_run(j->s, GRADRT_FN_INFER, step);
+    predict_add_pass(j, step, pass);
+  }
+}
+
+/* Row i of a batch, widened to double for the printers. */
+static void predict_take(predict_job *j, const gradrt_step *step, int64_t i)
+{
+  const gradrt_net *net = j->s->net;
+  for (int o = 0; o < net->infer.noutput; o++) {
+    int64_t elems = gradrt_output_elems(&net->infer.output[o]);
+    int64_t at = net->infer.output[o].batched ? i * elems : 0;
+    for (int64_t k = 0; k < elems; k++) {
+      j->value[o][k] =
+          net->passes > 0 ? j->mean[o][at + k] : predict_at(net, step->out[o], at + k);
+      if (net->passes > 0) {
+        j->spread[o][k] = sqrt(j->squares[o][at + k] / net->passes);
+      }
+    }
+  }
+}
+
+static void predict_batch(predict_job *j, const char *path, int64_t first, gradrt_step *step)
+{
+  for (int64_t i = 0; i < step->n; i++) {
+    j->s->ids[i] = (uint32_t)(first + i);
+  }
+  if (j->s->net->passes > 0) {
+    predict_passes(j, step);
+  } else {
+    gradrt_session_run(j->s, GRADRT_FN_INFER, step);
+  }
+  for (int64_t i = 0; i < step->n; i++) {
+    predict_take(j, step, i);
+    predict_row(j, path, first + i, j->value);
+    j->rows++;
+  }
+}
+
+static int predict_file(void *ctx, const char *path)
+{
+  predict_job *j = ctx;
   const gradrt_net *net = j->s->net;
   void *rows[GRADRT_FIELDS_MAX] = { 0 };
   int64_t n;
@@ -245,7 +324,7 @@ static int predict_file(const predict_job *j, const char *path, double *const *v
   gradrt_session_bind(j->s, GRADRT_FN_INFER, shown, &step);
   for (int64_t first = 0; first < n; first += net->batch) {
     step.n = n - first < net->batch ? n - first : net->batch;
-    predict_batch(j, path, first, &step, value);
+    predict_batch(j, path, first, &step);
   }
   for (int f = 0; f < GRADRT_FIELDS_MAX; f++) {
     gradrt_free(rows[f]);
@@ -253,26 +332,93 @@ static int predict_file(const predict_job *j, const char *path, double *const *v
   return code;
 }
 
-static int predict_files(const predict_job *j)
+static int predict_input(predict_job *j, const char *path)
+{
+#ifndef GRADRT_WITHOUT_IMAGES
+  if (gradrt_path_is_dir(path)) {
+    return gradrt_predict_folder(path, predict_file, j);
+  }
+#endif
+  return predict_file(j, path);
+}
+
+/* Numbers of one output: a row, and with dropout its spread and two of a batch. */
+static bool predict_room(predict_job *j, int o)
+{
+  const gradrt_net *net = j->s->net;
+  size_t row = (size_t)gradrt_output_elems(&net->infer.output[o]), rows = (size_t)net->batch;
+  j->value[o] = gradrt_alloc(row * sizeof(double));
+  if (net->passes > 0) {
+    j->spread[o] = gradrt_alloc(row * sizeof(double));
+    j->mean[o] = gradrt_alloc(rows * row * sizeof(double));
+    j->squares[o] = gradrt_alloc(rows * row * sizeof(double));
+  }
+  return j->value[o] && (net->passes == 0 || (j->spread[o] && j->mean[o] && j->squares[o]));
+}
+
+static int predict_files(predict_job *j)
 {
   const gradrt_net *net = j->s->net;
   const gradrt_options *o = j->s->options;
-  double *value[GRADRT_OUTPUTS_MAX] = { 0 };
   int code = GRADRT_OK;
   for (int k = 0; k < net->infer.noutput && code == GRADRT_OK; k++) {
-    value[k] = gradrt_alloc((size_t)gradrt_output_elems(&net->infer.output[k]) * sizeof *value[k]);
-    code = value[k] ? GRADRT_OK : gradrt_error(GRADRT_LIMIT, "out of memory for the predictions");
+    code = predict_room(j, k) ? GRADRT_OK
+                              : gradrt_error(GRADRT_LIMIT, "out of memory for the predictions");
   }
   if (code == GRADRT_OK && j->csv) {
     predict_csv_header(j);
   }
   for (int i = 0; i < o->ninput && code == GRADRT_OK; i++) {
-    code = predict_file(j, o->input[i], value);
+    code = predict_input(j, o->input[i]);
   }
-  for (int k = 0; k < net->infer.noutput; k++) {
-    gradrt_free(value[k]);
+  if (o->image && code == GRADRT_OK) {
+    code = predict_input(j, o->image);
   }
   return code;
+}
+
+/* Which output --out FILE.png asks for. */
+static int predict_find_picture(predict_job *j)
+{
+  const gradrt_options *o = j->s->options;
+  j->shown = -1;
+#ifndef GRADRT_WITHOUT_IMAGES
+  if (!gradrt_predict_wants_picture(o->out)) {
+    return GRADRT_OK;
+  }
+  j->shown = gradrt_predict_picture_output(j->s->net);
+  if (j->shown >= 0) {
+    return GRADRT_OK;
+  }
+  int code = gradrt_error(GRADRT_USAGE, "%s: no output of %s is a picture", o->out,
+                          j->s->net->name);
+  gradrt_note("a picture is [height, width], [1, height, width] or [3, height, width]; 0 is black, "
+              "255 white");
+  return code;
+#else
+  (void)o;
+  return GRADRT_OK;
+#endif
+}
+
+/* After the last row. */
+static int predict_write_picture(const predict_job *j)
+{
+#ifndef GRADRT_WITHOUT_IMAGES
+  const gradrt_options *o = j->s->options;
+  if (j->rows != 1) {
+    return gradrt_error(GRADRT_USAGE, "%s would hold one picture, but there are %" PRId64 " inputs",
+                        o->out, j->rows);
+  }
+  int code = gradrt_predict_write_picture(&j->s->net->infer.output[j->shown], j->value[j->shown],
+                                          o->out);
+  if (code == GRADRT_OK && !o->json && !o->quiet && !o->silent) {
+    fprintf(stderr, "wrote %s\n", o->out);
+  }
+  return code;
+#else
+  return j->shown >= 0 ? GRADRT_INTERNAL : GRADRT_OK;
+#endif
 }
 
 static int predict_run(gradrt_session *s)
@@ -291,13 +437,26 @@ static int predict_run(gradrt_session *s)
   }
   predict_job j = { .s = s, .top = isnan(o->top) ? 3 : (int)o->top };
   predict_find_classes(&j);
-  if (o->out) {
+  code = predict_find_picture(&j);
+  if (code != GRADRT_OK) {
+    return code;
+  }
+  if (o->out && j.shown < 0) {
     j.csv = gradrt_writer_open(o->out);
     if (!j.csv) {
       return GRADRT_IO;
     }
   }
   code = predict_files(&j);
+  if (code == GRADRT_OK && j.shown >= 0) {
+    code = predict_write_picture(&j);
+  }
+  for (int k = 0; k < s->net->infer.noutput; k++) {
+    gradrt_free(j.value[k]);
+    gradrt_free(j.spread[k]);
+    gradrt_free(j.mean[k]);
+    gradrt_free(j.squares[k]);
+  }
   fflush(stdout);
   if (!j.csv) {
     return code;
@@ -314,7 +473,7 @@ int gradrt_predict_main(const gradrt_net *net, const gradrt_options *o)
   if (!net->infer.fn) {
     return gradrt_error(GRADRT_USAGE, "%s was built without an infer function", net->name);
   }
-  if (o->ninput == 0) {
+  if (o->ninput == 0 && !o->image) {
     int code = gradrt_error(GRADRT_USAGE, "predict needs a file with inputs");
     char predict[GRADRT_PATH_MAX + 64];
     gradrt_note("for example: %s images.idx --top 3", gradrt_options_call(o, "predict", predict, sizeof predict));

@@ -77,6 +77,17 @@ static double profile_seconds(const gradrt_session *s, int fn, int call)
   return sum / n / (double)s->steps[fn];
 }
 
+double gradrt_profile_layer(const gradrt_session *s, int fn, const char *layer,
+                            gradrt_direction direction)
+{
+  const gradrt_function *f = profile_function(s->net, fn);
+  double sum = 0;
+  for (int i = 0; s->profile[fn] && i < f->ncall; i++)
+    if (f->call[i].direction == direction && strcmp(f->call[i].layer, layer) == 0)
+      sum += profile_seconds(s, fn, i);
+  return sum;
+}
+
 static const char *const profile_direction[] = { "forward", "backward", "update" };
 
 typedef struct {

@@ -28,6 +28,7 @@ static int replay_read(gradrt_training *r, const char *path)
     r->at.step = at.step;
     r->at.batch_in_epoch = at.batch_in_epoch;
     r->s.torch = at.torch;
+    memcpy(r->at.kept, at.kept, sizeof at.kept);
   }
   return code;
 }
@@ -35,18 +36,21 @@ static int replay_read(gradrt_training *r, const char *path)
 /* State and position of the last checkpoint, or of this process's beginning. */
 static int replay_go_back(gradrt_training *r, const char **from)
 {
+  r->working = false;
   *from = r->saved_step >= 0 ? r->last : *r->origin ? r->origin : "the beginning";
   if (r->saved_step >= 0 || *r->origin) {
     return replay_read(r, *from);
   }
   r->at.epoch = r->at.step = r->at.batch_in_epoch = 0;
+  memset(r->at.kept, 0, sizeof r->at.kept);
   int code = gradrt_session_restart(&r->s);
   return code == GRADRT_OK ? gradrt_training_weights(r) : code;
 }
 
 /* ---- steps ---- */
 
-static void replay_run(replay *p, bool watched)
+/* One batch; true: its loss or the state after it is not finite. */
+static bool replay_run(replay *p, bool watched)
 {
   gradrt_session *s = &p->run->s;
   gradrt_pool *all = s->pool;
@@ -58,11 +62,6 @@ static void replay_run(replay *p, bool watched)
   gradrt_session_run(s, GRADRT_FN_TRAIN, &p->step);
   p->step.watch = NULL;
   s->pool = all;
-}
-
-static bool replay_is_bad(const replay *p)
-{
-  const gradrt_session *s = &p->run->s;
   return !gradrt_is_finite(gradrt_session_loss(s->net, &p->step)) ||
          gradrt_state_nonfinite(s->net, s->state);
 }
@@ -158,11 +157,37 @@ static void replay_report(const replay *p)
 
 /* ---- the search ---- */
 
-/* The first step is watched at once: it shows which infinities are usual. */
-static void replay_search(replay *p, int64_t failed)
+/* The step at the position, batch by batch; the first of all is watched at once: it shows which
+ * infinities are usual. True: the bad one was met and is reported. */
+static bool replay_step(replay *p, bool first)
 {
   gradrt_training *r = p->run;
   size_t bytes = r->s.net->state_bytes;
+  int64_t parts = gradrt_training_parts(r);
+  for (int64_t part = 0; part < parts; part++) {
+    bool watched = first && part == 0;
+    gradrt_training_batch(r, part, &p->step);
+    memcpy(p->before, r->s.state, bytes);
+    bool bad = replay_run(p, watched);
+    if (bad && !watched) {
+      memcpy(r->s.state, p->before, bytes);
+      replay_run(p, true);
+    }
+    if (bad) {
+      replay_report(p);
+      return true;
+    }
+    if (watched) {
+      gradrt_watcher_accept(p->watcher);
+    }
+  }
+  return false;
+}
+
+static void replay_search(replay *p, int64_t failed)
+{
+  gradrt_training *r = p->run;
+  gradrt_training_work(r);
   for (bool first = true; r->at.step < failed; first = false) {
     if (gradrt_interrupted()) {
       gradrt_note("the search was interrupted");
@@ -171,20 +196,8 @@ static void replay_search(replay *p, int64_t failed)
     if (first || r->at.batch_in_epoch == 0) {
       gradrt_training_order(r);
     }
-    gradrt_training_batch(r, &p->step);
-    memcpy(p->before, r->s.state, bytes);
-    replay_run(p, first);
-    bool bad = replay_is_bad(p);
-    if (bad && !first) {
-      memcpy(r->s.state, p->before, bytes);
-      replay_run(p, true);
-    }
-    if (bad) {
-      replay_report(p);
+    if (replay_step(p, first)) {
       return;
-    }
-    if (first) {
-      gradrt_watcher_accept(p->watcher);
     }
     replay_advance(r);
   }

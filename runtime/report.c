@@ -28,8 +28,22 @@ static const char report_style[] =
     ".line{fill:none;stroke-width:2;stroke-linejoin:round}.line.a{stroke:var(--a);stroke-dasharray:"
     "6 3}"
     ".line.b{stroke:var(--b)}.dot.a{fill:var(--a)}.dot.b{fill:var(--b)}\n"
+    ".line.c{stroke:#009e73;stroke-dasharray:2 3}.line.d{stroke:#cc79a7;stroke-dasharray:9 3}"
+    ".line.e{stroke:#e69f00;stroke-dasharray:9 3 2 3}.line.f{stroke:#56b4e9}"
+    ".line.g{stroke:#7f7f7f;stroke-dasharray:4 2}.line.h{stroke:#b8a800;stroke-dasharray:1 2}"
+    ".dot.c{fill:#009e73}.dot.d{fill:#cc79a7}.dot.e{fill:#e69f00}.dot.f{fill:#56b4e9}"
+    ".dot.g{fill:#7f7f7f}.dot.h{fill:#b8a800}\n"
     ".best{stroke:var(--best);stroke-dasharray:2 "
     "3}.ring{fill:none;stroke:var(--best);stroke-width:2}\n"
+    "h3{margin:24px 0 8px;font-size:15px}h4{margin:12px 0 6px;font-size:13px;font-weight:600}\n"
+    ".sheet{display:flex;flex-wrap:wrap;gap:10px 14px}.sheet figcaption{line-height:1.3;"
+    "max-width:110px}.sheet b{color:var(--ink)}.filter{text-align:center}"
+    "img{image-rendering:pixelated;display:inline-block;border:1px solid var(--grid);"
+    "margin-right:2px}\n"
+    ".contour{fill:none;stroke:#fff;stroke-opacity:.75}.here{fill:none;stroke:#d00;"
+    "stroke-width:2.5}"
+    ".maps{gap:4px}.maps img{margin:0}\n"
+    ".frame{fill:none;stroke:var(--soft)}.point{stroke:var(--bg);stroke-width:.8}\n"
     ".none{fill:var(--card)}.cell{text-anchor:middle;font-size:11px}\n"
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums}.scroll{overflow-x:auto}\n"
     "th,td{padding:4px 12px 4px 0;text-align:left;border-bottom:1px solid "
@@ -42,7 +56,7 @@ static const char report_style[] =
     "print{:root{--bg:#fff;--ink:#000;--soft:#444;--grid:#ccc;--card:#f4f4f4;"
     "--a:#0072b2;--b:#d55e00;--best:#009e73}main{padding:0;max-width:none}figure,tr{break-inside:"
     "avoid}"
-    ".row figure{flex-basis:80mm}pre{white-space:pre-wrap}rect{print-color-adjust:exact;"
+    ".row figure{flex-basis:80mm}pre{white-space:pre-wrap}img,rect,path{print-color-adjust:exact;"
     "-webkit-print-color-adjust:exact}}\n";
 
 void gradrt_report_text(gradrt_writer *w, const char *s)
@@ -125,21 +139,6 @@ static void report_verdict(gradrt_writer *w, const gradrt_report *r)
 
 /* ---- sections ---- */
 
-static void report_curves(gradrt_writer *w, const gradrt_report *r)
-{
-  const gradrt_training *t = r->training;
-  if (t->history.nrow == 0) {
-    return;
-  }
-  gradrt_writer_printf(w, "<h2>Curves</h2>\n<div class=\"row\">\n");
-  gradrt_report_chart(w, t, "loss", false);
-  for (int i = 0; i < t->history.nmetric && i < 5; i++) {
-    const gradrt_metric *m = &t->history.metric[i];
-    gradrt_report_chart(w, t, m->name ? m->name : m->kind, gradrt_metric_is_share(m));
-  }
-  gradrt_writer_printf(w, "</div>\n");
-}
-
 static void report_class_row(gradrt_writer *w, const char *name, const gradrt_class_score *s)
 {
   gradrt_writer_printf(w, "<tr><td>");
@@ -174,11 +173,11 @@ static void report_classes(gradrt_writer *w, const gradrt_meter *m, int metric)
   gradrt_free(score);
 }
 
-static void report_score(gradrt_writer *w, const gradrt_report *r, const gradrt_score *s)
+void gradrt_report_score(gradrt_writer *w, gradrt_session *session, const gradrt_score *s)
 {
   char text[40], count[32];
   gradrt_writer_printf(w, "<h2>Results on ");
-  gradrt_report_text(w, r->training->s.net->split[s->split].name);
+  gradrt_report_text(w, session->net->split[s->split].name);
   gradrt_writer_printf(
       w,
       "</h2>\n<table><thead><tr><th>measure</th><th class=\"n\">value</th></tr></thead><tbody>\n"
@@ -214,6 +213,21 @@ static void report_score(gradrt_writer *w, const gradrt_report *r, const gradrt_
     confusion = scores = true;
   }
   gradrt_writer_printf(w, "</div>\n");
+  gradrt_report_plane(w, session, s);
+  gradrt_report_mistakes(w, session, s);
+}
+
+/* Filters now and as the seed made them. */
+static void report_weights(gradrt_writer *w, const gradrt_report *r)
+{
+  const gradrt_session *s = &r->training->s;
+  gradrt_torch torch;
+  void *before = gradrt_alloc(s->net->state_bytes + 64);
+  bool known = before && !s->options->weights &&
+               gradrt_state_init(s->net, before, s->seed, s->net->training->torch_rng, &torch) ==
+                   GRADRT_OK;
+  gradrt_report_filters(w, s->net, s->state, known ? before : NULL);
+  gradrt_free(before);
 }
 
 static void report_layers(gradrt_writer *w, const gradrt_net *net)
@@ -294,26 +308,17 @@ static void report_settings(gradrt_writer *w, const gradrt_report *r)
   gradrt_writer_printf(w, "</tbody></table>\n");
 }
 
-int gradrt_report_write(const gradrt_report *r, const char *path)
+void gradrt_report_begin(gradrt_writer *w, const char *title)
 {
-  const gradrt_net *net = r->training->s.net;
-  gradrt_writer *w = gradrt_writer_open(path);
-  if (!w) {
-    return GRADRT_IO;
-  }
   gradrt_writer_printf(
       w, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
          "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>");
-  gradrt_report_text(w, net->name);
-  gradrt_writer_printf(w, ": training report</title>\n<style>\n%s</style></head>\n<body><main>\n",
-                       report_style);
-  report_verdict(w, r);
-  report_curves(w, r);
-  for (int i = 0; i < r->nscore; i++) {
-    report_score(w, r, &r->score[i]);
-  }
-  report_layers(w, net);
-  report_settings(w, r);
+  gradrt_report_text(w, title);
+  gradrt_writer_printf(w, "</title>\n<style>\n%s</style></head>\n<body><main>\n", report_style);
+}
+
+void gradrt_report_spec(gradrt_writer *w, const gradrt_net *net)
+{
   if (net->spec) {
     gradrt_writer_printf(w, "<h2>Spec</h2>\n<details open><summary>");
     gradrt_report_text(w, net->file);
@@ -321,6 +326,28 @@ int gradrt_report_write(const gradrt_report *r, const char *path)
     gradrt_report_text(w, net->spec);
     gradrt_writer_printf(w, "</pre></details>\n");
   }
+}
+
+int gradrt_report_write(const gradrt_report *r, const char *path)
+{
+  gradrt_training *t = r->training;
+  const gradrt_net *net = t->s.net;
+  char title[GRADRT_NAME_MAX];
+  gradrt_writer *w = gradrt_writer_open(path);
+  if (!w) {
+    return GRADRT_IO;
+  }
+  snprintf(title, sizeof title, "%.100s: training report", net->name);
+  gradrt_report_begin(w, title);
+  report_verdict(w, r);
+  gradrt_report_curves(w, &t->history, t->monitor >= 0 ? net->split[t->monitor].name : NULL);
+  for (int i = 0; i < r->nscore; i++) {
+    gradrt_report_score(w, &t->s, &r->score[i]);
+  }
+  report_weights(w, r);
+  report_layers(w, net);
+  report_settings(w, r);
+  gradrt_report_spec(w, net);
   gradrt_writer_printf(w, "</main></body></html>\n");
   return gradrt_writer_commit(w);
 }

@@ -14,6 +14,8 @@ enum {
   PLOT_RIGHT = 18,
   PLOT_TOP = 34,
   PLOT_BOTTOM = 42,
+  PLOT_LEGEND = 20,
+  PLOT_SERIES = 8,
   PLOT_POINTS_MAX = 800,
   PLOT_DOTS_MAX = 30,
   PLOT_TICKS_MAX = 12,
@@ -21,6 +23,9 @@ enum {
   PLOT_NUMBERS_MAX = 20,
   PLOT_NAME_MAX = 16
 };
+
+/* Classes of lines, each with a colour and dashes of its own. */
+static const char *const plot_series[PLOT_SERIES] = { "a", "b", "c", "d", "e", "f", "g", "h" };
 
 /* One axis: values between low and high map onto pixels from a to b. */
 typedef struct {
@@ -37,8 +42,7 @@ static double plot_place(const plot_axis *x, double v)
   return x->a + (x->b - x->a) * share;
 }
 
-/* Smallest of 1, 2, 5 times a power of ten that gives at most n steps over the width. */
-static double plot_step(double width, int n)
+double gradrt_plot_step(double width, int n)
 {
   double unit = pow(10, floor(log10(width / n))), over = width / n / unit;
   return unit * (over <= 1 ? 1 : over <= 2 ? 2 : over <= 5 ? 5 : 10);
@@ -48,7 +52,7 @@ static void plot_ticks(plot_axis *x, double step)
 {
   for (double i = ceil(x->low / step - 1e-9); i * step <= x->high + 1e-9 * step; i++) {
     if (x->ntick < PLOT_TICKS_MAX) {
-      x->tick[x->ntick++] = i * step;
+      x->tick[x->ntick++] = i * step + 0.0;      /* no -0 */
     }
   }
 }
@@ -68,15 +72,15 @@ static void plot_log_ticks(plot_axis *x)
   }
 }
 
-/* Spreads the axis over the values of the columns. */
-static plot_axis plot_values(const gradrt_history *h, const int *column, int n, bool share)
+/* Spreads the axis over the values of the series. */
+static plot_axis plot_values(const gradrt_series *series, int n, bool share)
 {
   plot_axis y = {
     .low = INFINITY, .high = -INFINITY, .a = PLOT_HEIGHT - PLOT_BOTTOM, .b = PLOT_TOP
   };
   for (int i = 0; i < n; i++) {
-    for (int64_t r = 0; r < h->nrow; r++) {
-      double v = gradrt_history_at(h, r, column[i]);
+    for (int64_t r = 0; r < series[i].history->nrow; r++) {
+      double v = gradrt_history_at(series[i].history, r, series[i].column);
       if (gradrt_is_finite(v)) {
         y.low = v < y.low ? v : y.low;
         y.high = v > y.high ? v : y.high;
@@ -95,23 +99,29 @@ static plot_axis plot_values(const gradrt_history *h, const int *column, int n, 
   double pad = y.high > y.low ? 0 : fabs(y.high) > 0 ? 0.1 * fabs(y.high) : 1;
   y.low -= pad;
   y.high += pad;
-  double step = plot_step(y.high - y.low, 5);
+  double step = gradrt_plot_step(y.high - y.low, 5);
   y.low = step * floor(y.low / step + 1e-9);
   y.high = step * ceil(y.high / step - 1e-9);
   plot_ticks(&y, step);
   return y;
 }
 
-static plot_axis plot_epochs(const gradrt_history *h)
+static plot_axis plot_epochs(const gradrt_series *series, int n)
 {
-  plot_axis x = { .a = PLOT_LEFT, .b = PLOT_WIDTH - PLOT_RIGHT };
-  x.low = gradrt_history_at(h, 0, 0);
-  x.high = gradrt_history_at(h, h->nrow - 1, 0);
+  plot_axis x = {
+    .low = INFINITY, .high = -INFINITY, .a = PLOT_LEFT, .b = PLOT_WIDTH - PLOT_RIGHT
+  };
+  for (int i = 0; i < n; i++) {
+    const gradrt_history *h = series[i].history;
+    double first = gradrt_history_at(h, 0, 0), last = gradrt_history_at(h, h->nrow - 1, 0);
+    x.low = first < x.low ? first : x.low;
+    x.high = last > x.high ? last : x.high;
+  }
   if (x.high <= x.low) {
     x.low -= 1;
     x.high += 1;
   }
-  double step = plot_step(x.high - x.low, 8);
+  double step = gradrt_plot_step(x.high - x.low, 8);
   plot_ticks(&x, step < 1 ? 1 : step);
   return x;
 }
@@ -193,74 +203,109 @@ static void plot_best(gradrt_writer *w, const gradrt_history *h, int column, con
       PLOT_WIDTH - PLOT_RIGHT, gradrt_history_at(h, best, 0));
 }
 
-static void plot_legend(gradrt_writer *w, const char *first, const char *second)
+/* Names of lines: beside each other above two, in rows below the picture for more. */
+static void plot_legend(gradrt_writer *w, const gradrt_series *series, int n)
 {
-  const char *name[] = { first, second };
-  int x = PLOT_LEFT;
-  for (int i = 0; i < 2 && name[i]; i++) {
-    gradrt_writer_printf(w, "<line class=\"line %s\" x1=\"%d\" y1=\"14\" x2=\"%d\" y2=\"14\"/>",
-                         i ? "b" : "a", x, x + 26);
-    gradrt_writer_printf(w, "<text class=\"key\" x=\"%d\" y=\"18\">", x + 32);
-    gradrt_report_text(w, name[i]);
+  int x = PLOT_LEFT, y = n > 2 ? PLOT_HEIGHT + 12 : 14;
+  for (int i = 0; i < n; i++) {
+    int length = 60 + 7 * (int)strlen(series[i].label);
+    if (x > PLOT_LEFT && x + length > PLOT_WIDTH) {
+      x = PLOT_LEFT;
+      y += PLOT_LEGEND;
+    }
+    gradrt_writer_printf(w, "<line class=\"line %s\" x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\"/>",
+                         plot_series[series[i].look % PLOT_SERIES], x, y, x + 26, y);
+    gradrt_writer_printf(w, "<text class=\"key\" x=\"%d\" y=\"%d\">", x + 32, y + 4);
+    gradrt_report_text(w, series[i].label);
     gradrt_writer_printf(w, "</text>\n");
-    x += 60 + 8 * (int)strlen(name[i]);
+    x += length;
   }
 }
 
-void gradrt_report_chart(gradrt_writer *w, const gradrt_training *r, const char *name, bool share)
+/* Height that a legend below the picture takes. */
+static int plot_legend_height(const gradrt_series *series, int n)
 {
-  const gradrt_history *h = &r->history;
-  const char *split = r->monitor >= 0 ? r->s.net->split[r->monitor].name : NULL;
-  char full[2 * GRADRT_NAME_MAX];
-  int column[2], n = 0;
-  snprintf(full, sizeof full, "train_%s", name);
-  column[n++] = gradrt_history_column(h, full);
-  if (split) {
-    snprintf(full, sizeof full, "%s_%s", split, name);
-    column[n++] = gradrt_history_column(h, full);
+  int x = PLOT_LEFT, rows = n > 2;
+  for (int i = 0; n > 2 && i < n; i++) {
+    int length = 60 + 7 * (int)strlen(series[i].label);
+    if (x > PLOT_LEFT && x + length > PLOT_WIDTH) {
+      x = PLOT_LEFT;
+      rows++;
+    }
+    x += length;
   }
-  plot_axis x = plot_epochs(h), y = plot_values(h, column, n, share);
+  return rows * PLOT_LEGEND;
+}
+
+void gradrt_report_series(gradrt_writer *w, const char *title, const gradrt_series *series, int n,
+                          bool share)
+{
+  plot_axis x = plot_epochs(series, n), y = plot_values(series, n, share);
+  const gradrt_series *last = &series[n - 1];
   gradrt_writer_printf(w, "<figure><svg viewBox=\"0 0 %d %d\" role=\"img\"><title>", PLOT_WIDTH,
-                       PLOT_HEIGHT);
-  gradrt_report_text(w, name);
+                       PLOT_HEIGHT + plot_legend_height(series, n));
+  gradrt_report_text(w, title);
   gradrt_writer_printf(w, " over %" PRId64 " epochs</title><desc>from %.4g to %.4g%s</desc>\n",
-                       h->nrow, gradrt_history_at(h, 0, column[n - 1]),
-                       gradrt_history_at(h, h->nrow - 1, column[n - 1]),
+                       last->history->nrow, gradrt_history_at(last->history, 0, last->column),
+                       gradrt_history_at(last->history, last->history->nrow - 1, last->column),
                        y.log ? ", logarithmic scale" : "");
   plot_frame(w, &x, &y, share);
-  plot_line(w, h, column[0], &x, &y, "a");
-  if (n == 2) {
-    plot_line(w, h, column[1], &x, &y, "b");
+  for (int i = 0; i < n; i++) {
+    plot_line(w, series[i].history, series[i].column, &x, &y,
+              plot_series[series[i].look % PLOT_SERIES]);
   }
-  plot_best(w, h, column[n - 1], &x, &y);
-  plot_legend(w, "train", split);
+  if (last->history == series[0].history) {
+    plot_best(w, last->history, last->column, &x, &y);
+  }
+  plot_legend(w, series, n);
   gradrt_writer_printf(w, "</svg><figcaption>");
-  gradrt_report_text(w, name);
+  gradrt_report_text(w, title);
   gradrt_writer_printf(w, "%s</figcaption></figure>\n", y.log ? " (logarithmic scale)" : "");
+}
+
+/* Training and the monitored split (NULL: none) in one picture. */
+static void plot_chart(gradrt_writer *w, const gradrt_history *h, const char *split,
+                       const char *name, bool share)
+{
+  const char *of[] = { "train", split };
+  char full[2 * GRADRT_NAME_MAX];
+  gradrt_series series[2];
+  int n = 0;
+  for (int i = 0; i < 2 && of[i]; i++) {
+    snprintf(full, sizeof full, "%s_%s", of[i], name);
+    int column = gradrt_history_column(h, full);
+    if (column >= 0) {
+      series[n++] = (gradrt_series){ h, column, i, of[i] };
+    }
+  }
+  if (n > 0) {
+    gradrt_report_series(w, name, series, n, share);
+  }
+}
+
+void gradrt_report_curves(gradrt_writer *w, const gradrt_history *h, const char *split)
+{
+  if (h->nrow == 0) {
+    return;
+  }
+  gradrt_writer_printf(w, "<h2>Curves</h2>\n<div class=\"row\">\n");
+  plot_chart(w, h, split, "loss", false);
+  for (int i = 0; i < h->nmetric && i < 5; i++) {
+    const gradrt_metric *m = &h->metric[i];
+    plot_chart(w, h, split, m->name ? m->name : m->kind, gradrt_metric_is_share(m));
+  }
+  gradrt_writer_printf(w, "</div>\n");
 }
 
 /* ---- confusion matrix ---- */
 
-/* Viridis (van der Walt and Smith 2015) by linear interpolation of ten of its colours. */
-static void plot_viridis(double t, int rgb[3])
-{
-  static const int anchor[10][3] = {
-    { 68, 1, 84 }, { 72, 40, 120 }, { 62, 74, 137 }, { 49, 104, 142 }, { 38, 130, 142 },
-    { 31, 158, 137 }, { 53, 183, 121 }, { 110, 206, 88 }, { 181, 222, 43 }, { 253, 231, 37 }
-  };
-  double at = (t < 0 ? 0 : t > 1 ? 1 : t) * 9;
-  int i = at >= 9 ? 8 : (int)at;
-  for (int k = 0; k < 3; k++) {
-    rgb[k] = (int)(anchor[i][k] + (at - i) * (anchor[i + 1][k] - anchor[i][k]) + 0.5);
-  }
-}
-
 static void plot_cell(gradrt_writer *w, int row, int column, int size, int left, int top,
                       int64_t count, double share, bool number)
 {
-  int rgb[3], x = left + column * size, y = top + row * size;
+  unsigned char rgb[3];
+  int x = left + column * size, y = top + row * size;
   double t = sqrt(share);
-  plot_viridis(t, rgb);
+  gradrt_color_viridis(t, rgb);
   if (count == 0) {
     gradrt_writer_printf(w, "<rect class=\"none\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/>",
                          x, y, size - 1, size - 1);
@@ -270,7 +315,7 @@ static void plot_cell(gradrt_writer *w, int row, int column, int size, int left,
       w,
       "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"#%02x%02x%02x\"><title>true %d, "
       "predicted %d: %" PRId64 " (%.1f %%)</title></rect>",
-      x, y, size - 1, size - 1, (unsigned)rgb[0], (unsigned)rgb[1], (unsigned)rgb[2], row, column,
+      x, y, size - 1, size - 1, rgb[0], rgb[1], rgb[2], row, column,
       count, 100 * share);
   if (number) {
     gradrt_writer_printf(w, "<text class=\"cell\" x=\"%d\" y=\"%d\" fill=\"%s\">%" PRId64 "</text>",

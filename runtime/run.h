@@ -40,7 +40,7 @@ const char *gradrt_class_name(const gradrt_net *net, const char *field, int64_t 
 /* ---- options.c: the command line ---- */
 typedef enum {
   GRADRT_VERB_TRAIN, GRADRT_VERB_EVAL, GRADRT_VERB_PREDICT, GRADRT_VERB_INFO, GRADRT_VERB_HELP,
-  GRADRT_VERB_BENCH, GRADRT_VERB_GRADCHECK
+  GRADRT_VERB_BENCH, GRADRT_VERB_GRADCHECK, GRADRT_VERB_GENERATE
 } gradrt_verb;
 typedef enum { GRADRT_SHOW_AUTO, GRADRT_SHOW_BAR, GRADRT_SHOW_LOG, GRADRT_SHOW_NONE } gradrt_show;
 typedef enum { GRADRT_WHEN_AUTO, GRADRT_WHEN_ALWAYS, GRADRT_WHEN_NEVER } gradrt_when;
@@ -60,8 +60,16 @@ typedef struct {
   double seed, steps, save_every;       /* whole numbers; NAN: not given */
   double threads, top, seconds;
   const char *data, *data_root, *out, *weights, *split, *log_steps;     /* NULL: not given */
+  double folds;                 /* parts of a cross-validation; NAN: none */
+  int fold;                     /* the one that validates, from 1; 0: none */
+  const char *lr_range;         /* LOW..HIGH; NULL: train */
+  bool figures_only;            /* nothing but errors and progress is printed */
+  const char *init;             /* FILE|DIR[:GLOB]: part of a net's weights to start from */
   const char *called;           /* the spec that gradc ran this program for; NULL: run by itself */
   const char *resume;           /* "": the run directory; NULL: not given */
+  const char *image;            /* predict: a further input */
+  const char *prompt;           /* generate: how the text begins; NULL: not given */
+  double length, temperature, top_k;    /* generate; NAN: not given */
   const char *param;            /* gradcheck: the only parameter to check; NULL: all */
   bool quiet, silent, json, untrained, fast_dev_run, version;
   bool no_prefetch;             /* samples are augmented between steps, not ahead of them */
@@ -97,6 +105,8 @@ typedef struct {
 
 enum { GRADRT_FN_TRAIN, GRADRT_FN_EVAL, GRADRT_FN_INFER };
 
+/* --out, or runs/<net>, into GRADRT_PATH_MAX bytes. */
+int gradrt_run_directory(const gradrt_net *net, const gradrt_options *o, char *dir);
 /* Allocates, starts the workers and initialises the state from the seed. gradrt_session_close
  * undoes it, also after a failure. */
 int gradrt_session_open(gradrt_session *s, const gradrt_net *net, const gradrt_options *o);
@@ -134,6 +144,16 @@ const gradrt_metric *gradrt_meter_metrics(const gradrt_meter *m, int *n);
 int64_t gradrt_meter_seen(const gradrt_meter *m, int metric);   /* predictions counted */
 const char *gradrt_meter_class_name(const gradrt_meter *m, int metric, int cls, char *buf,
                                     size_t size);
+/* Of a metric `multilabel`: how often each label was right, and how often it is there; *labels of
+ * them. NULL for other metrics. */
+typedef struct { int64_t right, present; } gradrt_label_count;
+const gradrt_label_count *gradrt_meter_labels(const gradrt_meter *m, int metric, int *labels);
+const gradrt_field *gradrt_meter_target(const gradrt_meter *m, int metric);     /* or NULL */
+/* metric_label.c: the column that feeds a label, or its number; tables of labels. */
+const char *gradrt_meter_label_name(const gradrt_meter *m, int metric, int label, char *buf,
+                                    size_t size);
+void gradrt_meter_print_labels(const gradrt_meter *m, int metric);
+void gradrt_meter_json_labels(const gradrt_meter *m, int metric, FILE *f);
 void gradrt_meter_json_tables(const gradrt_meter *m, FILE *f);  /* ,"confusion":[[..]],"prf":[..] */
 bool gradrt_metric_is_table(const gradrt_metric *metric);
 bool gradrt_metric_is_share(const gradrt_metric *metric);       /* in [0,1], shown in percent */
@@ -146,6 +166,25 @@ int gradrt_worst_mistakes(const int64_t *table, int classes, gradrt_mistake *out
 /* ---- schedule.c ---- */
 /* base^n for n >= 0 by squaring: the same bits on every machine, which pow does not promise. */
 double gradrt_power(double base, int64_t n);
+
+/* The state of a `plateau` piece: zeros before its first epoch. */
+typedef struct {
+  double scale;                 /* of the rate; 0: not begun */
+  double best, bad, cooldown;   /* least loss; epochs since; epochs that do not count yet */
+} gradrt_plateau;
+/* After an epoch whose last step was number `step` from 0: PyTorch's ReduceLROnPlateau, mode min,
+ * relative threshold. Nothing happens before the schedule reaches its `plateau` or without one. */
+void gradrt_plateau_epoch(const gradrt_train *t, double base, int64_t step,
+                          int64_t steps_per_epoch, double loss, gradrt_plateau *p);
+
+/* ---- average.c: the average of the weights ---- */
+/* Parameters and their averages change places; nothing happens in a net without averages. */
+void gradrt_average_exchange(const gradrt_net *net, void *state);
+/* Weights that training moves := parameters, which begin as their own average. */
+void gradrt_average_start(const gradrt_net *net, void *state);
+/* Share of the new weights in the average after step number `step`, from 0. Polyak: 1 / (n + 1)
+ * with the n-th step that counts; 1 before the first epoch that counts. */
+double gradrt_average_share(const gradrt_train *t, int64_t step, int64_t steps_per_epoch);
 
 /* ---- history.c: one row per epoch, on disk and in memory ---- */
 typedef struct {
@@ -167,6 +206,8 @@ int gradrt_history_open(gradrt_history *h, const gradrt_net *net, int monitor);
 /* Reads the rows of epochs <= epochs from an earlier run's metrics.csv; a missing file is no
  * error. */
 int gradrt_history_load(gradrt_history *h, const char *dir, int64_t epochs);
+/* A run of any net: columns and rows of dir/metrics.csv. GRADRT_DATA when there are none. */
+int gradrt_history_read(gradrt_history *h, const char *dir);
 /* Starts writing into dir: the rows there are replaced by those in memory, first, atomically. */
 int gradrt_history_create(gradrt_history *h, const char *dir, const char *times_from);
 /* Appends the row (ncolumn values); gradrt_history_sync brings what was appended to the disk. */
@@ -250,6 +291,15 @@ typedef enum {
   GRADRT_GOING, GRADRT_DONE, GRADRT_STALLED, GRADRT_REACHED, GRADRT_STEPS_DONE, GRADRT_INTERRUPTED
 } gradrt_outcome;
 
+/* What a run ends with: loss and metrics of the split it watches. */
+enum { GRADRT_FIGURES_MAX = 32, GRADRT_SPLITS_MAX = 64 };
+typedef struct {
+  int n;
+  char name[GRADRT_FIGURES_MAX][GRADRT_NAME_MAX];       /* "valid_accuracy" */
+  double value[GRADRT_FIGURES_MAX];
+  bool share[GRADRT_FIGURES_MAX];       /* shown in percent */
+} gradrt_figures;
+
 /* One training run in progress. */
 typedef struct {
   gradrt_session s;
@@ -265,6 +315,8 @@ typedef struct {
 #ifndef GRADRT_WITHOUT_AUGMENT
   gradrt_feed *feed;            /* NULL: nothing is augmented */
 #endif
+  int64_t accumulate;           /* batches of one step */
+  bool working;                 /* the state is as training steps want it: see average.c */
   double lr, rate;              /* base; of the step just done */
   double recent[4];             /* losses of the last steps, newest first */
   int nrecent;                  /* how many of them there are */
@@ -280,6 +332,7 @@ typedef struct {
   char best_before[GRADRT_PATH_MAX];    /* the best weights of the run that is resumed */
   char origin[GRADRT_PATH_MAX]; /* the checkpoint that this process began from; "": none */
   gradrt_outcome outcome;
+  gradrt_figures *figures;      /* filled at the end; NULL: not wanted */
 } gradrt_training;
 
 /* Brings the run to disk: best weights, rows, then last.safetensors; GRADRT_NONFINITE when a tensor
@@ -296,10 +349,35 @@ void gradrt_training_order(gradrt_training *r);
 uint32_t gradrt_training_row(const void *training, int64_t epoch, int64_t position);
 /* What training steps read: the set's rows, or augmented ones. */
 const void *const *gradrt_training_rows(const gradrt_training *r);
-/* Fills the ids, n and arguments of the step at the position; augmented rows are there. */
-void gradrt_training_batch(gradrt_training *r, gradrt_step *step);
-int gradrt_training_weights(gradrt_training *r);        /* reads --weights, if given */
+/* Batches whose gradients the step at the position sums. */
+int64_t gradrt_training_parts(const gradrt_training *r);
+/* Fills the ids, n and arguments of one of them; augmented rows are there. */
+void gradrt_training_batch(gradrt_training *r, int64_t part, gradrt_step *step);
+/* Reads --weights and --init, if given. */
+int gradrt_training_weights(gradrt_training *r);
+/* The state as training steps want it, and as everything else does. */
+void gradrt_training_work(gradrt_training *r);
+void gradrt_training_rest(gradrt_training *r);
+/* Writes state and position to a file. */
+int gradrt_training_save(gradrt_training *r, const char *path);
+/* A metric of the train block, -1: the loss, on a split, computed now; -1: interrupted. */
+int gradrt_training_measure(gradrt_training *r, int split, int metric, double *out);
+
+/* ---- every.c: what happens every so many steps or epochs ---- */
+/* Adds the step just done, its loss and samples, to what is printed next. */
+void gradrt_every_add(gradrt_training *r, double loss, double n);
+/* Does what is due after a step, or after an epoch; -1: interrupted. */
+int gradrt_every_run(gradrt_training *r, bool epoch);
+/* Refuses, before the first step, texts that the net cannot write: as gradrt_generate does. */
+int gradrt_every_verify(gradrt_training *r);
 int gradrt_train_main(const gradrt_net *net, const gradrt_options *o);
+/* One run from beginning to end; figures may be NULL. */
+int gradrt_train_once(const gradrt_net *net, const gradrt_options *o, gradrt_figures *figures);
+/* lr_range.c: the test instead of a run, with data loaded and nothing begun. */
+int gradrt_lr_range_run(gradrt_training *r);
+/* LOW..HIGH, both above 0; reports. */
+int gradrt_lr_range_parse(const char *text, double *low, double *high);
+int gradrt_folds_main(const gradrt_net *net, const gradrt_options *o);  /* folds.c */
 int gradrt_predict_main(const gradrt_net *net, const gradrt_options *o);
 int gradrt_interrupted(void);           /* the exit code of the signal that came, or 0 */
 
@@ -327,6 +405,16 @@ const gradrt_find *gradrt_watcher_found(const gradrt_watcher *w);       /* NULL:
 void gradrt_training_locate(gradrt_training *r, int64_t failed);
 const char *gradrt_nonfinite_text(double v);            /* "nan" "inf" "-inf" */
 
+/* ---- generate.c: text from a net that predicts tokens ---- */
+/* Whether the net reads tokens, so that these functions may find what they need. */
+bool gradrt_generate_wanted(const gradrt_net *net);
+/* Writes the prompt and what follows it with the session's weights. Errors: GRADRT_USAGE for a
+ * net or a prompt that cannot be used, GRADRT_NONFINITE for scores that are no numbers. */
+int gradrt_generate(gradrt_session *s, const gradrt_generation *g, FILE *out);
+/* Whether gradrt_generate would begin: the same errors, GRADRT_NONFINITE excepted. */
+int gradrt_generate_verify(gradrt_session *s, const gradrt_generation *g);
+int gradrt_generate_main(const gradrt_net *net, const gradrt_options *o);
+
 /* ---- gradcheck.c ---- */
 /* the program keeps gradients instead of training */
 bool gradrt_gradcheck_wanted(const gradrt_net *net);
@@ -341,12 +429,25 @@ int gradrt_bench_main(const gradrt_net *net, const gradrt_options *o);
 int gradrt_profile_open(gradrt_session *s);
 void gradrt_profile_close(gradrt_session *s);
 void gradrt_profile_reset(gradrt_session *s);
+/* Seconds a step and worker of a layer's calls in one direction; 0: it has none of its own. */
+double gradrt_profile_layer(const gradrt_session *s, int fn, const char *layer,
+                            gradrt_direction direction);
 /* Prints a table of layers and directions; peak: FLOP/s of all workers, 0: not known. */
 void gradrt_profile_print(const gradrt_session *s, int fn, double peak);
 
+/* ---- predict_picture.c ---- */
+/* Calls `each` for the pictures of a folder and then of its folders, in byte order, until it
+ * fails. */
+int gradrt_predict_folder(const char *folder, int (*each)(void *ctx, const char *path), void *ctx);
+bool gradrt_predict_wants_picture(const char *out);     /* ends in .png; out may be NULL */
+/* The first output of infer that is [h, w], [1, h, w] or [3, h, w]; -1: there is none. */
+int gradrt_predict_picture_output(const gradrt_net *net);
+/* Writes one row of such an output as PNG: 0 is black, 255 white, what lies between is rounded. */
+int gradrt_predict_write_picture(const gradrt_output *o, const double *value, const char *path);
+
 /* ---- report.c and report_plot.c ---- */
 typedef struct {
-  const gradrt_training *training;
+  gradrt_training *training;    /* its steps run for pictures; its state stays */
   const gradrt_score *score;
   int nscore;
   int64_t final_row;            /* of the history, whose weights were evaluated; -1: none */
@@ -356,8 +457,71 @@ typedef struct {
 int gradrt_report_write(const gradrt_report *r, const char *path);
 /* escaped for HTML and attributes */
 void gradrt_report_text(gradrt_writer *w, const char *s);
-/* One chart of <split>_<name> over the epochs, of training and of the monitored split. */
-void gradrt_report_chart(gradrt_writer *w, const gradrt_training *r, const char *name, bool share);
+/* The parts of a page: its head, and what reports of a run and of several share. */
+void gradrt_report_begin(gradrt_writer *w, const char *title);
+void gradrt_report_score(gradrt_writer *w, gradrt_session *s, const gradrt_score *score);
+void gradrt_report_spec(gradrt_writer *w, const gradrt_net *net);
+/* Loss and metrics over the epochs, of training and of the monitored split (NULL: none). */
+void gradrt_report_curves(gradrt_writer *w, const gradrt_history *h, const char *split);
+/* n >= 1 lines over the epochs in one picture; share: in percent. look: colour and dashes, of 8. */
+typedef struct {
+  const gradrt_history *history;
+  int column, look;
+  const char *label;
+} gradrt_series;
+void gradrt_report_series(gradrt_writer *w, const char *title, const gradrt_series *series, int n,
+                          bool share);
+/* Smallest of 1, 2, 5 times a power of ten that gives at most n steps over the width. */
+double gradrt_plot_step(double width, int n);
 void gradrt_report_confusion(gradrt_writer *w, const gradrt_meter *m, int metric);
+
+/* ---- report_image.c: images in pages ---- */
+typedef struct {
+  int width, height, planes;    /* planes: 1 grey, 3 colours */
+  unsigned char *pixel;         /* row-major, the planes of a pixel together; owned */
+} gradrt_image;
+
+bool gradrt_image_new(gradrt_image *p, int width, int height, int planes); /* false: no memory */
+void gradrt_image_free(gradrt_image *p);
+void gradrt_image_address(gradrt_writer *w, const gradrt_image *p);     /* "data:image/png;.." */
+/* <img> whose pixels are squares of zoom x zoom */
+void gradrt_report_image(gradrt_writer *w, const gradrt_image *p, int zoom, const char *alt);
+/* A colour between n anchors for t in [0,1]; NaN is the first one. */
+void gradrt_color_scale(const unsigned char (*anchor)[3], int n, double t, unsigned char rgb[3]);
+/* Viridis (van der Walt and Smith 2015) by linear interpolation of ten of its colours. */
+void gradrt_color_viridis(double t, unsigned char rgb[3]);
+void gradrt_color_signed(double v, unsigned char rgb[3]);       /* -1 blue, 0 white, 1 red */
+const char *gradrt_class_color(int64_t cls);    /* "#0072b2"; eight of them, then again */
+
+/* ---- report_guess.c: what a classifier says about samples ---- */
+typedef struct {
+  gradrt_session *s;
+  int output, target;           /* of the eval function */
+  int64_t width, ntarget, classes;
+} gradrt_guesser;
+
+/* truth -1: no class; share: the probability of the guess, NAN: unknown */
+typedef struct { uint32_t row; int truth, guess; double share; } gradrt_guess;
+
+/* By the first of n metrics that counts one class a sample; false: there is none. */
+bool gradrt_guesser_init(gradrt_guesser *g, gradrt_session *s, const gradrt_metric *metric, int n);
+/* The samples whose n row numbers stand in the session's ids. */
+void gradrt_guess_batch(gradrt_guesser *g, const void *const *rows, int64_t n, gradrt_guess *out);
+/* The mistakes in a set the net is most certain about; returns how many, at most max. */
+int gradrt_worst_guesses(gradrt_guesser *g, const gradrt_set *set, gradrt_guess *worst, int max,
+                         int64_t *mistakes);
+
+/* ---- report_sample.c, report_plane.c, report_filter.c ---- */
+/* Sides of a field whose rows are images: [h, w], [1, h, w] or [3, h, w]. */
+bool gradrt_field_image(const gradrt_field *f, int *height, int *width, int *planes);
+/* One row of such a field; bytes are grey values, other numbers span the row's own range. */
+bool gradrt_sample_image(const gradrt_field *f, const void *rows, int64_t row, gradrt_image *out);
+/* The mistakes of a score's split that the net is most certain about, with their pictures. */
+void gradrt_report_mistakes(gradrt_writer *w, gradrt_session *s, const gradrt_score *score);
+/* Classes over the plane of two input numbers, with samples; nothing for other nets. */
+void gradrt_report_plane(gradrt_writer *w, gradrt_session *s, const gradrt_score *score);
+/* The weights of the first layer that look like pictures; before: a state, or NULL. */
+void gradrt_report_filters(gradrt_writer *w, const gradrt_net *net, const void *state,
+                           const void *before);
 
 #endif

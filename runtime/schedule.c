@@ -155,7 +155,7 @@ static const struct { const char *kind; schedule_fn rate; } schedule_kinds[] = {
   { "exp", schedule_exp },           { "cosine", schedule_half_cosine },
   { "warmup", schedule_warmup },     { "linear", schedule_linear },
   { "poly", schedule_poly },         { "restarts", schedule_restarts },
-  { "onecycle", schedule_onecycle },
+  { "onecycle", schedule_onecycle }, { "plateau", schedule_constant },
 };
 
 static double schedule_piece(const gradrt_piece *p, double base, const schedule_clock *c)
@@ -192,4 +192,49 @@ double gradrt_schedule_lr(const gradrt_train *t, double base, int64_t step, int6
     return schedule_piece(p, base, &c);
   }
   return base;
+}
+
+/* The plateau piece, when the schedule has reached it; else NULL. It is the last one. */
+static const gradrt_piece *schedule_plateau(const gradrt_train *t, int64_t step,
+                                            int64_t steps_per_epoch)
+{
+  double begin = 0;
+  if (t->npiece == 0 || strcmp(t->piece[t->npiece - 1].kind, "plateau") != 0) {
+    return NULL;
+  }
+  for (int i = 0; i + 1 < t->npiece; i++) {
+    begin += t->piece[i].in_epochs ? t->piece[i].span * (double)steps_per_epoch : t->piece[i].span;
+  }
+  return (double)step >= begin ? &t->piece[t->npiece - 1] : NULL;
+}
+
+void gradrt_plateau_epoch(const gradrt_train *t, double base, int64_t step,
+                          int64_t steps_per_epoch, double loss, gradrt_plateau *p)
+{
+  const double least_change = 1e-8;
+  const gradrt_piece *piece = schedule_plateau(t, step, steps_per_epoch);
+  if (!piece) {
+    return;
+  }
+  bool first = !(p->scale > 0);
+  p->scale = first ? 1 : p->scale;
+  if (first || loss < p->best * (1 - schedule_prop(piece, "threshold", 1e-4))) {
+    p->best = loss;
+    p->bad = 0;
+  } else {
+    p->bad++;
+  }
+  if (p->cooldown > 0) {
+    p->cooldown--;
+    p->bad = 0;
+  }
+  if (p->bad <= schedule_prop(piece, "patience", 10)) {
+    return;
+  }
+  double min = schedule_prop(piece, "min", 0), rate = base * p->scale;
+  double next = rate * schedule_prop(piece, "factor", 0.1);
+  next = next < min ? min : next;
+  p->scale = rate - next > least_change ? next / base : p->scale;
+  p->cooldown = schedule_prop(piece, "cooldown", 0);
+  p->bad = 0;
 }

@@ -109,22 +109,22 @@ static int session_memory(gradrt_session *s)
   return code;
 }
 
-static int session_directory(gradrt_session *s)
+int gradrt_run_directory(const gradrt_net *net, const gradrt_options *o, char *dir)
 {
-  const char *out = s->options->out;
+  const char *out = o->out;
   char plain[GRADRT_NAME_MAX];
-  if (out && s->options->verb != GRADRT_VERB_PREDICT) {
-    int code = gradrt_path_join(s->dir, out, "");
-    for (size_t n = strlen(s->dir); n > 1 && s->dir[n - 1] == '/'; n--) {
-      s->dir[n - 1] = 0;
+  if (out && o->verb != GRADRT_VERB_PREDICT) {
+    int code = gradrt_path_join(dir, out, "");
+    for (size_t n = strlen(dir); n > 1 && dir[n - 1] == '/'; n--) {
+      dir[n - 1] = 0;
     }
     return code;
   }
-  gradrt_text_plain(plain, sizeof plain, s->net->name);
+  gradrt_text_plain(plain, sizeof plain, net->name);
   for (char *p = plain; *p; p++) {
     *p = *p == '/' ? '_' : *p;
   }
-  return gradrt_path_join(s->dir, "runs", plain);
+  return gradrt_path_join(dir, "runs", plain);
 }
 
 int gradrt_session_open(gradrt_session *s, const gradrt_net *net, const gradrt_options *o)
@@ -135,7 +135,7 @@ int gradrt_session_open(gradrt_session *s, const gradrt_net *net, const gradrt_o
   for (int i = 0; i < net->ntensor; i++) {
     s->params += net->tensor[i].role == GRADRT_PARAM ? gradrt_tensor_elems(&net->tensor[i]) : 0;
   }
-  int code = session_directory(s);
+  int code = gradrt_run_directory(net, o, s->dir);
   if (code != GRADRT_OK) {
     return code;
   }
@@ -225,7 +225,9 @@ int gradrt_session_load(gradrt_session *s, const int *splits, int n, bool need_f
   }
   gradrt_data_options o = { .dir = s->options->data ? s->options->data : ".", .need_fit = need_fit,
                             .root = s->options->data_root,
-                            .only = n > 0 ? only : NULL, .nonly = n };
+                            .only = n > 0 ? only : NULL, .nonly = n,
+                            .fold = s->options->fold,
+                            .folds = s->options->fold ? (int)s->options->folds : 0 };
   int code = gradrt_data_load(net, &o, &s->data);
   gradrt_free(only);
   return code == GRADRT_OK && need_fit ? session_fit(s) : code;

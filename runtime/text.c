@@ -241,7 +241,8 @@ const char *gradrt_class_name(const gradrt_net *net, const char *field, int64_t 
     matches++;
   }
   if (matches == 1 && label->class_name && cls >= 0 && cls < classes && label->class_name[cls]) {
-    return gradrt_text_plain(buf, size, label->class_name[cls]);
+    const char *name = label->class_name[cls];
+    return gradrt_text_plain(buf, size, strcmp(name, "\n") == 0 ? "\\n" : name);
   }
   snprintf(buf, size, "%lld", (long long)cls);
   return buf;

@@ -64,6 +64,15 @@ static int train_splits(const gradrt_training *r, const gradrt_score *score, int
       out[count++] = r->t->stop[i].split;
     }
   }
+  for (int e = 0; e < r->t->nevery; e++) {
+    const gradrt_every *every = &r->t->every[e];
+    for (int i = 0; i < every->naction && count < TRAIN_SPLITS_MAX; i++) {
+      gradrt_action_how how = every->action[i].how;
+      if (how == GRADRT_ACTION_EVAL || how == GRADRT_ACTION_SAVE_BEST) {
+        out[count++] = every->action[i].split;
+      }
+    }
+  }
   for (int i = 0; i < n && count < TRAIN_SPLITS_MAX; i++) {
     out[count++] = score[i].split;
   }
@@ -78,6 +87,8 @@ static int train_limits(gradrt_training *r)
   if (!r->set || r->set->n < 1) {
     return gradrt_error(GRADRT_DATA, "the training split has no samples");
   }
+  r->accumulate = r->t->accumulate > 1 ? r->t->accumulate : 1;
+  batch *= r->accumulate;
   r->steps_per_epoch = (r->set->n + batch - 1) / batch;
   r->epochs = (int64_t)ceil(!isnan(o->epochs) ? o->epochs : r->t->epochs);
   r->saved_step = -1;
@@ -279,12 +290,45 @@ static int train_resume(gradrt_training *r)
   return code == GRADRT_OK ? gradrt_history_create(&r->history, r->s.dir, folder) : code;
 }
 
+/* --init FILE|DIR[:GLOB]: what of the net's parameters the glob names and the file has. */
+static int train_init(gradrt_training *r, const char *asked)
+{
+  char place[GRADRT_PATH_MAX], path[GRADRT_PATH_MAX], plain[GRADRT_PATH_MAX];
+  int taken = 0, params = 0;
+  if (strlen(asked) >= sizeof place) {
+    return gradrt_error(GRADRT_IO, "the path of --init is too long");
+  }
+  strcpy(place, asked);
+  char *colon = gradrt_path_exists(asked) ? NULL : strrchr(place, ':');
+  const char *glob = colon && colon[1] ? colon + 1 : "*";
+  if (colon) {
+    *colon = 0;
+  }
+  int code = gradrt_weights_find(&r->s, place, path);
+  if (code == GRADRT_OK) {
+    code = gradrt_weights_read_part(r->s.net, path, glob, r->s.state, &taken);
+  }
+  for (int i = 0; i < r->s.net->ntensor; i++) {
+    params += r->s.net->tensor[i].role != GRADRT_SLOT;
+  }
+  if (code == GRADRT_OK && !r->s.options->quiet && !r->s.options->silent) {
+    fprintf(stderr, "%d of %d tensors from %s\n", taken, params,
+            gradrt_text_plain(plain, sizeof plain, path));
+  }
+  return code;
+}
+
 int gradrt_training_weights(gradrt_training *r)
 {
-  const char *asked = r->s.options->weights;
+  const gradrt_options *o = r->s.options;
   char path[GRADRT_PATH_MAX];
-  int code = asked ? gradrt_weights_find(&r->s, asked, path) : GRADRT_OK;
-  return asked && code == GRADRT_OK ? gradrt_weights_read(r->s.net, path, r->s.state) : code;
+  int code = o->weights ? gradrt_weights_find(&r->s, o->weights, path) : GRADRT_OK;
+  if (o->weights && code == GRADRT_OK) {
+    code = gradrt_weights_read(r->s.net, path, r->s.state);
+  }
+  code = code == GRADRT_OK && o->init ? train_init(r, o->init) : code;
+  gradrt_average_start(r->s.net, r->s.state);
+  return code;
 }
 
 static int train_start(gradrt_training *r)
@@ -430,6 +474,23 @@ static int train_final_weights(gradrt_training *r, int64_t *row)
   return gradrt_weights_read(r->s.net, file, r->s.state);
 }
 
+/* Loss and metrics of the watched split in a row of the history. */
+static void train_figures(const gradrt_training *r, int64_t row, gradrt_figures *out)
+{
+  const gradrt_history *h = &r->history;
+  const char *prefix = r->monitor >= 0 ? r->s.net->split[r->monitor].name : "train";
+  size_t n = strlen(prefix);
+  out->n = 0;
+  for (int c = 3; c + 1 < h->ncolumn && out->n < GRADRT_FIGURES_MAX; c++) {
+    if (strncmp(h->column[c], prefix, n) != 0 || h->column[c][n] != '_') {
+      continue;
+    }
+    strcpy(out->name[out->n], h->column[c]);
+    out->value[out->n] = gradrt_history_at(h, row, c);
+    out->share[out->n++] = h->of[c] && gradrt_metric_is_share(h->of[c]);
+  }
+}
+
 static int train_finish(gradrt_training *r, gradrt_score *score, int nscore)
 {
   const gradrt_options *o = r->s.options;
@@ -450,7 +511,10 @@ static int train_finish(gradrt_training *r, gradrt_score *score, int nscore)
     code = gradrt_path_join(path, r->s.dir, "report.html");
     code = code == GRADRT_OK ? gradrt_report_write(&report, path) : code;
   }
-  if (code != GRADRT_OK) {
+  if (code == GRADRT_OK && r->figures) {
+    train_figures(r, row, r->figures);
+  }
+  if (code != GRADRT_OK || o->figures_only) {
     return code;
   }
   if (!o->json) {
@@ -496,6 +560,7 @@ static int train_load(gradrt_training *r, const gradrt_score *score, int nscore)
   if (code == GRADRT_OK) {
     code = gradrt_session_load(&r->s, splits, train_splits(r, score, nscore, splits), true);
   }
+  code = code == GRADRT_OK ? gradrt_every_verify(r) : code;
   return code == GRADRT_OK ? train_limits(r) : code;
 }
 
@@ -524,6 +589,11 @@ static int train_run(gradrt_training *r, gradrt_score *score, int nscore)
   }
   struct sigaction old[2];
   train_catch_signals(old);
+  if (r->s.options->lr_range) {
+    code = gradrt_lr_range_run(r);
+    train_release_signals(old);
+    return code;
+  }
   code = train_open(r);
   if (code != GRADRT_OK) {
     train_release_signals(old);
@@ -556,19 +626,26 @@ static int train_measured(gradrt_training *r, gradrt_score *score, int nscore)
 
 int gradrt_train_main(const gradrt_net *net, const gradrt_options *o)
 {
+  bool trains = net->training && net->train.fn;
+  return trains && !isnan(o->folds) ? gradrt_folds_main(net, o) : gradrt_train_once(net, o, NULL);
+}
+
+int gradrt_train_once(const gradrt_net *net, const gradrt_options *o, gradrt_figures *figures)
+{
   if (!net->training || !net->train.fn) {
     return gradrt_error(GRADRT_USAGE, "%s has no train block: there is nothing to train",
                         net->name);
   }
-  if (o->resume && (o->weights || o->fast_dev_run)) {
+  if (o->resume && (o->weights || o->init || o->fast_dev_run)) {
     return gradrt_error(GRADRT_USAGE, "--resume and %s exclude each other",
-                        o->weights ? "--weights" : "--fast-dev-run");
+                        o->weights ? "--weights" : o->init ? "--init" : "--fast-dev-run");
   }
   gradrt_training *r = gradrt_alloc(sizeof *r);
   if (!r) {
     return gradrt_error(GRADRT_LIMIT, "out of memory");
   }
   r->t = net->training;
+  r->figures = figures;
   r->monitor = gradrt_monitor_split(net);
   gradrt_score *score = NULL;
   int nscore = 0;

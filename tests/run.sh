@@ -22,7 +22,10 @@ export GRADC_NIGHTLY
 
 . "$root/examples/install.sh"
 need_packages flex bison cmake gcc libc6-dev make pkg-config zlib1g-dev libcmocka-dev clang binutils || exit 5
-want_packages llvm-19-dev       # for the LLVM back end; its tests are skipped without it
+# What lacks one of these is skipped: folders of images, the LLVM back end, programs for other
+# machines, which run in emulators and in node, nets that Python calls.
+want_packages libpng-dev libjpeg-dev llvm-19-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
+  gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-user lld nodejs python3
 
 echo "== build $build"
 log=$build/build.log

@@ -21,7 +21,9 @@ typedef struct {
   const SourceMap *sources;     /* for "lenet.nn:12" in comments */
   bool thin;                    /* include gradrt.h and link libgradrt instead of carrying the runtime's text */
   bool library;                 /* C: the functions of backend/library.h in the place of main */
+  bool loaded;                  /* C: gradrt_loaded_net in the place of main; it returns the net */
   Measure measure;
+  const char *runtime_links;    /* thin: the libraries of libgradrt, " -lz -lpng"; NULL: " -lz" */
   Arena *arena;
   Diag *diag;
 } EmitArgs;

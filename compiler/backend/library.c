@@ -19,6 +19,38 @@ static const char *const callees[LIBRARY_COUNT] = {
 
 const char *library_callee(LibraryFunction f) { return callees[f]; }
 
+/* ---- libraries ---- */
+
+static bool ends_in_gz(const char *s)
+{
+  size_t n = s ? strlen(s) : 0;
+  return n >= 3 && !strcmp(s + n - 3, ".gz");
+}
+
+bool library_needs_zlib(const gradrt_net *net)
+{
+  for (int i = 0; i < net->nsource; i++)
+    for (int k = 0; k < net->source[i].nprop; k++)
+      if (ends_in_gz(net->source[i].prop[k].text))
+        return true;
+  return false;
+}
+
+bool library_needs_pictures(const gradrt_net *net)
+{
+  for (int i = 0; i < net->nsource; i++)
+    if (str_eq(net->source[i].kind, "images"))
+      return true;
+  return false;
+}
+
+const char *library_links(const gradrt_net *net)
+{
+  static const char *const links[2][2] = { { "", " -lpng -ljpeg" },
+                                           { " -lz", " -lz -lpng -ljpeg" } };
+  return links[library_needs_zlib(net)][library_needs_pictures(net)];
+}
+
 /* ---- names ---- */
 
 /* Letters, digits and bars of a name. What follows it keeps it from being a word of C. */

@@ -27,6 +27,12 @@ const char *library_prototype(const EmitArgs *args, LibraryFunction f);
 const char *library_rows_name(const gradrt_field *f, Arena *a);
 const char *library_out_name(const gradrt_output *o, Arena *a);
 
+/* Libraries that a program of this net needs beside libm and pthreads: zlib for files that end in
+ * .gz, libpng and libjpeg for images. The words for the linker: " -lz", or "". */
+bool library_needs_zlib(const gradrt_net *net);
+bool library_needs_pictures(const gradrt_net *net);
+const char *library_links(const gradrt_net *net);
+
 /* The header that declares the functions, with what each needs of its caller. C11 and C++. */
 void library_header(const EmitArgs *args, Out *out);
 

@@ -107,7 +107,7 @@ static int emit_c(const CmdOptions *o, Compilation *c, bool exe)
       return EXIT_OK;
     }
     fprintf(stderr, "wrote %s\nnext  cc -O3 -march=native %s -o %s -lm -lpthread%s\n", out, out, name,
-            cmd_needs_zlib(c->net) ? " -lz" : "");
+            library_links(c->net));
   }
   return EXIT_OK;
 }

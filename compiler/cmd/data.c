@@ -94,11 +94,27 @@ static int load(DataView *v)
 {
   const CmdOptions *o = v->options;
   gradrt_data_options how = {
-    .dir = o->data_dir ? o->data_dir : cmd_spec_dir(v->arena, o->driver.file),
-    .root = o->data_root,
+    .dir = o->driver.data_dir ? o->driver.data_dir : cmd_spec_dir(v->arena, o->driver.file),
+    .root = o->driver.data_root,
     .look = true,
   };
   return gradrt_data_load(v->net, &how, &v->rows);
+}
+
+/* Loads and prints. */
+static int show(DataView *v)
+{
+  const CmdOptions *o = v->options;
+  int code = load(v);
+  if (code)
+    return code;
+  if (o->json)
+    data_print_json(v);
+  else
+    data_print(v);
+  code = o->out ? data_write_page(v, o->out) : EXIT_OK;
+  gradrt_data_free(v->rows);
+  return code;
 }
 
 static int look(Compilation *c, const CmdOptions *o)
@@ -109,23 +125,25 @@ static int look(Compilation *c, const CmdOptions *o)
                         str_escape(c->arena, o->driver.file, 200));
   DescribeArgs args = { .model = c->model, .sources = c->sources, .version = GRADC_VERSION,
                         .arena = c->arena };
-  v.net = describe_data(&args);
-  int code = load(&v);
-  if (code)
-    return code;
-  if (o->json)
-    data_print_json(&v);
-  else
-    data_print(&v);
-  code = o->out ? data_write_page(&v, o->out) : EXIT_OK;
-  gradrt_data_free(v.rows);
+  gradrt_named named;
+  const char *dir =
+      o->driver.data_dir ? o->driver.data_dir : cmd_spec_dir(c->arena, o->driver.file);
+  v.net = gradrt_net_with_names(&named, describe_data(&args), dir, o->driver.data_root);
+  int code = show(&v);
+  gradrt_net_forget_names(&named);
   return code;
 }
 
 int cmd_data(const CmdOptions *o)
 {
+  if (str_eq(o->driver.file, "get"))
+    return cmd_data_get(o);
+  if (o->nrest || o->from)
+    return gradrt_error(EXIT_USAGE, "'data' takes one spec; 'data get' brings a data set");
   Compilation *c = compilation_new();
-  int code = compile_check(c, &o->driver);
+  DriverOptions driver = o->driver;
+  driver.data_alone = true;
+  int code = compile_check(c, &driver);
   code = code ? code : look(c, o);
   compilation_free(&c);
   return code;

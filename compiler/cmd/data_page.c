@@ -3,6 +3,7 @@
 #include "augment.h"
 #include "base/str.h"
 #include "cmd/dataview.h"
+#include "cmd/page.h"
 #include "cmd/picture.h"
 #include "data.h"
 #include "run.h"
@@ -131,26 +132,10 @@ static void sheet_png(Out *o, const Sheet *s)
 
 /* ---- text in pages ---- */
 
-static void put_text(Out *o, const char *s)
-{
-  for (const unsigned char *p = (const unsigned char *)s; *p;) {
-    int n = gradrt_text_utf8(p);
-    const char *entity = *p == '<' ? "&lt;" : *p == '>' ? "&gt;" : *p == '&' ? "&amp;"
-                       : *p == '"' ? "&quot;" : NULL;
-    if (entity)
-      out_printf(o, "%s", entity);
-    else if (n == 0 || *p < 0x20)
-      out_printf(o, "?");
-    else
-      out_bytes(o, (const char *)p, (size_t)n);
-    p += n ? n : 1;
-  }
-}
-
 static void svg_text(Out *o, int x, int y, const char *text)
 {
   out_printf(o, "<text x=\"%d\" y=\"%d\">", x, y);
-  put_text(o, text);
+  page_text(o, text);
   out_printf(o, "</text>\n");
 }
 
@@ -241,14 +226,14 @@ static const char page_style[] =
 static void page_heading(Out *o, const char *text)
 {
   out_printf(o, "<h2>");
-  put_text(o, text);
+  page_text(o, text);
   out_printf(o, "</h2>\n");
 }
 
 static void page_cell(Out *o, const char *text)
 {
   out_printf(o, "<td>");
-  put_text(o, text);
+  page_text(o, text);
   out_printf(o, "</td>");
 }
 
@@ -306,7 +291,7 @@ static void page_images(Out *o, const Sheet *s)
     out_printf(o, "<figure>");
     picture_html(o, s->v->arena, &p, s->zoom);
     out_printf(o, "<figcaption>");
-    put_text(o, class_of(s, s->row[i]));
+    page_text(o, class_of(s, s->row[i]));
     out_printf(o, "</figcaption></figure>\n");
   }
 }
@@ -353,9 +338,9 @@ static void page(Out *o, const Sheet *s, const Axis *axis)
 {
   const gradrt_net *net = s->v->net;
   out_printf(o, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>");
-  put_text(o, net->file);
+  page_text(o, net->file);
   out_printf(o, ": data</title><style>%s</style></head><body>\n<h1>", page_style);
-  put_text(o, s->v->data->name);
+  page_text(o, s->v->data->name);
   out_printf(o, "</h1>\n<p>");
   for (int k = 0; k < net->nsplit; k++)
     out_printf(o, "%s%s: %" PRId64 " rows", k ? ", " : "", net->split[k].name,

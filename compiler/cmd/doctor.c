@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "cmd/cmd.h"
 #include "internal.h"
+#include "pictures.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,13 @@ static bool print_llvm(void)
   return llvm_present();
 }
 
+static void print_pictures(void)
+{
+  const char *have = gradrt_picture_libraries();
+  print_row("images", *have, *have ? have + 1 : "this gradc was built without libpng and libjpeg",
+            "Debian: apt-get install libpng-dev libjpeg-dev, then build gradc again");
+}
+
 static void print_cache(Arena *a)
 {
   const char *dir = cmd_cache_dir(a, "doctor");
@@ -78,6 +86,7 @@ int cmd_doctor(const CmdOptions *o)
   int threads = gradrt_default_threads();
   print_row("threads", true, arena_printf(a, "%d", threads), NULL);
   bool compiler = print_compiler(a, o), llvm = print_llvm();
+  print_pictures();
   print_cache(a);
   bool folder = print_folder();
   bool runs = (compiler || llvm) && folder;

@@ -5,6 +5,7 @@
 #include "cmd/llvm.h"
 #include "internal.h"
 #include "loop/text.h"
+#include "pictures.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +82,10 @@ static int link_object(const CmdOptions *o, Compilation *c, const char *object, 
   argv[n++] = "-lm";
   argv[n++] = "-lpthread";
   argv[n++] = "-lz";
+  for (const char *p = gradrt_picture_libraries(); *p; p += strcspn(p, " ")) {
+    p += strspn(p, " ");
+    argv[n++] = arena_strndup(c->arena, p, strcspn(p, " "));
+  }
   argv[n] = NULL;
   return cmd_run_tool(o, c->arena, argv);
 }
@@ -247,18 +252,25 @@ static int get_objects(Compilation *c, const EmitArgs *args, Out *object[LLVM_PA
   return code;
 }
 
-int cmd_run_llvm(const CmdOptions *o, Compilation *c, int argc, char **argv)
+int cmd_load_llvm(const CmdOptions *o, Compilation *c, const gradrt_net **net, LlvmCode **loaded)
 {
   EmitArgs args = cmd_emit_args(o, c);
   Out *object[LLVM_PARTS];
-  LlvmCode *loaded;
+  *loaded = NULL;
   if (llvm_present() && !runs_here(c->target))
     return gradrt_error(EXIT_USAGE, "this machine does not run code for %s", c->target->name);
   int code = get_objects(c, &args, object);
   if (code)
     return code;
-  const gradrt_net *net = llvm_load(&args, object, &loaded);
-  code = settle(c, net != NULL);
+  *net = llvm_load(&args, object, loaded);
+  return settle(c, *net != NULL);
+}
+
+int cmd_run_llvm(const CmdOptions *o, Compilation *c, int argc, char **argv)
+{
+  LlvmCode *loaded;
+  const gradrt_net *net = NULL;
+  int code = cmd_load_llvm(o, c, &net, &loaded);
   if (code)
     return code;
   code = gradrt_main(net, argc, argv);

@@ -3,6 +3,7 @@
 #ifndef GRADC_CMD_LLVM_H
 #define GRADC_CMD_LLVM_H
 
+#include "backend/llvm/llvm_backend.h"
 #include "cmd/cmd.h"
 
 /* Runs go through LLVM unless --backend says c, $CC names a C compiler, or there is no LLVM. */
@@ -12,7 +13,10 @@ bool cmd_is_llvm_kind(const char *kind);        /* ll bc asm obj so exe */
 int cmd_emit_llvm(const CmdOptions *o, Compilation *c, const char *kind, const char *out);
 /* Chooses the instruction set that --target asks for; with --cpu, checks that both agree. */
 int cmd_choose_target(CmdOptions *o);
-/* Compiles a module's steps in memory, unless the cache has them, and runs a program's command line
+/* Compiles a module's steps in memory, unless the cache has them: *net lies in c's arena and calls
+ * code of *loaded, which the caller gives to llvm_unload. */
+int cmd_load_llvm(const CmdOptions *o, Compilation *c, const gradrt_net **net, LlvmCode **loaded);
+/* Does that and runs a program's command line
  * over them. */
 int cmd_run_llvm(const CmdOptions *o, Compilation *c, int argc, char **argv);
 /* Links an object with libgradrt, as a program or a shared library. */

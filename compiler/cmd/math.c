@@ -3,6 +3,7 @@
  * and c1_weight' is what c1_weight becomes. */
 #include "base/str.h"
 #include "cmd/cmd.h"
+#include "cmd/derive.h"
 #include "cmd/math.h"
 #include <string.h>
 
@@ -91,7 +92,8 @@ static const char *value_text(const Compilation *c, Value v)
 
 static void print_formula(const Compilation *c, const Node *n, Out *o)
 {
-  for (const char *f = n->op->formula; f && *f; f++) {
+  const char *f = n->op->written ? n->op->written(c->arena, n) : n->op->formula;
+  for (; f && *f; f++) {
     if (*f != '$') {
       out_bytes(o, f, 1);
       continue;
@@ -108,12 +110,17 @@ static void print_formula(const Compilation *c, const Node *n, Out *o)
   }
 }
 
+static const char *name_of(void *ctx, Value v) { return value_text(ctx, v); }
+
 void math_print(const Compilation *c, Out *o)
 {
   const Graph *g = c->program->train ? c->program->train : c->program->infer;
   const char *layer = NULL;
-  out_printf(o, "# %s: the %s step of %s as mathematics, in the order of the computation\n", c->model->file, g->name,
+  out_printf(o, "# %s: the %s step of %s as mathematics\n", c->model->file, g->name,
              c->program->name);
+  derive_ops(c, o);
+  derive_layers(c, name_of, o);
+  out_printf(o, "\n# Every step, in the order of the computation\n");
   for (uint32_t i = 0; i < g->order.n; i++) {
     const Node *n = g->order.at[i];
     if (n->op->cls == OP_SOURCE || !n->op->formula)

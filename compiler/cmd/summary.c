@@ -39,9 +39,7 @@ static bool is_saved(const Host *h, const Buffer *b)
   return false;
 }
 
-/* Bytes of a layer (NULL: of all) that the training step keeps from forward to backward, for a
- * full batch and with the padding of their layouts. */
-static int64_t saved_bytes(const Compilation *c, const char *layer)
+int64_t cmd_saved_bytes(const Compilation *c, const char *layer)
 {
   const Host *h = c->module->host[HOST_TRAIN];
   int64_t sum = 0;
@@ -56,9 +54,9 @@ static int64_t saved_bytes(const Compilation *c, const char *layer)
 static void print_saved(const Compilation *c)
 {
   char a[32], b[32];
-  int64_t all = saved_bytes(c, NULL), rest = all;
+  int64_t all = cmd_saved_bytes(c, NULL), rest = all;
   for (int i = 0; i < c->net->nlayer; i++)
-    rest -= saved_bytes(c, c->net->layer[i].name);
+    rest -= cmd_saved_bytes(c, c->net->layer[i].name);
   printf("saved       %s for the backward pass, for a batch of %" PRId64,
          str_bytes(a, (double)all), c->program->batch);
   if (rest)
@@ -77,7 +75,7 @@ static void print_layers(const Compilation *c)
     const gradrt_layer *l = &net->layer[i];
     printf("%-20s %-12s %-18s %12s %14.4f %10s  %s\n", l->name, l->type, l->shape,
            with_commas(a, l->params), l->flops / 1e6,
-           str_bytes(b, (double)saved_bytes(c, l->name)), l->place);
+           str_bytes(b, (double)cmd_saved_bytes(c, l->name)), l->place);
     flops += l->flops;
   }
   int64_t params = 0, fixed = 0;
@@ -200,8 +198,8 @@ static int print_json(const Compilation *c)
   for (int i = 0; i < net->nlayer; i++)
     printf("%s{\"name\":\"%s\",\"type\":\"%s\",\"shape\":\"%s\",\"params\":%" PRId64
            ",\"flops\":%.0f,\"saved\":%" PRId64 "}", i ? "," : "", net->layer[i].name, net->layer[i].type,
-           net->layer[i].shape, net->layer[i].params, net->layer[i].flops, saved_bytes(c, net->layer[i].name));
-  printf("],\"saved\":%" PRId64 ",\"kernels\":[", saved_bytes(c, NULL));
+           net->layer[i].shape, net->layer[i].params, net->layer[i].flops, cmd_saved_bytes(c, net->layer[i].name));
+  printf("],\"saved\":%" PRId64 ",\"kernels\":[", cmd_saved_bytes(c, NULL));
   for (uint32_t i = 0; i < c->module->kernels.n; i++) {
     const Kernel *k = c->module->kernels.at[i];
     printf("%s{\"name\":\"%s\",\"template\":\"%s\",\"flops\":%.0f}", i ? "," : "", k->name, k->template_name, k->flops);

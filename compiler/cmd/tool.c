@@ -1,7 +1,9 @@
 /* What commands share: writing files, the C compiler, the cache. No shell is ever involved. */
+#include "backend/library.h"
 #include "base/str.h"
 #include "cmd/cmd.h"
 #include "internal.h"
+#include "pictures.h"
 #include <errno.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -36,6 +38,7 @@ EmitArgs cmd_emit_args(const CmdOptions *o, Compilation *c)
   EmitArgs args = { .module = c->module, .net = c->net, .target = c->target, .spec_file = c->model->file,
                     .version = GRADC_VERSION, .sources = c->sources, .thin = o->thin,
                     .library = o->library, .arena = c->arena, .diag = c->diag };
+  args.runtime_links = arena_printf(c->arena, " -lz%s", gradrt_picture_libraries());
   args.measure = o->profile ? MEASURE_KERNELS : o->bench ? MEASURE_STEPS : MEASURE_NOTHING;
   return args;
 }
@@ -63,21 +66,28 @@ const char *cmd_emit_c(const CmdOptions *o, Compilation *c, size_t *length)
   return out_text(out);
 }
 
-static int run(char *const *argv)
+int cmd_spawn(char *const *argv)
 {
   pid_t pid;
   int status = 0;
   int failed = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
-  if (failed) {
-    gradrt_error(EXIT_IO, "cannot run '%s': %s", argv[0], strerror(failed));
-    if (failed == ENOENT)
-      gradrt_note("install a C compiler (sudo apt install gcc) or set CC");
-    return EXIT_IO;
-  }
+  if (failed)
+    return -failed;
   while (waitpid(pid, &status, 0) < 0)
     if (errno != EINTR)
       return EXIT_IO;
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static int run(char *const *argv)
+{
+  int status = cmd_spawn(argv);
+  if (status >= 0)
+    return status;
+  gradrt_error(EXIT_IO, "cannot run '%s': %s", argv[0], strerror(-status));
+  if (status == -ENOENT)
+    gradrt_note("install a C compiler (sudo apt install gcc) or set CC");
+  return EXIT_IO;
 }
 
 static void show(const CmdOptions *o, char *const *argv)
@@ -99,18 +109,6 @@ int cmd_run_tool(const CmdOptions *o, Arena *a, const char *const *words)
   if (code == 0 || code == EXIT_IO)
     return code;
   return gradrt_error(EXIT_IO, "'%s' failed (exit %d)", argv[0], code);
-}
-
-bool cmd_needs_zlib(const gradrt_net *net)
-{
-  for (int i = 0; i < net->nsource; i++)
-    for (int k = 0; k < net->source[i].nprop; k++) {
-      const char *text = net->source[i].prop[k].text;
-      size_t n = text ? strlen(text) : 0;
-      if (n > 3 && !strcmp(text + n - 3, ".gz"))
-        return true;
-    }
-  return false;
 }
 
 const char *cmd_compiler(const CmdOptions *o)
@@ -137,6 +135,16 @@ static int compiler_words(Arena *a, const char *cc, char **argv)
   return n;
 }
 
+/* Appends the words of a text as arguments. */
+static void add_words(Arena *a, const char *text, char **argv, int *n)
+{
+  for (const char *p = text + strspn(text, " "); *p; p += strspn(p, " ")) {
+    size_t length = strcspn(p, " ");
+    argv[(*n)++] = arena_strndup(a, p, length);
+    p += length;
+  }
+}
+
 int cmd_cc(const CmdOptions *o, const Compilation *c, const char *source, const char *target, const char *kind)
 {
   char *argv[COMPILER_WORDS_MAX + 24];
@@ -157,8 +165,7 @@ int cmd_cc(const CmdOptions *o, const Compilation *c, const char *source, const 
   argv[n++] = arena_strdup(c->arena, target);
   argv[n++] = arena_strdup(c->arena, "-lm");
   argv[n++] = arena_strdup(c->arena, "-lpthread");
-  if (cmd_needs_zlib(c->net))
-    argv[n++] = arena_strdup(c->arena, "-lz");
+  add_words(c->arena, library_links(c->net), argv, &n);
   argv[n] = NULL;
   show(o, argv);
   int code = run(argv);

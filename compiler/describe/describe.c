@@ -185,6 +185,8 @@ static void set_data(const DescribeArgs *d, gradrt_net *net)
     field[f->field].stratify = f->stratify;
     field[f->field].classes = f->classes;
     field[f->field].class_name = f->class_name;
+    field[f->field].token = f->token;
+    field[f->field].next_of = f->next_of ? m->field[f->next_of - 1].field + 1 : 0;
     set_augments(d, f, &field[f->field]);
   }
   gradrt_fit *fit = ARENA_ARRAY(a, gradrt_fit, m->nfit + 1);
@@ -198,6 +200,9 @@ static void set_data(const DescribeArgs *d, gradrt_net *net)
   net->field = field;
   net->nfit = m->nfit;
   net->fit = fit;
+  net->window = m->window;
+  net->stride = m->window ? m->stride : 0;
+  net->streams = m->streams;
 }
 
 static int split_index(const DescribeArgs *d, const char *name)
@@ -254,7 +259,63 @@ static double rule_number(const OpDef *op, const void *attrs, const char *name)
 static bool wants_low(const Train *t, int metric)
 {
   const char *kind = metric < 0 ? "loss" : t->metric[metric].kind;
-  return str_in_words(kind, "loss mse mae");
+  return str_in_words(kind, "loss mse mae perplexity bits_per_char");
+}
+
+/* What an item of `print` shows; tensors are the parameter, or the slot of its gradient. */
+static gradrt_printed printed(const DescribeArgs *d, const PrintSpec *p)
+{
+  gradrt_printed r = { .how = GRADRT_PRINT_TENSOR, .name = p->name };
+  const char *slot = p->name;
+  switch (p->how) {
+  case PRINT_LOSS: return (gradrt_printed){ .how = GRADRT_PRINT_LOSS, .name = "loss" };
+  case PRINT_LR: return (gradrt_printed){ .how = GRADRT_PRINT_LR, .name = "lr" };
+  case PRINT_NORM:
+    slot = "gradient_norm";
+    r.name = "grad_norm";
+    break;
+  case PRINT_VALUE: break;
+  case PRINT_GRADIENT:
+    slot = arena_printf(d->arena, "gradient.%s", p->name);
+    r.name = arena_printf(d->arena, "grad %s", p->name);
+    break;
+  }
+  const StateVar *v = program_find_state(d->model->program, slot);
+  r.tensor = v ? (int)v->id : -1;       /* gradcheck's program keeps no gradients to print */
+  return r;
+}
+
+static const gradrt_generation *sampled(const DescribeArgs *d, const ActionSpec *a)
+{
+  const SampleSpec *s = &a->sample;
+  gradrt_generation *g = ARENA_NEW(d->arena, gradrt_generation);
+  *g = (gradrt_generation){ s->prompt, s->length, s->temperature, s->top_k, (uint64_t)s->seed };
+  return g;
+}
+
+static const gradrt_every *everies(const DescribeArgs *d, const Train *t)
+{
+  gradrt_every *every = ARENA_ARRAY(d->arena, gradrt_every, t->nevery + 1);
+  int best = 0;
+  for (int e = 0; e < t->nevery; e++) {
+    const EverySpec *s = &t->every[e];
+    gradrt_action *action = ARENA_ARRAY(d->arena, gradrt_action, s->naction + 1);
+    for (int i = 0; i < s->naction; i++) {
+      const ActionSpec *a = &s->action[i];
+      gradrt_printed *print = ARENA_ARRAY(d->arena, gradrt_printed, a->nprint + 1);
+      for (int k = 0; k < a->nprint; k++)
+        print[k] = printed(d, &a->print[k]);
+      action[i] = (gradrt_action){
+        .how = (gradrt_action_how)a->how, .nprint = a->nprint, .print = print,
+        .split = (int)max_i64(split_index(d, a->split), 0), .metric = a->metric,
+        .want_low = a->want_low, .best = a->how == ACTION_SAVE_BEST ? best++ : 0, .file = a->file,
+        .nsample = a->how == ACTION_SAMPLE,
+        .sample = a->how == ACTION_SAMPLE ? sampled(d, a) : NULL,
+      };
+    }
+    every[e] = (gradrt_every){ s->count, s->in_epochs, s->naction, action };
+  }
+  return every;
 }
 
 static const gradrt_train *training(const DescribeArgs *d)
@@ -271,6 +332,14 @@ static const gradrt_train *training(const DescribeArgs *d)
   for (int i = 0; i < t->nstop; i++)
     stop[i] = (gradrt_stop){ (gradrt_stop_how)t->stop[i].how, split_index(d, t->stop[i].split), t->stop[i].metric,
                              t->stop[i].want_low, t->stop[i].patience, t->stop[i].threshold };
+  const char *own = t->optimizer ? t->optimizer->average : NULL, *slot = NULL;
+  gradrt_average average = (gradrt_average)t->average;
+  if (average != GRADRT_AVERAGE_NONE)
+    slot = "unaveraged.";
+  else if (own) {
+    average = GRADRT_AVERAGE_OWN;
+    slot = arena_printf(a, "%s.%s.", t->optimizer->name, own);
+  }
   gradrt_train *r = ARENA_NEW(a, gradrt_train);
   *r = (gradrt_train){
     .lr = t->lr.value, .epochs = t->epochs.value, .seed = t->seed.value,
@@ -281,6 +350,9 @@ static const gradrt_train *training(const DescribeArgs *d)
     .npiece = t->nschedule, .piece = piece, .nmetric = t->nmetric, .metric = metrics(d, t->metric, t->nmetric),
     .nstop = t->nstop, .stop = stop, .best_split = split_index(d, t->best_split), .best_metric = t->best_metric,
     .best_low = wants_low(t, t->best_metric),
+    .accumulate = t->accumulate, .average = average, .average_slot = slot,
+    .average_keep = t->average_keep, .average_from = t->average_from,
+    .nevery = t->nevery, .every = everies(d, t),
   };
   return r;
 }
@@ -333,6 +405,15 @@ static int64_t params_of(const Program *p, const Node *n)
   return sum;
 }
 
+/* Nodes of input pipelines carry the name of their field. */
+static bool is_layer(const Program *p, const Node *n)
+{
+  for (uint32_t i = 0; i < p->fields.n; i++)
+    if (str_eq(n->name, p->fields.at[i].name))
+      return false;
+  return n->name && ((n->op->flags & OP_LAYER) || n->op->written);
+}
+
 static void set_layers(const DescribeArgs *d, gradrt_net *net)
 {
   const Graph *g = d->model->forward;
@@ -340,7 +421,7 @@ static void set_layers(const DescribeArgs *d, gradrt_net *net)
   int n = 0;
   for (uint32_t i = 0; i < g->order.n; i++) {
     const Node *m = g->order.at[i];
-    if (!m->name || !strchr(m->name, '.') || !(m->op->flags & OP_LAYER))
+    if (!is_layer(d->model->program, m))
       continue;
     l[n++] = (gradrt_layer){ m->name, m->op->name, type_user(d->arena, &m->type[0]), params_of(d->model->program, m),
                              m->op->flops ? m->op->flops(m) : 0, place(d, m->at) };
@@ -360,6 +441,7 @@ const gradrt_net *describe(const DescribeArgs *d)
     .batch = p->batch, .threads = (int)m->build.threads, .ntensor = (int)p->state.n, .tensor = tensors(d), .state_bytes = d->module->state_bytes,
     .train = function(d, p->train, HOST_TRAIN), .eval = function(d, p->eval, HOST_EVAL),
     .infer = function(d, p->infer, HOST_INFER), .training = training(d), .spec = d->spec,
+    .passes = d->passes,
   };
   set_data(d, net);
   set_evals(d, net);

@@ -100,10 +100,17 @@ bool infer_broadcast(Infer *c, const Node *n, Type *out)
     if (c->in[i].dtype != c->in[0].dtype)
       return infer_error(c, n, "E0207", "element types differ: %s and %s",
                          dtype_text(c->in[0].dtype), dtype_text(c->in[i].dtype));
-    if (!spreads(&c->in[i], &c->in[widest]))
-      return infer_error(c, n, "E0201", "shapes do not match: `%s` is %s, `%s` is %s",
-                         operand_name(c, n, widest), type_user(c->arena, &c->in[widest]),
-                         operand_name(c, n, i), type_user(c->arena, &c->in[i]));
+    const Type *t = &c->in[i], *to = &c->in[widest];
+    if (spreads(t, to))
+      continue;
+    infer_error(c, n, "E0201", "shapes do not match: `%s` is %s, `%s` is %s",
+                operand_name(c, n, widest), type_user(c->arena, to), operand_name(c, n, i),
+                type_user(c->arena, t));
+    if (to->rank == 3 && t->batched && t->rank > 0 && t->dim[0] == to->dim[0] &&
+        type_elems(t) == t->dim[0])
+      infer_help(c, "one number a channel: reshape([%lld, 1, 1]) -> upsample([%lld, %lld])",
+                 (long long)to->dim[0], (long long)to->dim[1], (long long)to->dim[2]);
+    return false;
   }
   *out = c->in[widest];
   out->batched = batched;

@@ -57,13 +57,15 @@ bool grad_wanted(const Grad *g, const Node *n, uint32_t operand);       /* false
 void grad_add(Grad *g, const Node *n, uint32_t operand, Value d);       /* adds d to the operand's adjoint */
 
 /* ---- expand ---- */
-typedef enum { MODE_TRAIN, MODE_EVAL } Mode;
+/* SAMPLE: evaluation, but dropout drops. */
+typedef enum { MODE_TRAIN, MODE_EVAL, MODE_SAMPLE } Mode;
 struct Expand {
   Graph *graph;
   Mode mode;
   const OpTable *ops;
   const char *name;
   Span at;
+  double lr_scale;              /* of update rules: times the rate of each step; 0 is 1 */
 };
 void expand_write(Expand *e, uint32_t state, Value v);  /* state := v when the step ends (running statistics, slots) */
 

@@ -48,6 +48,7 @@ typedef struct {
   const char *name;             /* "x", "y" */
   Type type;                    /* batched; dtype as stored in the rows (u8, i32, f32, f64) */
   Span at;
+  int64_t classes;              /* whole numbers from 0 to classes - 1; 0: nothing is known */
 } Field;
 
 /* Run-time scalars of a step, in the order of the StepArgs record. They are never folded. */
@@ -58,7 +59,10 @@ typedef struct {
   X(BC1, "bias_correction1", "1 - beta1^t of Adam, t from 1")                           \
   X(BC2, "bias_correction2", "1 - beta2^t of Adam")                                     \
   X(SEED_LO, "seed_lo", "low 32 bits of the seed") X(SEED_HI, "seed_hi", "high 32 bits") \
-  X(EPOCH, "epoch", "epoch from 0")
+  X(EPOCH, "epoch", "epoch from 0")                                                     \
+  X(GROUP, "group", "samples of all batches whose gradients this update sums")          \
+  X(UPDATE, "update", "1 in the last batch of an update, else 0")                       \
+  X(AVERAGE, "average", "share of the new weights in the average of the weights")
 typedef enum {
 #define X(k, text, doc) ARG_##k,
   STEP_ARGS(X)

@@ -38,6 +38,7 @@ enum {
   OP_ZERO = 64,         /* EWISE with f(0,..,0) == 0: keeps the zero pad lanes of a layout */
   OP_CLAMPS = 256,      /* EWISE of x that never falls: x itself, or flat with a gradient of 0 */
   OP_PICKS = 512,       /* result 0 is the largest of some elements, which gets its gradient */
+  OP_RECORDS = 2048,    /* results after the first are for its gradient alone: none flows to them */
   OP_SPREADS = 1024     /* in training divides by the spread of each channel of operand 0 */
 };
 
@@ -49,6 +50,7 @@ struct OpDef {
   const char *formula;          /* "$y[o] = sum_i $w[o,i] * $x[i] + $b[o]": $ marks operands and results */
   const char *link;             /* OP_LOSS: the operation that makes probabilities of its predictions; or NULL */
   const char *surrogate;        /* layers without a gradient: what to train with instead */
+  const char *average;          /* of optimizers: their slot with the average of the weights */
   OpClass cls;
   unsigned flags;
   const char *operands;         /* "x w b?": names; '?' optional, trailing '*' any number */
@@ -59,7 +61,7 @@ struct OpDef {
   bool   (*infer)(Infer *, const Node *, Type *out);            /* result types, or a diagnostic */
   void   (*params)(Params *, const Node *);                     /* tensors this layer or rule owns; they become operands */
   void   (*grad)(Grad *, const Node *, const Value *dy);        /* dy per result, node NULL: no gradient flows */
-  bool   (*expand)(Expand *, const Node *, Value *out);         /* MACRO, RULE; false: keep the node as it is */
+  bool   (*expand)(Expand *, const Node *, Value *out);         /* MACRO, RULE; NEST: for options its loops lack; false: keep the node */
   Value  (*simplify)(Graph *, Node *);                          /* algebraic rule beside its operation; {n,0}: no change */
   LExpr *(*scalar)(Scalar *, const Node *, LExpr **x);          /* EWISE: one result element */
   double (*ref_scalar)(const Node *, const double *x);          /* EWISE: the same in plain C doubles */
@@ -73,6 +75,9 @@ struct OpDef {
   /* NEST: each result comes from one row of the operands, their last axis: computes it at the row's
    * place, which leaves that axis open. */
   void   (*row)(Lower *, const Node *, const Coord *);
+  /* the formula with this node's own indices, `$` marks as in formula; NULL: the formula is all */
+  const char *(*written)(Arena *, const Node *);
+  const char *matrix;           /* the result as a product of matrices, without bias; or NULL */
   double (*flops)(const Node *);                                /* per sample for batched results; multiply-add = 2 */
   const OpSample *samples;
 };

@@ -64,6 +64,8 @@ static void print_field(Printer *p, const Field *f)
 {
   out_begin(p->o);
   out_printf(p->o, "field \"%s\" : %s", quoted(p, f->name), type_text(p->tmp, &f->type));
+  if (f->classes)
+    out_printf(p->o, " classes=%lld", (long long)f->classes);
   print_place(p, f->at);
   out_end(p->o);
 }

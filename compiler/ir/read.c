@@ -126,6 +126,8 @@ static bool read_fields(Reader *r)
     Field f = { 0 };
     if (!scan_string(s, &f.name) || !scan_need(s, ":") || !scan_type(s, &f.type))
       return false;
+    if (scan_take(s, "classes") && !(scan_need(s, "=") && scan_int(s, &f.classes)))
+      return false;
     vec_push(p->arena, &p->fields, f);
     if (!read_place(r, &p->fields.at[p->fields.n - 1].at))
       return false;

@@ -20,12 +20,26 @@ typedef struct {
   LExpr *r_block, *r_in;        /* reduced index; r_block NULL: r_in is the whole of it */
   int64_t r_extent;
   int64_t v_extent, s_extent;   /* units in all */
+  int64_t steps;                /* of a sequence [T, features], whose steps are samples; 0: [features] */
+  LExpr *group, *step;          /* sequences: of samples; weight gradient: the reduced step */
 } Matmul;
 
 static void lanes_of_batch(Lower *l, Coord *c, LExpr *group)
 {
   coord_add(c, AXIS_BATCH, group, l->block, ceil_div(l->program->batch, l->block));
   coord_add(c, AXIS_BATCH, NULL, 1, l->block);
+}
+
+/* The axis of features of x and y. */
+static int feature_axis(const Matmul *m) { return m->steps ? 1 : 0; }
+
+/* Samples of vector i of the tile; in a sequence neighbouring vectors are steps. */
+static void vector_samples(const Matmul *m, Coord *c, int i)
+{
+  LExpr *at = l_addi(m->l->b, m->v0, i);
+  lanes_of_batch(m->l, c, m->steps ? m->group : at);
+  if (m->steps)
+    coord_set(c, 0, at, m->steps);
 }
 
 static void reduced(const Matmul *m, Coord *c, int axis)
@@ -104,10 +118,12 @@ static void reduce_samples(Matmul *m, int nv, int ns)
   Build *b = l->b;
   m->r_block = l_var(b, l_loop(b, "g", l_int(b, 0), lower_groups(l, l->n), 1, FOR_ROLLED));
   LExpr *left = l_sub(b, l->n, l_muli(b, m->r_block, l->block));
+  if (m->steps)
+    m->step = l_var(b, l_loop(b, "t", l_int(b, 0), l_int(b, m->steps), 1, FOR_ROLLED));
   m->r_in = l_var(b, l_loop(b, "s", l_int(b, 0), l_min(b, l_int(b, l->block), left), 1, FOR_ROLLED));
   tile_multiply(l, m->acc, (Tile){ nv, ns }, load_vec, load_scal, NULL, m);
-  l_end(b);
-  l_end(b);
+  for (int loops = m->steps ? 3 : 2; loops > 0; loops--)
+    l_end(b);
 }
 
 static void reduce_plain(Matmul *m, const char *name, LExpr *count, int nv, int ns)
@@ -146,8 +162,8 @@ static void with_last(Matmul *m, LExpr *tile, TileBody body, int nv)
 static void x_lanes(void *ctx, Coord *c, int i)
 {
   Matmul *m = ctx;
-  lanes_of_batch(m->l, c, l_addi(m->l->b, m->v0, i));
-  reduced(m, c, 0);
+  vector_samples(m, c, i);
+  reduced(m, c, feature_axis(m));
 }
 
 static void w_forward(void *ctx, Coord *c, int i)
@@ -171,8 +187,8 @@ static void finish_lanes(Matmul *m, int nv, int ns)
     for (int s = 0; s < ns; s++) {
       Coord c;
       coord_clear(&c);
-      lanes_of_batch(l, &c, l_addi(l->b, m->v0, v));
-      coord_set(&c, 0, l_addi(l->b, m->s0, s), m->s_extent);
+      vector_samples(m, &c, v);
+      coord_set(&c, feature_axis(m), l_addi(l->b, m->s0, s), m->s_extent);
       LExpr *e = reg_get(l, m->acc, v * ns + s);
       lower_finish(l, m->n, &c, &e, l->block);
     }
@@ -203,27 +219,31 @@ static void emit_lanes(Matmul *m, TileBody body, int max_s)
   Build *b = l->b;
   int64_t groups = ceil_div(l->program->batch, l->block);
   /* few groups go one at a time, for a tile is dealt out as a whole */
-  bool single = groups < 8 && m->s_extent * m->r_extent <= WEIGHTS_SMALL;
-  Tile t = tile_choose(l, groups, m->s_extent, single ? -1 : -4, max_s);
+  bool single = !m->steps && groups < 8 && m->s_extent * m->r_extent <= WEIGHTS_SMALL;
+  int64_t vectors = m->steps ? m->steps : groups;
+  Tile t = tile_choose(l, vectors, m->s_extent, single ? -1 : -4, max_s);
   m->nv = t.nv;
   m->ns = t.ns;
-  m->v_extent = groups;
+  m->v_extent = vectors;
   int64_t tiles = ceil_div(m->s_extent, m->ns);
   lower_kernel(l, m->n, "", "matmul.lanes",
-               arena_printf(l->arena, "matrix product; lanes hold %d samples; tile of %d groups x %d features", l->block,
-                            m->nv, m->ns));
+               arena_printf(l->arena,
+                            "matrix product; lanes hold %d samples; tile of %d %s x %d features",
+                            l->block, m->nv, m->steps ? "steps" : "groups", m->ns));
   m->acc = l_registers(b, "acc", (int)l->program->real, l->block, (int64_t)m->nv * m->ns);
-  const char *names[] = { "gt", "tile" };
-  LExpr *digit[2];
-  items_begin(l, names, (int64_t[]){ 0, tiles }, 2, digit);
-  m->v0 = m->nv == 1 ? digit[0] : l_let(b, "g", l_muli(b, digit[0], m->nv));
-  with_last(m, digit[1], body, m->nv);
+  const char *names[] = { "gt", "st", "tile" };
+  LExpr *digit[3], *gt = lower_groups(l, lower_host_n(l));
+  int64_t of_group = m->steps ? m->steps / m->nv : 1;
+  items_begin(l, names, (int64_t[]){ 0, of_group, tiles }, 3, digit);
+  LExpr *first = m->steps ? digit[1] : digit[0];
+  m->group = digit[0];
+  m->v0 = m->nv == 1 ? first : l_let(b, "g", l_muli(b, first, m->nv));
+  with_last(m, digit[2], body, m->nv);
   l_end(b);
-  LExpr *gt = lower_groups(l, lower_host_n(l));
-  if (m->nv > 1)
+  if (m->nv > 1 && !m->steps)
     gt = l_div(b, l_addi(b, gt, m->nv - 1), l_int(b, m->nv));
-  lower_by_samples(l, (int64_t)m->nv * l->block);
-  lower_kernel_end(l, l_muli(b, gt, tiles));
+  lower_by_samples(l, (m->steps ? 1 : (int64_t)m->nv) * l->block);
+  lower_kernel_end(l, l_muli(b, gt, of_group * tiles));
 }
 
 /* ---- batch in lanes: weight gradient, lanes are input features ---- */
@@ -232,21 +252,23 @@ static void sample(const Matmul *m, Coord *c)
 {
   coord_add(c, AXIS_BATCH, m->r_block, m->l->block, ceil_div(m->l->program->batch, m->l->block));
   coord_add(c, AXIS_BATCH, m->r_in, 1, m->l->block);
+  if (m->steps)
+    coord_set(c, 0, m->step, m->steps);
 }
 
 static void xt_lanes(void *ctx, Coord *c, int i)
 {
   Matmul *m = ctx;
   sample(m, c);
-  coord_add(c, 0, l_addi(m->l->b, m->v0, i), m->l->block, m->v_extent);
-  coord_add(c, 0, NULL, 1, m->l->block);
+  coord_add(c, feature_axis(m), l_addi(m->l->b, m->v0, i), m->l->block, m->v_extent);
+  coord_add(c, feature_axis(m), NULL, 1, m->l->block);
 }
 
 static void dy_scalar(void *ctx, Coord *c, int i)
 {
   Matmul *m = ctx;
   sample(m, c);
-  coord_set(c, 0, l_addi(m->l->b, m->s0, i), m->s_extent);
+  coord_set(c, feature_axis(m), l_addi(m->l->b, m->s0, i), m->s_extent);
 }
 
 static void weight_grad_lanes(Matmul *m, int nv, int ns)
@@ -480,11 +502,15 @@ static void emit_weight_grad_block(Lower *l, const Node *n, Value dy, Value x)
 
 /* ---- the three passes ---- */
 
+static int64_t features(Value v) { return value_type(v)->dim[value_type(v)->rank - 1]; }
+static int64_t steps(Value v) { return value_type(v)->rank > 1 ? value_type(v)->dim[0] : 0; }
+
 void dense_forward(Lower *l, const Node *n, const Plan *p, Value x, Value w, Value bias)
 {
   if (p->sample_lanes) {
     Matmul m = { .l = l, .n = n, .vec = x, .scal = w, .bias = bias, .vec_coord = x_lanes, .scal_coord = w_forward,
-                 .r_extent = value_type(x)->dim[0], .s_extent = n->type[0].dim[0] };
+                 .r_extent = features(x), .s_extent = features((Value){ (Node *)(uintptr_t)n, 0 }),
+                 .steps = steps(x) };
     emit_lanes(&m, forward_lanes, 0);
     return;
   }
@@ -499,7 +525,8 @@ void dense_input_grad(Lower *l, const Node *n, const Plan *p, Value dy, Value w)
     return;
   }
   Matmul m = { .l = l, .n = n, .vec = dy, .scal = w, .vec_coord = x_lanes, .scal_coord = w_backward,
-               .r_extent = value_type(dy)->dim[0], .s_extent = n->type[0].dim[0] };
+               .r_extent = features(dy), .s_extent = features((Value){ (Node *)(uintptr_t)n, 0 }),
+               .steps = steps(dy) };
   emit_lanes(&m, input_grad_lanes, 16);
 }
 
@@ -511,7 +538,7 @@ void dense_weight_grad(Lower *l, const Node *n, const Plan *p, Value dy, Value x
   }
   Matmul m = { .l = l, .n = n, .vec = x, .scal = dy, .vec_coord = xt_lanes, .scal_coord = dy_scalar,
                .r_extent = l->program->batch, .s_extent = n->type[0].dim[0],
-               .v_extent = ceil_div(n->type[0].dim[1], l->block) };
+               .v_extent = ceil_div(n->type[0].dim[1], l->block), .steps = steps(x) };
   Tile t = tile_choose(l, m.v_extent, m.s_extent, 6, 0);
   m.nv = t.nv;
   m.ns = t.ns;

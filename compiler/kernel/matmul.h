@@ -7,7 +7,11 @@
 
 typedef enum { DENSE_FORWARD, DENSE_INPUT_GRAD, DENSE_WEIGHT_GRAD } DensePass;
 
-/* Operand order: FORWARD x w b?; INPUT_GRAD dy w; WEIGHT_GRAD dy x, given by their numbers. */
+/* Weights [o, k] of a dense layer whose lanes hold samples. */
+Layout dense_lane_weights(int64_t o, int64_t k, int block);
+
+/* x, y and their gradients may be sequences [T, features] too: each step is a sample of its own.
+ * Operand order: FORWARD x w b?; INPUT_GRAD dy w; WEIGHT_GRAD dy x, given by their numbers. */
 void dense_plans(Plans *ps, const Node *n, DensePass pass, int main, int other);
 void dense_forward(Lower *l, const Node *n, const Plan *p, Value x, Value w, Value bias);
 void dense_input_grad(Lower *l, const Node *n, const Plan *p, Value dy, Value w);

@@ -6,7 +6,7 @@
  * soon as there are enough of them: its input gradient is then no sum over lanes. */
 #include "kernel/matmul.h"
 
-static Layout lane_weights(int64_t o, int64_t k, int block)
+Layout dense_lane_weights(int64_t o, int64_t k, int block)
 {
   return (Layout){ 3, { { 1, block, ceil_div(k, block) }, { 0, 1, o }, { 1, 1, block } } };
 }
@@ -44,6 +44,19 @@ static bool has_output_lanes(const Layout *w, int block)
   return w->n > 1 && last->axis == 0 && last->div == 1 && last->extent == block;
 }
 
+/* Features of a value with a batch: its last axis. Steps of a sequence come before. */
+static int64_t features(const Type *t) { return t->dim[t->rank - 1]; }
+static int64_t steps(const Type *t) { return t->rank > 1 ? t->dim[0] : 1; }
+
+/* Squares of samples x features, or rows of samples, features in lanes. */
+static Layout feature_lanes(const Type *t, int block, int64_t batch)
+{
+  if (t->rank == 1)
+    return blocked_layout(t, block, batch);
+  return (Layout){ 4, { { AXIS_BATCH, 1, batch }, { 0, 1, t->dim[0] },
+                        { 1, block, ceil_div(t->dim[1], block) }, { 1, 1, block } } };
+}
+
 static void plan_lanes(Plans *ps, const Node *n, DensePass pass, int main, int other, int64_t o, int64_t k)
 {
   int64_t batch = ps->program->batch;
@@ -51,13 +64,14 @@ static void plan_lanes(Plans *ps, const Node *n, DensePass pass, int main, int o
              .cost = (double)o * (double)k * (double)ceil_div(batch, ps->block) };
   p.in[main] = family_layout(FAMILY_LANES, value_type(n->in[main]), ps->block, batch);
   if (pass == DENSE_WEIGHT_GRAD) {
-    p.in[other] = blocked_layout(value_type(n->in[other]), ps->block, batch);
-    p.out[0] = lane_weights(o, k, ps->block);
+    p.in[other] = feature_lanes(value_type(n->in[other]), ps->block, batch);
+    p.out[0] = dense_lane_weights(o, k, ps->block);
     p.cost = (double)o * (double)ceil_div(k, ps->block) * (double)batch;
   } else {
-    p.in[other] = lane_weights(o, k, ps->block);
+    p.in[other] = dense_lane_weights(o, k, ps->block);
     p.out[0] = family_layout(FAMILY_LANES, &n->type[0], ps->block, batch);
   }
+  p.cost *= (double)steps(value_type(n->in[main]));
   plans_offer(ps, &p);
 }
 
@@ -65,9 +79,9 @@ void dense_plans(Plans *ps, const Node *n, DensePass pass, int main, int other)
 {
   const Type *t_main = value_type(n->in[main]), *t_other = value_type(n->in[other]);
   int64_t batch = ps->program->batch;
-  int64_t o = pass == DENSE_FORWARD ? n->type[0].dim[0] : t_main->dim[0];
-  int64_t k = pass == DENSE_FORWARD ? t_main->dim[0] : pass == DENSE_INPUT_GRAD ? n->type[0].dim[0] : t_other->dim[0];
-  if (ps->family == FAMILY_LANES || batch >= ps->block) {
+  int64_t o = features(pass == DENSE_FORWARD ? &n->type[0] : t_main);
+  int64_t k = features(pass == DENSE_FORWARD ? t_main : pass == DENSE_INPUT_GRAD ? &n->type[0] : t_other);
+  if (ps->family == FAMILY_LANES || batch >= ps->block || t_main->rank > 1) {
     plan_lanes(ps, n, pass, main, other, o, k);
     return;
   }

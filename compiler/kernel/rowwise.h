@@ -5,9 +5,12 @@
 #include "lower/lower.h"
 
 void row_plans(Plans *ps, const Node *n);
+/* A row is what lies along the last axis: a vector has one. */
 void row_softmax(Lower *l, const Node *n, Value x);
 void row_softmax_grad(Lower *l, const Node *n, Value dy, Value y);
-/* Targets: integer class numbers (rank 0) or probabilities; smoothing as in ops/xent.c. */
+void row_one_hot(Lower *l, const Node *n, Value y);      /* 1 at the class y of each row, else 0 */
+/* Targets: integer class numbers, one a row, or probabilities; smoothing as in ops/xent.c. Of
+ * several rows the mean, where rows with a negative class number count 0. */
 void row_xent(Lower *l, const Node *n, Value x, Value y, double smoothing);
 void row_xent_grad(Lower *l, const Node *n, Value dy, Value x, Value y, double smoothing);
 void row_xent_target_grad(Lower *l, const Node *n, Value dy, Value x, double smoothing);

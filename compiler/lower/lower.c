@@ -80,7 +80,8 @@ static const char *code_name(Lower *l, Value v)
 static const char *formula_of(Lower *l, const Node *n)
 {
   Out *out = out_new(l->arena);
-  for (const char *f = n->op->formula; f && *f; f++) {
+  const char *f = n->op->written ? n->op->written(l->arena, n) : n->op->formula;
+  for (; f && *f; f++) {
     if (*f != '$') {
       out_bytes(out, f, 1);
       continue;

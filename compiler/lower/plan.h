@@ -20,7 +20,7 @@ struct Plan {
   Family family;
   const char *algorithm;        /* "stencil, batch in lanes": the template's name for summary and tests */
   double cost;                  /* vector multiply-adds of a full batch on the reference machine, roughly */
-  Layout in[8], out[4];         /* required layouts; n == 0: whatever the value has (in), the family's own (out) */
+  Layout in[8], out[8];         /* required layouts; n == 0: whatever the value has (in), the family's own (out) */
   bool sample_lanes;            /* its lanes hold samples whatever the family */
   int64_t windows;              /* cells of a row of windows that its template can hold; 0: none */
   bool rows;                    /* its template makes row by row: rows may be read behind it */

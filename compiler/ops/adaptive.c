@@ -16,9 +16,9 @@ static bool at_least_0(Infer *c, const Node *n, const char *what, double v)
 }
 
 /* w - lr * d */
-static Value moved(const GBuild *b, Value w, Value d)
+static Value moved(const Expand *e, const GBuild *b, Value w, Value d)
 {
-  return g_fma(b, d, g_neg(b, g_arg(b, ARG_LR)), w);
+  return g_fma(b, d, g_neg(b, rule_rate(e, b)), w);
 }
 
 /* ---- rmsprop ---- */
@@ -72,7 +72,7 @@ static bool rmsprop_expand(Expand *e, const Node *n, Value *out)
     d = g_fma(&b, n->in[RMS_MOMENTUM], g_const(&b, a->momentum), d);
     rule_write(e, n, RMS_MOMENTUM, d);
   }
-  out[0] = moved(&b, w, d);
+  out[0] = moved(e, &b, w, d);
   return true;
 }
 
@@ -116,7 +116,7 @@ static bool adagrad_expand(Expand *e, const Node *n, Value *out)
   const adagrad_attrs *a = n->attrs;
   GBuild b = g_in_expand(e);
   Value w = n->in[0], g = rule_decayed(&b, n->in[1], w, a->weight_decay);
-  Value sum = g_fma(&b, g, g, n->in[2]), rate = g_arg(&b, ARG_LR);
+  Value sum = g_fma(&b, g, g, n->in[2]), rate = rule_rate(e, &b);
   rule_write(e, n, 2, sum);
   if (a->lr_decay != 0)
     rate = g_div(&b, rate, g_affine(&b, g_arg(&b, ARG_STEP), a->lr_decay, 1));
@@ -170,7 +170,7 @@ static bool adadelta_expand(Expand *e, const Node *n, Value *out)
   Value d = g_mul(&b, g_div(&b, wide, g_sqrt(&b, g_affine(&b, square, 1, a->eps))), g);
   rule_write(e, n, 2, square);
   rule_write(e, n, 3, rule_mean_square(&b, n->in[3], a->rho, d));
-  out[0] = moved(&b, w, d);
+  out[0] = moved(e, &b, w, d);
   return true;
 }
 

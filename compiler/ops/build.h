@@ -56,6 +56,12 @@ Value g_scale(const GBuild *b, Value x, double k);
 Value g_cast(const GBuild *b, Value x, DType to);
 Value g_spread(const GBuild *b, Value x, const Type *to);       /* to the shape of `to` */
 
+/* layers */
+Value g_dense(const GBuild *b, Value x, Value w, Value bias);   /* bias.node NULL: none */
+Value g_dropout(const GBuild *b, Value x, double p);            /* keyed by the builder's name */
+Value g_rnn_scan(const GBuild *b, const Value *in, uint32_t nin, bool relu);   /* x w b? */
+Value g_last_dx(const GBuild *b, Value dy, int64_t steps);      /* [C] -> [steps, C] */
+
 /* views and reductions */
 Value g_reshape(const GBuild *b, Value x, const Type *like);    /* to the dims of `like` */
 Value g_row_sum(const GBuild *b, Value x);      /* [n,..,W] -> [n,..,1] */

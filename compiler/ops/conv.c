@@ -3,10 +3,14 @@
  *   y[o,i,j] = b[o] + sum over c of the group, u, v of
  *              w[o,c,u,v] * x[c, i*s + u*d - top, j*s + v*d - left]
  *
- * Cells outside the image count as 0. The weight is [filters, channels/groups, kh, kw]. Both
- * gradients are gathers: dx sums over the windows that see a cell, dw over samples and positions.
+ * Cells outside the image count as 0, or as pad_mode says; then, and where flip turns the window
+ * round (the convolution of mathematics, of the weight as it is stored), it becomes a border and a
+ * reversed weight before a plain convolution. The weight is [filters, channels/groups, kh, kw].
+ * Both gradients are gathers: dx sums over the windows that see a cell, dw over samples and
+ * positions.
  */
 #include "kernel/conv.h"
+#include "ops/border.h"
 #include "ops/window.h"
 #include <math.h>
 
@@ -15,7 +19,9 @@
   A(op, ints,    kernel,      "!",       "window, one number or [height, width]")               \
   A(op, ints,    stride,      "1",       "step between windows")                                \
   A(op, pad,     pad,         "0",       \
-    "zeros around the image: n, [h, w], [top, bottom, left, right], same or valid")             \
+    "cells around the image: n, [h, w], [top, bottom, left, right], same or valid")             \
+  A(op, name,    pad_mode,    "zeros",   "what they hold, one of: " BORDER_MODES)               \
+  A(op, flag,    flip,        "false",   "turn the window round: true convolution")             \
   A(op, ints,    dilation,    "1",       "distance of the window's cells")                      \
   A(op, int,     groups,      "1",       "groups of channels that are convolved apart")         \
   A(op, flag,    bias,        "true",    "add one learnt number per filter")                    \
@@ -54,7 +60,7 @@ Value g_conv(const GBuild *b, Value x, Value weight, Value bias, const Window *w
 {
   conv_attrs a = {
     .filters = value_type(weight)->dim[0], .kernel = window_kernel(w), .stride = window_stride(w),
-    .pad = window_pad(w), .dilation = window_dilation(w), .groups = groups,
+    .pad = window_pad(w), .pad_mode = "zeros", .dilation = window_dilation(w), .groups = groups,
     .bias = bias.node != NULL, .train = true,
   };
   return g_op(b, &op_conv, &a, (Value[]){ x, weight, bias }, bias.node ? 3 : 2);
@@ -75,7 +81,9 @@ static bool conv_infer(Infer *c, const Node *n, Type *out)
   if (a->filters < 1 || a->filters > INT32_MAX)
     return infer_error(c, n, "E0304", "`filters` must be at least 1, not %lld",
                        (long long)a->filters);
-  if (!window_infer(c, n, a->kernel, a->stride, a->dilation, a->pad, &w))
+  if (!window_infer(c, n, a->kernel, a->stride, a->dilation, a->pad, &w) ||
+      !border_infer(c, n, a->pad_mode, "column", w.ih, w.top, w.bottom) ||
+      !border_infer(c, n, a->pad_mode, "row", w.iw, w.left, w.right))
     return false;
   int64_t channels = c->in[0].dim[0];
   if (a->groups < 1 || channels % a->groups != 0 || a->filters % a->groups != 0) {
@@ -117,6 +125,28 @@ static void conv_params(Params *p, const Node *n)
     param_add_bias(p, a->filters, a->bias_values, a->bias_init, fan_in, fan_out, a->train);
   else
     param_none(p);
+}
+
+/* What the kernels do not do themselves: other borders than zeros, turned windows. */
+static bool conv_expand(Expand *e, const Node *n, Value *out)
+{
+  const conv_attrs *a = n->attrs;
+  GBuild b = g_in_expand(e);
+  Window w = forward_window(n);
+  Value x = n->in[0], weight = n->in[1];
+  if (border_is_zeros(a->pad_mode) && !a->flip)
+    return false;
+  if (!border_is_zeros(a->pad_mode)) {
+    x = g_border(&b, x, 1, w.top, w.bottom, a->pad_mode);
+    x = g_border(&b, x, 2, w.left, w.right, a->pad_mode);
+    w = window_make(a->kernel, a->stride, a->dilation, (Pad){ PAD_VALID, 0, 0, 0, 0 },
+                    value_type(x)->dim[1], value_type(x)->dim[2]);
+  }
+  if (a->flip)
+    weight = g_reverse(&b, weight, (Ints){ .n = 2, .at = { 2, 3 } });
+  Value bias = operand_given(n, 2) ? n->in[2] : (Value){ NULL, 0 };
+  out[0] = g_conv(&b, x, weight, bias, &w, a->groups);
+  return true;
 }
 
 static void conv_grad(Grad *g, const Node *n, const Value *dy)
@@ -236,13 +266,16 @@ const OpDef op_conv = {
   .formula = "$y[o,i,j] = sum_{c,u,v} $w[o,c,u,v] * $x[c, i*s+u*d-p, j*s+v*d-p] + $b[o]",
   .cls = OP_NEST, .flags = OP_LAYER, .operands = "x w b?", .results = "y", .attrs = conv_attr_defs,
   .attrs_size = sizeof(conv_attrs), .positional = 2, .infer = conv_infer, .params = conv_params,
-  .grad = conv_grad, .ref = conv_ref, .flops = conv_flops, .plans = conv_plan, .lower = conv_lower,
+  .expand = conv_expand, .grad = conv_grad, .ref = conv_ref, .flops = conv_flops,
+  .plans = conv_plan, .lower = conv_lower,
   .samples = (const OpSample[]){
     { "filters=3, kernel=3", "x=f32[n,2,5,4]" },
     { "filters=2, kernel=[2, 3], stride=[2, 1], pad=[1, 0, 2, 1], bias=false", "x=f32[n,3,5,4]" },
     { "filters=4, kernel=3, stride=2, pad=same, groups=2", "x=f32[n,2,6,5]" },
     { "filters=2, kernel=2, dilation=[2, 3], pad=1", "x=f32[n,1,5,6]" },
-    { "filters=2, kernel=1, stride=2, pad=valid", "x=f32[n,3,4,5]" }, { 0 }
+    { "filters=2, kernel=1, stride=2, pad=valid", "x=f32[n,3,4,5]" },
+    { "filters=2, kernel=[3, 2], pad=[2, 1, 0, 3], pad_mode=reflect, flip=true",
+      "x=f32[n,1,3,4]" }, { 0 }
   },
 };
 

@@ -4,6 +4,7 @@
  *   conv_transpose  PyTorch's ConvTranspose2d: y is what a convolution's gradient towards its image
  *                   would be for x; its size is (h - 1) * stride - pads + dilation * (k - 1) + 1 +
  *                   output_pad. The weight is [channels, filters/groups, kh, kw] */
+#include "ops/border.h"
 #include "ops/window.h"
 
 #define LEARNT(A, op)                                                                           \
@@ -19,7 +20,9 @@
   A(op, int, filters,  "!", "output channels")                                  \
   A(op, int, kernel,   "!", "length of the window")                             \
   A(op, int, stride,   "1", "step between windows")                             \
-  A(op, pad, pad,      "0", "zeros at both ends: n, same or valid")             \
+  A(op, pad, pad,      "0", "cells at both ends: n, same or valid")             \
+  A(op, name, pad_mode, "zeros", "what they hold, one of: " BORDER_MODES)       \
+  A(op, flag, flip, "false", "turn the window round: true convolution")         \
   A(op, int, dilation, "1", "distance of the window's cells")                   \
   LEARNT(A, op)
 ATTRS(conv1d, CONV1D)
@@ -111,7 +114,8 @@ static bool conv1d_infer(Infer *c, const Node *n, Type *out)
   image.in = &row;
   image.nin = 1;
   if (!window_infer(&image, n, across(a->kernel), across(a->stride), across(a->dilation),
-                    at_ends(a->pad), &w))
+                    at_ends(a->pad), &w) ||
+      !border_infer(c, n, a->pad_mode, "sequence", w.iw, w.left, w.right))
     return false;
   *out = type_make(row.dtype, true, 2, (int64_t[]){ a->filters, w.ow });
   return want_elems(c, n, out) &&
@@ -137,7 +141,15 @@ static bool conv1d_expand(Expand *e, const Node *n, Value *out)
   Window w = row_window(a, x->dim[1]);
   Type row = type_make(x->dtype, true, 3, (int64_t[]){ x->dim[0], 1, x->dim[1] });
   Value bias = operand_given(n, 2) ? n->in[2] : (Value){ NULL, 0 };
-  Value y = g_conv(&b, g_reshape(&b, n->in[0], &row), n->in[1], bias, &w, a->groups);
+  Value line = g_reshape(&b, n->in[0], &row), weight = n->in[1];
+  if (!border_is_zeros(a->pad_mode)) {
+    line = g_border(&b, line, 2, w.left, w.right, a->pad_mode);
+    w = window_make(across(a->kernel), across(a->stride), across(a->dilation),
+                    (Pad){ PAD_VALID, 0, 0, 0, 0 }, 1, value_type(line)->dim[2]);
+  }
+  if (a->flip)
+    weight = g_reverse(&b, weight, (Ints){ .n = 1, .at = { 3 } });
+  Value y = g_conv(&b, line, weight, bias, &w, a->groups);
   out[0] = g_reshape(&b, y, &n->type[0]);
   return true;
 }
@@ -157,7 +169,8 @@ const OpDef op_conv1d = {
   .samples = (const OpSample[]){
     { "filters=3, kernel=2, bias=false", "x=f32[n,2,5]" },
     { "filters=4, kernel=3, stride=2, pad=2, dilation=2, groups=2", "x=f32[n,2,6]" },
-    { "filters=2, kernel=4, pad=same", "x=f32[n,1,6]" }, { 0 }
+    { "filters=2, kernel=4, pad=same", "x=f32[n,1,6]" },
+    { "filters=2, kernel=3, pad=2, pad_mode=circular, flip=true", "x=f32[n,1,4]" }, { 0 }
   },
 };
 

@@ -35,6 +35,10 @@ void param_add_weight(Params *p, int rank, const int64_t *dim, Literal given, In
 void param_add_bias(Params *p, int64_t dim, Literal given, Init init, int64_t fan_in,
                     int64_t fan_out, bool trainable);
 
+int64_t input_field(const Node *n);             /* number of the field that n reads, or -1 */
+/* How many classes the numbers of a field stand for that v is, or is a view of; 0: nobody knows. */
+int64_t classes_of_input(const Program *p, Value v);
+
 double flops_elems(const Node *n);              /* one per element of result 0 */
 int64_t value_elems(Value v);                   /* per sample */
 

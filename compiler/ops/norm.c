@@ -105,7 +105,7 @@ static Node *batch_stats(const GBuild *b, Value x);
 static bool batchnorm_expand(Expand *e, const Node *n, Value *out)
 {
   GBuild b = g_in_expand(e);
-  if (e->mode == MODE_EVAL) {
+  if (e->mode != MODE_TRAIN) {
     out[0] = apply(&b, n, n->in[BN_MEAN], n->in[BN_VAR], false);
     return true;
   }

@@ -61,7 +61,7 @@ static bool sgd_expand(Expand *e, const Node *n, Value *out)
     rule_write(e, n, 2, buf);
     g = a->nesterov ? g_fma(&b, buf, momentum, g) : buf;
   }
-  out[0] = g_fma(&b, g, g_neg(&b, g_arg(&b, ARG_LR)), w);
+  out[0] = g_fma(&b, g, g_neg(&b, rule_rate(e, &b)), w);
   return true;
 }
 
@@ -138,7 +138,7 @@ static Value adam_step(Expand *e, const GBuild *b, const Node *n, const adam_att
   rule_write(e, n, 3, v);
   Value root = g_div(b, g_sqrt(b, v), g_sqrt(b, g_arg(b, ARG_BC2)));
   Value direction = g_div(b, m, g_affine(b, root, 1, a->eps));
-  Value size = g_div(b, g_arg(b, ARG_LR), g_arg(b, ARG_BC1));
+  Value size = g_div(b, rule_rate(e, b), g_arg(b, ARG_BC1));
   return g_fma(b, direction, g_neg(b, size), w);
 }
 
@@ -156,7 +156,7 @@ static bool adamw_expand(Expand *e, const Node *n, Value *out)
   GBuild b = g_in_expand(e);
   Value w = n->in[0];
   if (a.weight_decay != 0)
-    w = g_mul(&b, w, g_affine(&b, g_arg(&b, ARG_LR), -a.weight_decay, 1));
+    w = g_mul(&b, w, g_affine(&b, rule_rate(e, &b), -a.weight_decay, 1));
   out[0] = adam_step(e, &b, n, &a, w, n->in[1]);
   return true;
 }

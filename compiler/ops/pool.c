@@ -10,7 +10,8 @@
   A(op, ints, kernel, "!", "window, one number or [height, width]")                             \
   A(op, ints, stride, "",  "step between windows; the window's size when not given")            \
   A(op, pad,  pad,    "0", \
-    "border that never wins: n, [h, w], [top, bottom, left, right], same or valid")
+    "border that never wins: n, [h, w], [top, bottom, left, right], same or valid")              \
+  A(op, flag, ceil, "false", "a result for the rows and columns left at the end too")
 ATTRS(maxpool, MAXPOOL)
 
 #define AVGPOOL(A, op)                                                                          \
@@ -18,38 +19,64 @@ ATTRS(maxpool, MAXPOOL)
   A(op, ints, stride, "",  "step between windows; the window's size when not given")            \
   A(op, pad,  pad,    "0", \
     "border of zeros: n, [h, w], [top, bottom, left, right], same or valid")                    \
-  A(op, flag, count_include_pad, "true", "the border counts in the divisor")
+  A(op, flag, count_include_pad, "true", "the border counts in the divisor")                    \
+  A(op, flag, ceil, "false", "a result for the rows and columns left at the end too")
 ATTRS(avgpool, AVGPOOL)
 
 ATTRS(maxpool_dx, WINDOW_BACK)
 
 #define AVGPOOL_DX(A, op) \
   WINDOW_BACK(A, op)      \
-  A(op, flag, count_include_pad, "true", "the border counts in the divisor")
+  A(op, flag, count_include_pad, "true", "the border counts in the divisor") \
+  A(op, flag, ceil, "false", "sizes of results are rounded up")
 ATTRS(avgpool_dx, AVGPOOL_DX)
 
 enum { CELLS_MAX = 255 };       /* a cell's number fits a byte */
 
+/* Windows of pooling x, whose step is their size when no other is given. */
+static Window pool_window(const Type *x, Ints kernel, Ints stride, Pad pad, bool ceil)
+{
+  Window w = window_make(kernel, stride.n ? stride : kernel, (Ints){ 0 }, pad, x->dim[1],
+                         x->dim[2]);
+  if (ceil)
+    window_round_up(&w);
+  return w;
+}
+
+/* What lies behind the image is padding, which never wins. */
 static Window max_window(const Node *n)
 {
   const maxpool_attrs *a = n->attrs;
-  const Type *x = value_type(n->in[0]);
-  return window_make(a->kernel, a->stride.n ? a->stride : a->kernel, (Ints){ 0 }, a->pad, x->dim[1],
-                     x->dim[2]);
+  Window w = pool_window(value_type(n->in[0]), a->kernel, a->stride, a->pad, a->ceil);
+  w.bottom = max_i64(w.bottom, (w.oh - 1) * w.sh + w.kh - w.top - w.ih);
+  w.right = max_i64(w.right, (w.ow - 1) * w.sw + w.kw - w.left - w.iw);
+  return w;
 }
 
 static Window avg_window(const Node *n)
 {
   const avgpool_attrs *a = n->attrs;
-  const Type *x = value_type(n->in[0]);
-  return window_make(a->kernel, a->stride.n ? a->stride : a->kernel, (Ints){ 0 }, a->pad, x->dim[1],
-                     x->dim[2]);
+  return pool_window(value_type(n->in[0]), a->kernel, a->stride, a->pad, a->ceil);
 }
 
-static bool pool_infer(Infer *c, const Node *n, Ints kernel, Ints stride, Pad pad, Type *out)
+/* The windows of a mean whose gradient n is. */
+static Window avg_back_window(const Node *n)
 {
-  Window w;
-  if (!window_infer(c, n, kernel, stride.n ? stride : kernel, (Ints){ 0 }, pad, &w))
+  const avgpool_dx_attrs *a = n->attrs;
+  Window w = window_make(a->kernel, a->stride, a->dilation, a->pad, a->image.at[0],
+                         a->image.at[1]);
+  if (a->ceil)
+    window_round_up(&w);
+  return w;
+}
+
+static bool pool_infer(Infer *c, const Node *n, Ints kernel, Ints stride, Pad pad, bool ceil,
+                       Type *out)
+{
+  if (!window_check(c, n, kernel, stride.n ? stride : kernel, (Ints){ 0 }, pad))
+    return false;
+  Window w = pool_window(&c->in[0], kernel, stride, pad, ceil);
+  if (!window_fits(c, n, &w))
     return false;
   if (w.top >= w.kh || w.bottom >= w.kh || w.left >= w.kw || w.right >= w.kw)
     return infer_error(c, n, "E0304",
@@ -61,20 +88,20 @@ static bool pool_infer(Infer *c, const Node *n, Ints kernel, Ints stride, Pad pa
 
 Value g_maxpool(const GBuild *b, Value x, const Window *w)
 {
-  maxpool_attrs a = { window_kernel(w), window_stride(w), window_pad(w) };
+  maxpool_attrs a = { window_kernel(w), window_stride(w), window_pad(w), false };
   return g_op(b, &op_maxpool, &a, &x, 1);
 }
 
 Value g_avgpool(const GBuild *b, Value x, const Window *w)
 {
-  avgpool_attrs a = { window_kernel(w), window_stride(w), window_pad(w), true };
+  avgpool_attrs a = { window_kernel(w), window_stride(w), window_pad(w), true, false };
   return g_op(b, &op_avgpool, &a, &x, 1);
 }
 
 Value g_avgpool_dx(const GBuild *b, Value dy, const Window *w)
 {
   avgpool_dx_attrs a = { window_kernel(w), window_stride(w), window_dilation(w), window_pad(w),
-                         window_image(w), true };
+                         window_image(w), true, false };
   return g_op(b, &op_avgpool_dx, &a, &dy, 1);
 }
 
@@ -86,7 +113,7 @@ static bool maxpool_infer(Infer *c, const Node *n, Type *out)
   if (w.kh > CELLS_MAX || w.kw > CELLS_MAX || w.kh * w.kw > CELLS_MAX)
     return infer_error(c, n, "E0304", "the window %lldx%lld has more than %d cells",
                        (long long)w.kh, (long long)w.kw, CELLS_MAX);
-  if (!pool_infer(c, n, a->kernel, a->stride, a->pad, &out[0]))
+  if (!pool_infer(c, n, a->kernel, a->stride, a->pad, a->ceil, &out[0]))
     return false;
   out[1] = out[0];
   out[1].dtype = DT_U8;
@@ -182,7 +209,9 @@ const OpDef op_maxpool = {
   .samples = (const OpSample[]){
     { "kernel=2", "x=f32[n,2,4,6]" }, { "kernel=3, stride=2, pad=1", "x=f32[n,1,5,6]" },
     { "kernel=[2, 3], stride=[3, 1], pad=[0, 1, 2, 0]", "x=f32[n,3,5,4]" },
-    { "kernel=3, stride=2", "x=f32[n,1,7,7]" }, { 0 }
+    { "kernel=3, stride=2", "x=f32[n,1,7,7]" },
+    { "kernel=3, stride=2, pad=1, ceil=true", "x=f32[n,2,6,4]" },
+    { "kernel=[3, 4], stride=[2, 3], ceil=true", "x=f32[n,1,2,9]" }, { 0 }
   },
 };
 
@@ -251,7 +280,7 @@ const OpDef op_maxpool_dx = {
 static bool avgpool_infer(Infer *c, const Node *n, Type *out)
 {
   const avgpool_attrs *a = n->attrs;
-  return pool_infer(c, n, a->kernel, a->stride, a->pad, out);
+  return pool_infer(c, n, a->kernel, a->stride, a->pad, a->ceil, out);
 }
 
 static void avgpool_grad(Grad *g, const Node *n, const Value *dy)
@@ -262,7 +291,8 @@ static void avgpool_grad(Grad *g, const Node *n, const Value *dy)
     return;
   Window w = avg_window(n);
   avgpool_dx_attrs d = { window_kernel(&w), window_stride(&w), window_dilation(&w),
-                         window_pad(&w),    window_image(&w),  a->count_include_pad };
+                         window_pad(&w),    window_image(&w),  a->count_include_pad,
+                         a->ceil };
   grad_add(g, n, 0, g_op(&b, &op_avgpool_dx, &d, dy, 1));
 }
 
@@ -336,7 +366,10 @@ const OpDef op_avgpool = {
   .samples = (const OpSample[]){
     { "kernel=2", "x=f32[n,2,4,6]" }, { "kernel=3, stride=2, pad=1", "x=f32[n,1,5,6]" },
     { "kernel=3, stride=2, pad=1, count_include_pad=false", "x=f32[n,2,5,7]" },
-    { "kernel=[2, 3], stride=[3, 1], pad=[0, 1, 2, 0]", "x=f32[n,3,5,4]" }, { 0 }
+    { "kernel=[2, 3], stride=[3, 1], pad=[0, 1, 2, 0]", "x=f32[n,3,5,4]" },
+    { "kernel=3, stride=2, pad=1, ceil=true", "x=f32[n,2,6,4]" },
+    { "kernel=[3, 4], stride=[2, 3], ceil=true, count_include_pad=false", "x=f32[n,1,2,9]" },
+    { 0 }
   },
 };
 
@@ -357,7 +390,7 @@ static bool avgpool_dx_infer(Infer *c, const Node *n, Type *out)
 static void avgpool_dx_grad(Grad *g, const Node *n, const Value *dy)
 {
   const avgpool_dx_attrs *a = n->attrs;
-  avgpool_attrs forward = { a->kernel, a->stride, a->pad, a->count_include_pad };
+  avgpool_attrs forward = { a->kernel, a->stride, a->pad, a->count_include_pad, a->ceil };
   GBuild b = g_in_grad(g);
   if (grad_wanted(g, n, 0))
     grad_add(g, n, 0, g_op(&b, &op_avgpool, &forward, dy, 1));
@@ -366,7 +399,7 @@ static void avgpool_dx_grad(Grad *g, const Node *n, const Value *dy)
 static void avgpool_dx_ref(RefCtx *c, const Node *n, RefTensor *const *in, RefTensor *const *out)
 {
   const avgpool_dx_attrs *a = n->attrs;
-  Window w = window_make(a->kernel, a->stride, a->dilation, a->pad, a->image.at[0], a->image.at[1]);
+  Window w = avg_back_window(n);
   int64_t planes = in[0]->n * in[0]->type.dim[0];
   (void)c;
   for (int64_t k = 0; k < ref_elems(out[0]); k++)
@@ -384,15 +417,14 @@ static void avgpool_dx_ref(RefCtx *c, const Node *n, RefTensor *const *in, RefTe
 
 static double avgpool_dx_flops(const Node *n)
 {
-  const avgpool_dx_attrs *a = n->attrs;
-  Window w = window_make(a->kernel, a->stride, a->dilation, a->pad, a->image.at[0], a->image.at[1]);
+  Window w = avg_back_window(n);
   return flops_elems(n) * (double)(ceil_div(w.kh, w.sh) * ceil_div(w.kw, w.sw));
 }
 
 static void avgpool_dx_lower(Lower *l, const Node *n, const Plan *p)
 {
   const avgpool_dx_attrs *a = n->attrs;
-  Window w = window_make(a->kernel, a->stride, a->dilation, a->pad, a->image.at[0], a->image.at[1]);
+  Window w = avg_back_window(n);
   PoolShape s = kernel_shape(&w);
   (void)p;
   pool_mean_grad(l, n, &s, n->in[0], a->count_include_pad, (int64_t[]){ w.bottom, w.right });

@@ -37,12 +37,17 @@ static bool dropout_infer(Infer *c, const Node *n, Type *out)
          infer_like_first(c, n, out);
 }
 
+Value g_dropout(const GBuild *b, Value x, double p)
+{
+  return g_op(b, &op_dropout, &(dropout_attrs){ p }, &x, 1);
+}
+
 static bool dropout_expand(Expand *e, const Node *n, Value *out)
 {
   const dropout_attrs *a = n->attrs;
   GBuild b = g_in_expand(e);
   out[0] = n->in[0];
-  if (e->mode == MODE_TRAIN && a->p > 0)
+  if (e->mode != MODE_EVAL && a->p > 0)
     out[0] =
         g_op(&b, &op_dropout_mask, &(dropout_mask_attrs){ a->p, name_hash(n->name) }, n->in, 1);
   return true;

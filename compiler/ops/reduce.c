@@ -101,7 +101,8 @@ static void channel_sum_lower(Lower *l, const Node *n, const Plan *p)
 
 const OpDef op_channel_sum = {
   .name = "channel_sum", .doc = "sum over samples and space, one number per channel",
-  .formula = "$y[c] = sum_{n,i,j} $x[n,c,i,j]", .cls = OP_NEST, .operands = "x", .results = "y",
+  .formula = "$y[c] = sum_{n,i,j} $x[n,c,i,j]", .matrix = "sum_n $x",
+  .cls = OP_NEST, .operands = "x", .results = "y",
   .infer = channel_sum_infer, .grad = spread_grad, .ref = channel_sum_ref, .flops = operand_flops,
   .plans = channel_plans, .lower = channel_sum_lower,
   .samples = (const OpSample[]){

@@ -18,6 +18,12 @@ void rule_slot(Params *p, const char *name, double value)
   param_add(p, name, STATE_SLOT, p->in[0].rank, p->in[0].dim, start, 0, 0, false);
 }
 
+Value rule_rate(const Expand *e, const GBuild *b)
+{
+  Value lr = g_arg(b, ARG_LR);
+  return e->lr_scale == 0 ? lr : g_scale(b, lr, e->lr_scale);
+}
+
 void rule_write(Expand *e, const Node *n, uint32_t i, Value v)
 {
   uint32_t state;

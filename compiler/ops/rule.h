@@ -10,6 +10,8 @@
 bool rule_infer(Infer *c, const Node *n, double lr, double weight_decay, Type *out);
 /* Declares a slot of w's shape, the rule's next operand, that starts with `value` everywhere. */
 void rule_slot(Params *p, const char *name, double value);
+/* The learning rate of the parameter that e expands the rule for. */
+Value rule_rate(const Expand *e, const GBuild *b);
 /* The slot that operand i reads becomes v when the step ends. */
 void rule_write(Expand *e, const Node *n, uint32_t i, Value v);
 /* g + decay * w */

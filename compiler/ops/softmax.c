@@ -1,5 +1,5 @@
-/* softmax over the classes of a vector; the largest logit is subtracted, so that nothing overflows.
- */
+/* softmax over the classes of a vector, or over the last axis of several; the largest logit is
+ * subtracted, so that nothing overflows. */
 #include "kernel/rowwise.h"
 #include "ops/family.h"
 #include <math.h>
@@ -8,7 +8,7 @@ static bool softmax_infer(Infer *c, const Node *n, Type *out)
 {
   if (!want_operands(c, n, 1) || !want_real(c, n, 0) || !want_batched(c, n, 0))
     return false;
-  if (c->in[0].rank == 1)
+  if (c->in[0].rank == 1 || c->in[0].rank == 2)
     return infer_same_as(c, n, 0, out);
   infer_error(c, n, "E0202", "needs a vector of classes, but its input is %s",
               shape_text(c, &c->in[0]));
@@ -25,10 +25,10 @@ static void softmax_grad(Grad *g, const Node *n, const Value *dy)
 
 static void softmax_ref(RefCtx *c, const Node *n, RefTensor *const *in, RefTensor *const *out)
 {
-  int64_t k = in[0]->elems;
+  int64_t k = in[0]->type.dim[in[0]->type.rank - 1];
   (void)c;
   (void)n;
-  for (int64_t s = 0; s < in[0]->n; s++) {
+  for (int64_t s = 0; s < in[0]->n * (in[0]->elems / k); s++) {
     const double *x = in[0]->v + s * k;
     double *y = out[0]->v + s * k, top = x[0], sum = 0;
     for (int64_t i = 1; i < k; i++)
@@ -53,7 +53,8 @@ const OpDef op_softmax = {
   .aliases = "Softmax", .formula = "$y[k] = exp($x[k]) / sum_j exp($x[j])", .cls = OP_NEST,
   .flags = OP_LAYER, .operands = "x", .results = "y", .infer = softmax_infer, .grad = softmax_grad,
   .ref = softmax_ref, .flops = softmax_flops, .plans = row_plans, .lower = softmax_lower,
-  .samples = (const OpSample[]){ { "", "x=f32[n,5]" }, { "", "x=f32[n,1]" }, { 0 } },
+  .samples = (const OpSample[]){ { "", "x=f32[n,5]" }, { "", "x=f32[n,1]" },
+                                { "", "x=f32[n,19,3]" }, { "", "x=f32[n,2,17]" }, { 0 } },
 };
 
 static bool softmax_dx_infer(Infer *c, const Node *n, Type *out)
@@ -63,10 +64,10 @@ static bool softmax_dx_infer(Infer *c, const Node *n, Type *out)
 
 static void softmax_dx_ref(RefCtx *c, const Node *n, RefTensor *const *in, RefTensor *const *out)
 {
-  int64_t k = in[0]->elems;
+  int64_t k = in[0]->type.dim[in[0]->type.rank - 1];
   (void)c;
   (void)n;
-  for (int64_t s = 0; s < in[0]->n; s++) {
+  for (int64_t s = 0; s < in[0]->n * (in[0]->elems / k); s++) {
     const double *dy = in[0]->v + s * k, *y = in[1]->v + s * k;
     double dot = 0;
     for (int64_t i = 0; i < k; i++)
@@ -90,6 +91,7 @@ const OpDef op_softmax_dx = {
   .results = "dx", .infer = softmax_dx_infer, .ref = softmax_dx_ref, .flops = softmax_dx_flops,
   .plans = row_plans, .lower = softmax_dx_lower,
   .samples = (const OpSample[]){
-    { "", "dy=f32[n,5], y=f32[n,5]" }, { "", "dy=f32[n,1], y=f32[n,1]" }, { 0 }
+    { "", "dy=f32[n,5], y=f32[n,5]" }, { "", "dy=f32[n,1], y=f32[n,1]" },
+    { "", "dy=f32[n,19,3], y=f32[n,19,3]" }, { 0 }
   },
 };

@@ -123,6 +123,11 @@ const OpDef op_arg = {
 
 /* ---- constructors ---- */
 
+int64_t input_field(const Node *n)
+{
+  return n->op == &op_input ? ((const input_attrs *)n->attrs)->field : -1;
+}
+
 Value g_input(const GBuild *b, uint32_t field)
 {
   return g_op(b, &op_input, &(input_attrs){ .field = field }, NULL, 0);

@@ -135,28 +135,50 @@ static void note_axis(Infer *c, const Axis *a)
             (double)room / (double)a->step + 1, end);
 }
 
-bool window_infer(Infer *c, const Node *n, Ints kernel, Ints stride, Ints dilation, Pad pad,
-                  Window *out)
+bool window_check(Infer *c, const Node *n, Ints kernel, Ints stride, Ints dilation, Pad pad)
 {
-  if (!check_image(c, n) || !check_ints(c, n, "kernel", kernel) ||
-      !check_ints(c, n, "stride", stride) || !check_ints(c, n, "dilation", dilation) ||
-      !check_pad(c, n, pad))
-    return false;
-  const Type *x = &c->in[0];
-  Window w = window_make(kernel, stride, dilation, pad, x->dim[1], x->dim[2]);
-  *out = w;
-  if (w.oh >= 1 && w.ow >= 1)
+  return check_image(c, n) && check_ints(c, n, "kernel", kernel) &&
+         check_ints(c, n, "stride", stride) && check_ints(c, n, "dilation", dilation) &&
+         check_pad(c, n, pad);
+}
+
+bool window_fits(Infer *c, const Node *n, const Window *w)
+{
+  if (w->oh >= 1 && w->ow >= 1)
     return true;
-  Axis h = height_of(&w), v = width_of(&w);
+  Axis h = height_of(w), v = width_of(w);
   long long room_h = h.size + h.before + h.after, room_w = v.size + v.before + v.after;
   infer_error(c, n, "E0203",
               "the window %lldx%lld is larger than its input %s, %lldx%lld with padding",
-              (long long)h.reach, (long long)v.reach, shape_text(c, x), room_h, room_w);
-  if (c->diag && w.oh < 1)
+              (long long)h.reach, (long long)v.reach, shape_text(c, &c->in[0]), room_h, room_w);
+  if (c->diag && w->oh < 1)
     note_axis(c, &h);
-  if (c->diag && w.ow < 1)
+  if (c->diag && w->ow < 1)
     note_axis(c, &v);
   return infer_help(c, "use pad=same, or a kernel of at most %lldx%lld", room_h, room_w);
+}
+
+bool window_infer(Infer *c, const Node *n, Ints kernel, Ints stride, Ints dilation, Pad pad,
+                  Window *out)
+{
+  if (!window_check(c, n, kernel, stride, dilation, pad))
+    return false;
+  *out = window_make(kernel, stride, dilation, pad, c->in[0].dim[1], c->in[0].dim[2]);
+  return window_fits(c, n, out);
+}
+
+static int64_t rounded_up(const Axis *a)
+{
+  int64_t room = a->size + a->before + a->after - a->reach + a->step - 1;
+  int64_t out = room < 0 ? 0 : room / a->step + 1;
+  return out > 0 && (out - 1) * a->step >= a->size + a->before ? out - 1 : out;
+}
+
+void window_round_up(Window *w)
+{
+  Axis h = height_of(w), v = width_of(w);
+  w->oh = rounded_up(&h);
+  w->ow = rounded_up(&v);
 }
 
 /* Input cells at the end of an axis that one more window would see; gaps between windows do not

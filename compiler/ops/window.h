@@ -35,6 +35,12 @@ Ints window_image(const Window *w);
  * Reports E0202, E0203 or E0304. */
 bool window_infer(Infer *c, const Node *n, Ints kernel, Ints stride, Ints dilation, Pad pad,
                   Window *out);
+/* Its two halves: what holds before there is a window, and that w has results. */
+bool window_check(Infer *c, const Node *n, Ints kernel, Ints stride, Ints dilation, Pad pad);
+bool window_fits(Infer *c, const Node *n, const Window *w);
+/* Results for what is left at the end too, as PyTorch's ceil_mode: sizes are rounded up, but no
+ * window begins behind the image and its padding before it. The padding stays as it is. */
+void window_round_up(Window *w);
 /* Warns (W0203) when the last rows or columns reach no window. */
 void window_warn_dropped(Infer *c, const Node *n, const Window *w);
 /* Input row of window row u at output row oy, or -1 in the padding; and the same for columns. */

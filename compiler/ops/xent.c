@@ -4,7 +4,10 @@
  * The target y is a class number, or a probability for each class. With q = y as probabilities
  * (one-hot for a number), smoothed to q' = (1 - e) q + e/K: loss = lse * sum_k q'[k] - sum_k q'[k]
  * * x[k],   lse = log sum_k exp(x[k]), the maximum taken out dx[k] = dy * (softmax(x)[k] * sum_j
- * q'[j] - q'[k]) One value per sample, as PyTorch's cross_entropy with reduction='none'. */
+ * q'[j] - q'[k]) One value per sample, as PyTorch's cross_entropy with reduction='none'.
+ *
+ * Logits of several positions, [T, K] with class numbers [T], give the mean over the T positions;
+ * one whose class number is negative adds 0 to it. */
 #include "kernel/rowwise.h"
 #include "ops/family.h"
 #include <math.h>
@@ -20,16 +23,21 @@ static bool check(Infer *c, const Node *n, uint32_t first)
       !want_batched(c, n, first + 1) || !want_fraction(c, n, "`smoothing`", a->smoothing))
     return false;
   const Type *x = &c->in[first], *y = &c->in[first + 1];
-  if (x->rank != 1) {
+  if (x->rank < 1) {
     infer_error(c, n, "E0202", "needs a vector of logits, but gets %s", shape_text(c, x));
     return infer_help(c, "insert `flatten` and a dense layer with one unit per class");
   }
-  if (dtype_is_real(y->dtype) ? type_equal(x, y) : y->rank == 0)
+  Type rows = type_make(y->dtype, true, x->rank - 1, x->dim);
+  if (dtype_is_real(y->dtype) ? type_equal(x, y) : type_equal(&rows, y))
     return true;
+  if (x->rank > 1 && y->rank == 0) {
+    infer_error(c, n, "E0202", "needs a vector of logits, but gets %s", shape_text(c, x));
+    return infer_help(c, "insert `flatten` and a dense layer with one unit per class");
+  }
   infer_error(c, n, "E0209", "the target is %s of %s, the logits are %s", shape_text(c, y),
               dtype_text(y->dtype), shape_text(c, x));
   return infer_help(c, "the target is a class number ('as label(%lld)') or %lld probabilities",
-                    (long long)x->dim[0], (long long)x->dim[0]);
+                    (long long)x->dim[x->rank - 1], (long long)x->dim[x->rank - 1]);
 }
 
 static bool xent_infer(Infer *c, const Node *n, Type *out)
@@ -50,7 +58,18 @@ static void xent_grad(Grad *g, const Node *n, const Value *dy)
     grad_add(g, n, 1, g_op(&b, &op_softmax_xent_dt, n->attrs, in, 2));
 }
 
-/* q' of class k for sample s. */
+/* Classes of a row, rows of a sample. */
+static int64_t classes_of(const RefTensor *x) { return x->type.dim[x->type.rank - 1]; }
+
+static int64_t rows_of(const RefTensor *x) { return x->elems / classes_of(x); }
+
+/* Whether row s counts. */
+static bool counts(const RefTensor *x, const RefTensor *y, int64_t s)
+{
+  return x->type.rank == 1 || dtype_is_real(y->type.dtype) || y->v[s] >= 0;
+}
+
+/* q' of class k for row s. */
 static double target(const softmax_xent_attrs *a, const RefTensor *y, int64_t s, int64_t k,
                      int64_t classes)
 {
@@ -70,14 +89,15 @@ static double log_sum_exp(const double *x, int64_t k)
 
 static void xent_ref(RefCtx *c, const Node *n, RefTensor *const *in, RefTensor *const *out)
 {
-  int64_t classes = in[0]->elems;
+  int64_t classes = classes_of(in[0]), rows = rows_of(in[0]);
   (void)c;
-  for (int64_t s = 0; s < in[0]->n; s++) {
+  for (int64_t s = 0; s < in[0]->n * rows; s++) {
     const double *x = in[0]->v + s * classes;
     double lse = log_sum_exp(x, classes), loss = 0;
     for (int64_t k = 0; k < classes; k++)
       loss += target(n->attrs, in[1], s, k, classes) * (lse - x[k]);
-    out[0]->v[s] = loss;
+    double *sum = &out[0]->v[s / rows], before = s % rows ? *sum : 0;
+    *sum = before + (counts(in[0], in[1], s) ? loss / (double)rows : 0);
   }
 }
 
@@ -100,7 +120,9 @@ const OpDef op_softmax_xent = {
   .flops = xent_flops, .plans = row_plans, .lower = softmax_xent_lower,
   .samples = (const OpSample[]){
     { "", "x=f32[n,3], y=u8[n]" }, { "smoothing=0.1", "x=f32[n,5], y=i32[n]" },
-    { "", "x=f32[n,3], y=f32[n,3]" }, { "smoothing=0.2", "x=f32[n,4], y=f32[n,4]" }, { 0 }
+    { "", "x=f32[n,3], y=f32[n,3]" }, { "smoothing=0.2", "x=f32[n,4], y=f32[n,4]" },
+    { "", "x=f32[n,7,5], y=i32[n,7]" }, { "smoothing=0.1", "x=f32[n,18,3], y=u8[n,18]" },
+    { "smoothing=0.2", "x=f32[n,2,4], y=f32[n,2,4]" }, { 0 }
   },
 };
 
@@ -112,16 +134,17 @@ static bool xent_dx_infer(Infer *c, const Node *n, Type *out)
 
 static void xent_dx_ref(RefCtx *c, const Node *n, RefTensor *const *in, RefTensor *const *out)
 {
-  int64_t classes = in[1]->elems;
+  int64_t classes = classes_of(in[1]), rows = rows_of(in[1]);
   (void)c;
-  for (int64_t s = 0; s < in[1]->n; s++) {
+  for (int64_t s = 0; s < in[1]->n * rows; s++) {
     const double *x = in[1]->v + s * classes;
     double lse = log_sum_exp(x, classes), weight = 0;
+    double dy = counts(in[1], in[2], s) ? in[0]->v[s / rows] / (double)rows : 0;
     for (int64_t k = 0; k < classes; k++)
       weight += target(n->attrs, in[2], s, k, classes);
     for (int64_t k = 0; k < classes; k++)
       out[0]->v[s * classes + k] =
-          in[0]->v[s] * (exp(x[k] - lse) * weight - target(n->attrs, in[2], s, k, classes));
+          dy * (exp(x[k] - lse) * weight - target(n->attrs, in[2], s, k, classes));
   }
 }
 
@@ -142,7 +165,9 @@ const OpDef op_softmax_xent_dx = {
   .lower = softmax_xent_dx_lower,
   .samples = (const OpSample[]){
     { "", "dy=f32[n], x=f32[n,3], y=u8[n]" },
-    { "smoothing=0.1", "dy=f32[n], x=f32[n,4], y=f32[n,4]" }, { 0 }
+    { "smoothing=0.1", "dy=f32[n], x=f32[n,4], y=f32[n,4]" },
+    { "smoothing=0.1", "dy=f32[n], x=f32[n,7,5], y=i32[n,7]" },
+    { "", "dy=f32[n], x=f32[n,18,3], y=u8[n,18]" }, { 0 }
   },
 };
 
@@ -156,13 +181,13 @@ static bool xent_dt_infer(Infer *c, const Node *n, Type *out)
 static void xent_dt_ref(RefCtx *c, const Node *n, RefTensor *const *in, RefTensor *const *out)
 {
   const softmax_xent_attrs *a = n->attrs;
-  int64_t classes = in[1]->elems;
+  int64_t classes = classes_of(in[1]), rows = rows_of(in[1]);
   (void)c;
-  for (int64_t s = 0; s < in[1]->n; s++) {
+  for (int64_t s = 0; s < in[1]->n * rows; s++) {
     const double *x = in[1]->v + s * classes;
-    double lse = log_sum_exp(x, classes);
+    double lse = log_sum_exp(x, classes), dy = in[0]->v[s / rows] / (double)rows;
     for (int64_t k = 0; k < classes; k++)
-      out[0]->v[s * classes + k] = in[0]->v[s] * (1 - a->smoothing) * (lse - x[k]);
+      out[0]->v[s * classes + k] = dy * (1 - a->smoothing) * (lse - x[k]);
   }
 }
 
@@ -179,6 +204,7 @@ const OpDef op_softmax_xent_dt = {
   .infer = xent_dt_infer, .ref = xent_dt_ref, .flops = xent_dx_flops, .plans = row_plans,
   .lower = softmax_xent_dt_lower,
   .samples = (const OpSample[]){
-    { "", "dy=f32[n], x=f32[n,3]" }, { "smoothing=0.1", "dy=f32[n], x=f32[n,4]" }, { 0 }
+    { "", "dy=f32[n], x=f32[n,3]" }, { "smoothing=0.1", "dy=f32[n], x=f32[n,4]" },
+    { "", "dy=f32[n], x=f32[n,17,2]" }, { 0 }
   },
 };

@@ -3,6 +3,8 @@
  *   %1 = dropout(%0, p=0.2)       training:    %1 = dropout_mask(%0, p=0.2, key=..)
  *                                 evaluation:  uses of %1 read %0
  *
+ * A nest that expands does so for options that its own loops lack, before its gradient is made.
+ *
  * Before: any graph. After pass_specialize: no macro is left that depends on the mode; after
  * expand_all: none at all. Expansions may hold macros again; DEPTH_MAX rounds must settle them.
  * Linear a round. */
@@ -18,6 +20,10 @@ typedef struct {
 
 static bool is_due(const Expansion *x, const OpDef *op)
 {
+  if (op->cls == OP_NEST)
+    return op->expand != NULL;
+  if (op->surrogate && !x->all) /* autodiff refuses it where a gradient comes to it */
+    return false;
   return op->cls == OP_MACRO && op->expand && (x->all || (op->flags & OP_MODAL) || !op->grad);
 }
 
@@ -83,7 +89,7 @@ Graph *pass_specialize(Program *p, const Graph *forward, Mode mode, const OpTabl
 {
   Graph *g = view_of(p, forward, name, values, n);
   graph_keep(g, needed(forward, values, n, p->arena));
-  expand(g, &(Expansion){ mode, ops, mode == MODE_EVAL });
+  expand(g, &(Expansion){ mode, ops, mode != MODE_TRAIN });
   pick_before_clamp(g);
   for (int i = 0; i < n; i++)
     values[i] = g->outputs.at[i].value;
@@ -91,12 +97,24 @@ Graph *pass_specialize(Program *p, const Graph *forward, Mode mode, const OpTabl
   return g;
 }
 
-Graph *eval_graph(Program *p, const Graph *forward, const Value *out, const char *const *out_name,
-                  int nout, const OpTable *ops)
+static Graph *outputs_graph(Program *p, const Graph *forward, Mode mode, const Value *out,
+                            const char *const *out_name, int nout, const OpTable *ops)
 {
   Value *v = arena_copy(p->arena, out, (size_t)nout * sizeof *out);
-  Graph *g = pass_specialize(p, forward, MODE_EVAL, ops, "eval", v, nout);
+  Graph *g = pass_specialize(p, forward, mode, ops, "eval", v, nout);
   for (int i = 0; i < nout; i++)
     vec_push(g->arena, &g->outputs, ((Output){ out_name[i], v[i] }));
   return g;
+}
+
+Graph *eval_graph(Program *p, const Graph *forward, const Value *out, const char *const *out_name,
+                  int nout, const OpTable *ops)
+{
+  return outputs_graph(p, forward, MODE_EVAL, out, out_name, nout, ops);
+}
+
+Graph *sample_graph(Program *p, const Graph *forward, const Value *out,
+                    const char *const *out_name, int nout, const OpTable *ops)
+{
+  return outputs_graph(p, forward, MODE_SAMPLE, out, out_name, nout, ops);
 }

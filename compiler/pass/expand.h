@@ -23,5 +23,8 @@ bool expand_all(Graph *g, Mode mode, const OpTable *ops);
  * inference graph. */
 Graph *eval_graph(Program *p, const Graph *forward, const Value *out, const char *const *out_name,
                   int nout, const OpTable *ops);
+/* The same with dropout at work, drawn by seed, epoch and row. */
+Graph *sample_graph(Program *p, const Graph *forward, const Value *out,
+                    const char *const *out_name, int nout, const OpTable *ops);
 
 #endif

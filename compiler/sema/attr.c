@@ -255,7 +255,7 @@ static bool init_argument(Sema *s, const InitRow *row, const Ast *arg, int *next
   return sema_number(s, sema_arg_value(arg), &v[i]);
 }
 
-static bool read_init(Sema *s, const Ast *e, const char *what, Init *out)
+bool sema_init(Sema *s, const Ast *e, const char *what, Init *out)
 {
   bool call = e->kind == AST_CALL;
   const char *word = call ? sema_word(e->call.callee) : sema_word(e);
@@ -326,7 +326,7 @@ static bool read_attr(Sema *s, const OpDef *op, const AttrDef *def, const Ast *e
   case ATTR_ints: return read_ints(s, e, what, INT64_MIN, at);
   case ATTR_pad: return read_pad(s, e, what, at);
   case ATTR_literal: return sema_literal(s, e, what, at);
-  case ATTR_init: return read_init(s, e, what, at);
+  case ATTR_init: return sema_init(s, e, what, at);
   }
   ice("attribute `%s` of unknown kind", def->name);
 }
@@ -407,4 +407,14 @@ bool sema_attrs(Sema *s, const OpDef *op, const Ast *const *args, int nargs, Spa
         ok;
   }
   return ok && all_given(s, op, given, at);
+}
+
+bool sema_attr_set(Sema *s, const OpDef *op, const char *name, Span name_at, const Ast *value,
+                   void *attrs)
+{
+  int i = find_def(op, name);
+  if (i < 0)
+    unknown_option(s, op, name, name_at);
+  return i >= 0 && read_attr(s, op, &op->attrs[i], value, NULL,
+                             (char *)attrs + op->attrs[i].offset);
 }

@@ -179,25 +179,50 @@ static bool is_new(Sema *s, const Ast *dim)
   return dim->kind == AST_NAME && !sema_find(s, dim->name.text, NAME_NUMBER);
 }
 
+/* `*s` takes `width` dimensions from axis `first` on, unless it has some already. */
+static void bind_pack(Sema *s, const Ast *d, const Type *have, int first, int width)
+{
+  if (sema_find(s, d->name.text, NAME_PACK))
+    return;
+  Name pack = { .text = d->name.text, .kind = NAME_PACK, .at = d->at, .used = true };
+  pack.pack = type_make(have->dtype, true, width, have->dim + first);
+  sema_define(s, pack);
+}
+
 bool sema_bind_dims(Sema *s, const Ast *formal, Value v)
 {
   const Ast *type = formal->formal.type;
   if (!v.node || type->kind != AST_TYPE || !type->type.has_dims)
     return true;
   Type have = *value_type(v);
-  int n = ast_length(type->type.dims), i = 0;
+  int n = 0, packs = 0, i = 0;
+  for (const Ast *d = type->type.dims; d; d = d->next) {
+    packs += d->kind == AST_PACK;
+    n += d->kind != AST_PACK;
+  }
   for (const Ast *d = type->type.dims; d; d = d->next, i++) {
-    if (!is_new(s, d))
+    if (packs > 1) {
+      diag_error(s->diag, d->at, "E0331", "a type leaves dimensions open once: `*s`");
+      return false;
+    }
+    if (d->kind == AST_PACK && n <= have.rank) {
+      bind_pack(s, d, &have, i, have.rank - n);
+      i += have.rank - n - 1;
       continue;
-    if (n != have.rank) {
-      diag_error(s->diag, type->at, "E0210", "`%s` is wanted with %d dimension%s, but it is %s",
-                 formal->formal.name, n, n == 1 ? "" : "s", type_user(s->arena, &have));
+    }
+    if (!is_new(s, d) && d->kind != AST_PACK)
+      continue;
+    if (packs ? n > have.rank : n != have.rank) {
+      diag_error(s->diag, type->at, "E0210", "`%s` is wanted with %s%d dimension%s, but it is %s",
+                 formal->formal.name, packs ? "at least " : "", n, n == 1 ? "" : "s",
+                 type_user(s->arena, &have));
       return false;
     }
     Name dim = { .text = d->name.text,
                  .kind = NAME_CONST,
                  .at = d->at,
                  .constant = { CONST_NUMBER, (double)have.dim[i], NULL },
+                 .is_dim = true,
                  .used = true };
     sema_define(s, dim);
   }
@@ -285,6 +310,20 @@ static void missing_result(Sema *s, const Ast *formal)
   diag_error(s->diag, formal->formal.name_at, "E0309", "the result `%s` is never given a value",
              formal->formal.name);
   sema_suggest(s, formal->formal.name, words, n, arena_printf(s->arena, "values of the %s", what));
+}
+
+void sema_results(Sema *s, const Ast *results, Value *out)
+{
+  int i = 0;
+  for (const Ast *r = results; r; r = r->next, i++) {
+    if (r->kind != AST_FORMAL)
+      continue;
+    Name *n = r->formal.name ? sema_find(s, r->formal.name, NAME_VALUE) : NULL;
+    if (n || out[i].node)
+      out[i] = add_result(s, r, n ? n->text : "", n ? n->value : out[i]);
+    else
+      missing_result(s, r);
+  }
 }
 
 static void results_by_name(Sema *s, const Ast *results, bool complete, Value *out)

@@ -17,10 +17,11 @@ static const Value none = { NULL, 0 };
 
 /* ---- names of layers ---- */
 
-static void count_call(Sema *s, const char *name, bool has_name)
+static void count_call(Sema *s, const char *name, const Ast *args, bool has_name)
 {
-  const OpDef *op = op_find(s->ops, name);
   const BlockDef *block = sema_find_block(s, name);
+  name = block ? name : sema_overload(name, args);
+  const OpDef *op = op_find(s->ops, name);
   if ((!op && !block) || has_name)
     return;
   s->owners += block || op->params;
@@ -47,10 +48,10 @@ static void count_calls(Sema *s, const Ast *e)
     count_calls(s, e->chain.head);
     count_list(s, e->chain.stages);
   } else if (e->kind == AST_STAGE) {
-    count_call(s, e->stage.callee, e->stage.as != NULL);
+    count_call(s, e->stage.callee, e->stage.args, e->stage.as != NULL);
     count_list(s, e->stage.args);
   } else if (e->kind == AST_CALL && e->call.callee->kind == AST_NAME) {
-    count_call(s, e->call.callee->name.text, false);
+    count_call(s, e->call.callee->name.text, e->call.args, false);
     count_list(s, e->call.args);
   } else if (e->kind == AST_ARG) {
     count_calls(s, e->arg.value);
@@ -58,7 +59,7 @@ static void count_calls(Sema *s, const Ast *e)
     bool two = e->kind == AST_BINARY;
     const char *op = sema_operator(two ? e->binary.op : e->unary.op, two ? 2 : 1);
     if (op && sema_is_tensor(s, e))
-      count_call(s, op, false);
+      count_call(s, op, NULL, false);
     count_calls(s, two ? e->binary.x : e->unary.x);
     if (two)
       count_calls(s, e->binary.y);
@@ -167,8 +168,9 @@ bool sema_is_tensor(Sema *s, const Ast *e)
   if (e->kind == AST_NAME)
     return sema_find(s, e->name.text, NAME_TENSOR & s->visible) != NULL;
   if (e->kind == AST_CALL)
-    return e->call.callee->kind == AST_NAME && (op_find(s->ops, e->call.callee->name.text) ||
-                                                sema_find_block(s, e->call.callee->name.text));
+    return e->call.callee->kind == AST_NAME &&
+           (op_find(s->ops, sema_overload(e->call.callee->name.text, e->call.args)) ||
+            sema_find_block(s, e->call.callee->name.text));
   if (e->kind == AST_UNARY)
     return sema_is_tensor(s, e->unary.x);
   if (e->kind == AST_BINARY)
@@ -303,7 +305,8 @@ bool sema_classes_agree(Sema *s, const char *what, Value prediction, const Field
                         Span at)
 {
   const Type *p = value_type(prediction);
-  int64_t given = p->rank ? p->dim[0] : 1;
+  int axis = label->value.node ? value_type(label->value)->rank : 0;
+  int64_t given = p->rank > axis ? p->dim[axis] : 1;
   if (given == label->classes || (type_elems(p) == 1 && label->classes == 2))
     return true;
   if (sema_refused(s, prediction, label->value))
@@ -350,7 +353,9 @@ static Value apply(Sema *s, const Call *c, const Value *head, unsigned flags)
     const char *path = owner_path(s, layer_path(s, c->name, c->as), c->as);
     return sema_instance(s, block, head, c->args, path, c->at);
   }
-  const OpDef *op = find_op(s, c, flags);
+  Call meant = *c;
+  meant.name = sema_overload(c->name, c->args);
+  const OpDef *op = find_op(s, &meant, flags);
   if (!op)
     return none;
   Operands o;
@@ -484,5 +489,7 @@ Value sema_value(Sema *s, const Ast *e, unsigned flags)
   if (e->kind == AST_NUMBER || e->kind == AST_UNARY || e->kind == AST_BINARY)
     return number(s, e);
   diag_error(s->diag, e->at, "E0307", "a tensor is needed here");
+  if (e->kind == AST_INDEX)
+    diag_help(s->diag, "single elements are read in an `op`");
   return none;
 }

@@ -71,7 +71,7 @@ static void declare(Sema *s, const Ast *file, Items *out)
   for (const Ast *item = file->file.items; item; item = item->next) {
     if (item->kind == AST_PARAM || item->kind == AST_CONST)
       sema_declare_param(s, item);
-    else if (item->kind == AST_BLOCK)
+    else if (item->kind == AST_BLOCK || item->kind == AST_OP)
       sema_declare_block(s, item);
     if (item->kind != AST_BUILD)
       continue;
@@ -317,6 +317,8 @@ static void finish(Sema *s, const Items *items)
   Model *m = s->model;
   if (!items->infer)
     default_infer(s);
+  for (int i = 0; i < m->ninfer && s->data && !diag_errors(s->diag); i++)
+    m->infer[i].value = sema_undone(s, m->infer[i].value, items->model->at);
   if (!diag_errors(s->diag))
     sema_check_memory(s, m->train, items->model->at);
   m->output = s->outputs.at;
@@ -325,6 +327,8 @@ static void finish(Sema *s, const Items *items)
     Output o = { s->outputs.at[i].name, s->outputs.at[i].value };
     vec_push(s->arena, &s->forward->outputs, o);
   }
+  m->op = s->ops_used.at;
+  m->nop = (int)s->ops_used.n;
   m->param = s->params.at;
   m->nparam = (int)s->params.n;
 }
@@ -425,6 +429,7 @@ static int check_others(Part *parts, const Ast *file, const char *file_name)
     Part *p = &parts[n++];
     p->items = (Items){ .train = model ? NULL : item, .model = model ? item : NULL };
     start(&p->sema, file_name, s->ops, s->arena, s->diag);
+    p->sema.texts = s->texts;
     declare(&p->sema, file, &p->items);
     choose_rest(&p->sema, file, &p->items);
     check_program(&p->sema, file, &p->items);
@@ -439,6 +444,7 @@ Model *check(const Ast *file, const char *file_name, const CheckOptions *o, cons
   Sema *s = &parts[0].sema;
   Items *items = &parts[0].items;
   start(s, file_name, ops, a, d);
+  s->texts = o ? o->texts : NULL;
   sema_set_overrides(s, o);
   declare(s, file, items);
   check_names(s, file);
@@ -450,7 +456,7 @@ Model *check(const Ast *file, const char *file_name, const CheckOptions *o, cons
       check_unused_data(s, item);
   if (items->model) {
     sema_unused_overrides(s);
-  } else if (!diag_errors(d)) {
+  } else if (!diag_errors(d) && !(o && o->data_alone)) {
     diag_error(d, (Span){ 0, 0 }, "E0313", "%s has no model", s->model->file);
     diag_help(d, "add `model net(x: f32[2]) -> y: f32[1] { .. }`");
   }

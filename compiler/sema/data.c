@@ -30,6 +30,7 @@ typedef struct {
   VEC(SourceSpec) sources;
   VEC(SplitSpec) splits;
   VEC(FieldSpec) fields;
+  const Ast *pipe[FIELDS_MAX];  /* conversions of each field */
 } Block;
 
 /* ---- sources and splits ---- */
@@ -40,6 +41,23 @@ static const SourceRow *facts(const char *kind)
     if (str_eq(source_facts[i].name, kind))
       return &source_facts[i];
   ice("no facts about source `%s`", kind);
+}
+
+/* The options; those of a list are called size, size_2, size_3. */
+static Prop *source_props(Sema *s, const Options *o, int *n)
+{
+  VEC(Prop) props = { 0 };
+  for (uint32_t i = 0; i < o->n; i++) {
+    vec_push(s->arena, &props, o->at[i].prop);
+    for (int k = 1; k < o->at[i].nlist; k++) {
+      Prop p = o->at[i].prop;
+      p.name = arena_printf(s->arena, "%s_%d", p.name, k + 1);
+      p.number = o->at[i].list[k];
+      vec_push(s->arena, &props, p);
+    }
+  }
+  *n = (int)props.n;
+  return props.at;
 }
 
 /* Reads `train: idx(..)`; returns the source's number or -1. */
@@ -66,7 +84,7 @@ static int add_source(Block *b, const Ast *value)
                     value->kind == AST_CALL ? value->call.args : NULL, value->at, &o))
     return -1;
   SourceSpec spec = { .kind = row->name, .at = value->at };
-  spec.prop = sema_props(s, &o, &spec.nprop);
+  spec.prop = source_props(s, &o, &spec.nprop);
   vec_push(s->arena, &b->sources, spec);
   return (int)b->sources.n - 1;
 }
@@ -194,14 +212,17 @@ static void check_shares(Block *b, int source)
 
 bool sema_type(Sema *s, const Ast *type, Type *out)
 {
-  static const char *const words[] = { "f32", "f64", "u8", "i32" };
+  static const char *const words[] = { "f32", "f64", "u8", "i32", "token" };
   DType dtype;
   int rank = 0;
   int64_t dim[RANK_MAX] = { 0 };
   *out = type_scalar(DT_F32, true);
   if (type->kind == AST_ERROR)
     return false;
-  if (!dtype_parse(type->type.name, &dtype) || !str_in_words(type->type.name, "f32 f64 u8 i32")) {
+  if (sema_is_token(type))
+    dtype = DT_I32;
+  else if (!dtype_parse(type->type.name, &dtype) ||
+           !str_in_words(type->type.name, "f32 f64 u8 i32")) {
     diag_error(s->diag, type->at, "E0301", "there is no type called `%s`", type->type.name);
     sema_suggest(s, type->type.name, words, (int)ARRAY_LEN(words), "types");
     return false;
@@ -216,7 +237,10 @@ bool sema_type(Sema *s, const Ast *type, Type *out)
       diag_error(s->diag, type->at, "E0602", "a tensor has at most %d dimensions", RANK_MAX);
       return false;
     }
-    if (!sema_int(s, d, "a dimension", 1, DIM_MAX, &dim[rank++]))
+    const Name *pack = d->kind == AST_PACK ? sema_find(s, d->name.text, NAME_PACK) : NULL;
+    for (int i = 0; pack && i < pack->pack.rank && rank < RANK_MAX; i++)
+      dim[rank++] = pack->pack.dim[i];
+    if (!pack && !sema_int(s, d, "a dimension", 1, DIM_MAX, &dim[rank++]))
       return false;
   }
   *out = type_make(dtype, true, rank, dim);
@@ -364,10 +388,11 @@ static Value field_value(Block *b, const Ast *item, int index, Value v, const Ty
 {
   Sema *s = b->s;
   FieldSpec *f = &b->fields.at[index];
-  if (f->is_label) {
+  if (f->is_label || f->token) {
     if (item->field.pipe) {
       diag_error(s->diag, item->field.pipe->at, "E0514",
-                 "field `%s` is a label: it has no conversions", f->name);
+                 "field `%s` is %s: it has no conversions", f->name,
+                 f->token ? "tokens" : "a label");
       v.node = NULL;
     }
     return v;
@@ -382,7 +407,9 @@ static Value field_value(Block *b, const Ast *item, int index, Value v, const Ty
   }
   b->data->field = b->fields.at;
   b->data->nfield = (int)b->fields.n;
-  return sema_pipe(s, item->field.pipe, index, v, b->data);
+  const Ast *pipe = f->next_of ? b->pipe[f->next_of - 1] : item->field.pipe;
+  b->pipe[index] = pipe;
+  return sema_pipe(s, pipe, index, v, b->data);
 }
 
 static void field(Block *b, const Ast *item)
@@ -392,8 +419,11 @@ static void field(Block *b, const Ast *item)
                   .columns = item->field.from,
                   .field = (int)s->program->fields.n };
   Type stored = type_scalar(DT_F32, true), want = stored;
-  bool ok =
-      stored_type(s, item, &f, &stored) && (f.is_label || converted_type(s, item, &stored, &want));
+  bool ok = stored_type(s, item, &f, &stored);
+  b->data->field = b->fields.at;
+  b->data->nfield = (int)b->fields.n;
+  ok = ok && sema_sequence_field(s, item, b->data, &f, &stored) &&
+       (f.is_label || converted_type(s, item, &stored, &want));
   if (b->fields.n == FIELDS_MAX) {
     diag_error(s->diag, item->at, "E0602", "a sample has at most %d fields", FIELDS_MAX);
     return;
@@ -402,7 +432,8 @@ static void field(Block *b, const Ast *item)
     diag_error(s->diag, item->field.from_at, "E0513", "field `%s`: no column is named", f.name);
     ok = false;
   }
-  vec_push(s->arena, &s->program->fields, ((Field){ f.name, stored, item->field.name_at }));
+  vec_push(s->arena, &s->program->fields,
+           ((Field){ f.name, stored, item->field.name_at, f.is_label || f.token ? f.classes : 0 }));
   vec_push(s->arena, &b->fields, f);
   int index = (int)b->fields.n - 1;
   Value v = { NULL, 0 };
@@ -423,7 +454,8 @@ static void check_columns(Block *b, const Ast *items)
 {
   bool table = b->sources.n == 0;
   for (uint32_t i = 0; i < b->sources.n; i++)
-    table = table || facts(b->sources.at[i].kind)->columns;
+    table = table || facts(b->sources.at[i].kind)->columns ||
+            sema_images_with_table(&b->sources.at[i]);
   for (const Ast *item = items; item && !table; item = item->next)
     if (item->kind == AST_FIELD && item->field.from) {
       diag_error(b->s->diag, item->field.from_at, "E0513",
@@ -433,15 +465,15 @@ static void check_columns(Block *b, const Ast *items)
     }
 }
 
-/* Sources with a file of labels need it as soon as a sample has a second field. */
+/* Sources whose second option is a file of labels need it once samples have a second field. */
 static void check_label_files(Block *b)
 {
   const Row *end = source_rows + ARRAY_LEN(source_rows);
   for (uint32_t i = 0; i < b->sources.n && b->fields.n > 1; i++) {
     const SourceSpec *source = &b->sources.at[i];
     bool known = false, given = false;
-    for (const Row *r = sema_row(source_rows, (int)ARRAY_LEN(source_rows), source->kind) + 1;
-         r < end && r->kind != ROW_HEAD; r++)
+    const Row *head = sema_row(source_rows, (int)ARRAY_LEN(source_rows), source->kind);
+    for (const Row *r = head + 1; r < end && r <= head + (int)head->low; r++)
       known = known || str_eq(r->name, "labels");
     for (int k = 0; k < source->nprop; k++)
       given = given || str_eq(source->prop[k].name, "labels");
@@ -465,6 +497,7 @@ static void check_shapes(Block *b)
     const SourceRow *row = facts(b->sources.at[i].kind);
     const FieldSpec *x = &b->fields.at[0];
     int64_t have = type_elems(&s->program->fields.at[x->field].type);
+    have = b->data->window ? have / b->data->window : have;
     if (x->value.node && row->inputs && have != row->inputs) {
       diag_error(s->diag, s->program->fields.at[x->field].at, "E0513",
                  "source `%s` gives %lld number%s a sample, but field `%s` has %lld", row->name,
@@ -481,6 +514,9 @@ static void check_shapes(Block *b)
 
 static int64_t known_samples(const SourceSpec *source)
 {
+  for (int i = 0; i < source->nprop; i++)
+    if (str_eq(source->prop[i].name, "only"))
+      return 0;
   for (int i = 0; i < source->nprop; i++)
     if (str_eq(source->prop[i].name, "samples"))
       return (int64_t)source->prop[i].number;
@@ -528,6 +564,8 @@ static void check_rows(Block *b)
 {
   for (uint32_t i = 0; i < b->splits.n; i++) {
     const SplitSpec *p = &b->splits.at[i];
+    if (b->data->window)        /* splits are cut before there are windows */
+      return;
     int64_t all = known_samples(&b->sources.at[p->source]), rows = split_rows(b, (int)i);
     if (!split_fits(b, (int)i) && !rest_of_wrong(b, (int)i)) {
       diag_error(b->s->diag, p->at, "E0512", "split `%s` would have %lld of %lld rows", p->name,
@@ -552,16 +590,36 @@ static void read_about_fields(Block *b, const Ast *items)
   for (const Ast *item = items; item; item = item->next) {
     if (is_property(item, "stratify") && item->property.values)
       sema_stratify(b->s, item->property.values, b->data);
+    if (is_property(item, "classes") && item->property.values)
+      sema_classes(b->s, item->property.values, b->data, b->sources.at, (int)b->sources.n);
     for (const Ast *chain = is_property(item, "augment") ? item->property.values : NULL; chain;
          chain = chain->next)
       sema_augment(b->s, chain, b->data);
   }
 }
 
+static int stored_rank(const Block *b, const FieldSpec *f)
+{
+  return b->s->program->fields.at[f->field].type.rank;
+}
+
+/* Windows with a target for each row follow one another; others begin at every row. */
+static int64_t default_stride(const Block *b)
+{
+  for (uint32_t i = 0; i < b->fields.n; i++) {
+    const FieldSpec *f = &b->fields.at[i];
+    if (f->next_of && stored_rank(b, f) < stored_rank(b, &b->fields.at[f->next_of - 1]))
+      return 1;
+  }
+  return b->data->window;
+}
+
 static void read_items(Block *b, const Ast *items)
 {
   for (const Ast *item = items; item; item = item->next)
-    if (is_property(item, "augment") || is_property(item, "stratify"))
+    if (is_property(item, "augment") || is_property(item, "stratify") ||
+        is_property(item, "classes") || is_property(item, "window") ||
+        is_property(item, "streams"))
       continue;
     else if (item->kind == AST_PROPERTY)
       source_property(b, item);
@@ -570,9 +628,11 @@ static void read_items(Block *b, const Ast *items)
   for (const Ast *item = items; item; item = item->next)
     if (item->kind == AST_SPLIT_ITEM)
       split_item(b, item);
+  sema_sequence(b->s, items, b->sources.at, (int)b->sources.n, b->data);
   for (const Ast *item = items; item; item = item->next)
     if (item->kind == AST_FIELD)
       field(b, item);
+  b->data->stride = b->data->stride ? b->data->stride : default_stride(b);
   read_about_fields(b, items);
 }
 
@@ -606,6 +666,7 @@ void sema_data(Sema *s, const Ast *data, Data *out)
   }
   check_shapes(&b);
   check_label_files(&b);
+  sema_images(s, out, b.sources.at, (int)b.sources.n);
   out->source = b.sources.at;
   out->nsource = (int)b.sources.n;
   out->split = b.splits.at;

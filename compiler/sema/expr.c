@@ -129,6 +129,8 @@ bool sema_const(Sema *s, const Ast *e, Const *out)
     return unary(s, e, out);
   if (e->kind == AST_BINARY)
     return binary(s, e, out);
+  if (e->kind == AST_FIELD_OF)
+    return sema_member(s, e, &out->number);
   diag_error(s->diag, e->at, "E0307", "a number is needed here");
   diag_help(s->diag, "numbers may be calculated from other numbers, params and consts");
   return false;

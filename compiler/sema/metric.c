@@ -214,8 +214,7 @@ MetricSpec *sema_metrics(Sema *s, const Ast *list, int *n)
 
 /* ---- stop when ---- */
 
-/* `valid.accuracy`: the split and the metric's number, -1 for the loss. */
-static bool watched(Sema *s, const Ast *e, const Train *t, const char **split, int *which)
+bool sema_watched(Sema *s, const Ast *e, const Train *t, const char **split, int *which)
 {
   if (e->kind == AST_ERROR || !s->data)
     return false;
@@ -264,7 +263,7 @@ static bool stalled(Sema *s, const Ast *e, const Train *t, StopSpec *out)
   }
   const Ast *value = sema_arg_value(amount);
   out->how = STOP_STALLED;
-  if (!watched(s, sema_arg_value(args), t, &out->split, &out->metric))
+  if (!sema_watched(s, sema_arg_value(args), t, &out->split, &out->metric))
     return false;
   if (!value->amount.epochs) {
     diag_error(s->diag, value->at, "E0407", "`stalled` counts epochs, not steps");
@@ -288,7 +287,7 @@ static bool reached(Sema *s, const Ast *e, const Train *t, StopSpec *out)
   }
   out->how = STOP_REACHED;
   out->want_low = op[0] == '<';
-  return watched(s, e->binary.x, t, &out->split, &out->metric) &&
+  return sema_watched(s, e->binary.x, t, &out->split, &out->metric) &&
          sema_real(s, e->binary.y, "the bound of `stop when`", -INFINITY, INFINITY,
                    &out->threshold);
 }

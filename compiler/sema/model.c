@@ -10,7 +10,9 @@ static const Value none = { NULL, 0 };
  * missing. */
 static Value stand_in(Sema *s, const Ast *formal, const Type *type)
 {
-  Field f = { formal->formal.name, *type, formal->formal.name_at };
+  Field f = { formal->formal.name, *type, formal->formal.name_at, 0 };
+  if (s->data && sema_is_token(formal->formal.type))
+    f.classes = s->data->vocab;
   f.type.dtype = dtype_is_real(type->dtype) ? s->program->real : type->dtype;
   vec_push(s->arena, &s->program->fields, f);
   return sema_input(s, (int)s->program->fields.n - 1, formal->formal.name_at);

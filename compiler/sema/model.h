@@ -56,6 +56,8 @@ typedef struct {
   Value value;                  /* in Model.forward: after cast, reshape and the -> pipeline */
   AugmentSpec *augment;         /* of the stored numbers, in this order; training only */
   int naugment;
+  bool token;                   /* numbers of tokens: classes and class_name are the vocabulary's */
+  int next_of;                  /* = next(x): index of x in Data.field + 1; 0: rows of its own */
 } FieldSpec;
 
 typedef struct {
@@ -69,6 +71,12 @@ typedef struct {
   FitSpec *fit;
   int nfit;
   Span at;
+  int64_t vocab;                /* tokens of its text; 0: it has none */
+  const char *const *vocabulary;        /* vocab of them; NULL: bytes */
+  int64_t window, stride;       /* a sample is so many rows, begun so often; 0: one row */
+  Span window_at;
+  bool streams;                 /* a batch holds the next window of as many streams */
+  bool lines;                   /* lines are documents: targets may be -1, which counts nowhere */
 } Data;
 
 /* A number of the spec that stays settable at run time when it is written as a plain `param` name. */
@@ -106,6 +114,46 @@ typedef struct {
 typedef enum { CLIP_NONE, CLIP_NORM, CLIP_VALUE } ClipHow;
 typedef enum { RNG_PHILOX, RNG_TORCH } RngKind;
 
+/* Parameters with options of their own: those of the optimizer, where the group says nothing. */
+typedef struct {
+  const void *attrs;            /* <op>_attrs of the optimizer */
+  double lr_scale;              /* times the rate of each step */
+} GroupSpec;
+
+typedef enum { AVERAGE_NONE, AVERAGE_POLYAK, AVERAGE_EMA } AverageHow;
+
+typedef enum { PRINT_LOSS, PRINT_LR, PRINT_NORM, PRINT_VALUE, PRINT_GRADIENT } PrintHow;
+typedef struct {
+  PrintHow how;
+  const char *name;             /* VALUE, GRADIENT: the parameter, "fc.weight" */
+} PrintSpec;
+
+/* A text that the net writes: `sample generate("ROMEO:", length=200)`. */
+typedef struct {
+  const char *prompt;           /* NULL: a line end */
+  double temperature;           /* 0: the likeliest token */
+  int64_t length, top_k, seed;  /* tokens to add; top_k 0: of all */
+} SampleSpec;
+
+typedef enum { ACTION_PRINT, ACTION_EVAL, ACTION_SAVE, ACTION_SAVE_BEST, ACTION_SAMPLE } ActionHow;
+typedef struct {
+  ActionHow how;
+  PrintSpec *print;
+  int nprint;
+  const char *split;            /* EVAL, SAVE_BEST */
+  int metric;                   /* SAVE_BEST: index in Train.metric; -1: the loss */
+  bool want_low;                /* SAVE_BEST: smaller is better */
+  const char *file;             /* SAVE, SAVE_BEST: a name in the run directory */
+  SampleSpec sample;            /* SAMPLE */
+} ActionSpec;
+
+typedef struct {
+  double count;
+  bool in_epochs;               /* else in steps */
+  ActionSpec *action;
+  int naction;
+} EverySpec;
+
 typedef struct {
   Value loss;                   /* in forward: one value per sample (batched, rank 0) */
   bool loss_sum;                /* `-> sum`: sum over the batch instead of the mean */
@@ -125,6 +173,15 @@ typedef struct {
   int nmetric;
   StopSpec *stop;
   int nstop;
+  GroupSpec *group;
+  int ngroup;
+  const int *group_of;          /* by state id, of the states that the model has; -1: no group */
+  int64_t accumulate;           /* batches of one update */
+  AverageHow average;
+  double average_keep;          /* EMA: share of the average that a step keeps */
+  double average_from;          /* the first epoch whose weights count, from 1 */
+  EverySpec *every;
+  int nevery;
   const char *best_split;       /* which split and metric choose the best weights: from `stop when stalled`, */
   int best_metric;              /* else the first of valid, test with its loss; NULL and -1 if there is neither */
   Span at;
@@ -154,6 +211,14 @@ typedef struct {
   bool reaches_shape;           /* compile-time: a built program refuses to change it */
 } ParamSpec;
 
+/* A call of an `op`: its tensors and results by the names of its signature. */
+typedef struct {
+  const char *name, *path;      /* of the op; of the call, "h.mish" */
+  Span at;                      /* where the op is declared */
+  NamedValue *in, *out;
+  int nin, nout;
+} OpUse;
+
 typedef struct {
   const char *name;             /* of the train block: its own, or that of its model */
   const char *const *programs;  /* names of all train blocks of the spec, nprogram of them */
@@ -174,6 +239,8 @@ typedef struct {
   BuildSpec build;
   ParamSpec *param;
   int nparam;
+  OpUse *op;                    /* one for each op that the model calls, its first call */
+  int nop;
 } Model;
 
 #endif

@@ -12,10 +12,12 @@ const char *sema_operator(const char *text, int operands)
 {
   static const struct { const char *text; int operands; const char *op; } rows[] = {
 #define OPERATOR(text, operands, op) { text, operands, op },
+#define OVERLOAD(name, option, op)
 #define ROLE(role, op)
 #define DOUBLED(op, first, advice)
 #include "sema/operators.def"
 #undef OPERATOR
+#undef OVERLOAD
 #undef ROLE
 #undef DOUBLED
   };
@@ -25,14 +27,43 @@ const char *sema_operator(const char *text, int operands)
   return NULL;
 }
 
+static bool has_option(const Ast *args, const char *name)
+{
+  for (; args; args = args->next)
+    if (args->kind == AST_ARG && str_eq(args->arg.name, name))
+      return true;
+  return false;
+}
+
+const char *sema_overload(const char *name, const Ast *args)
+{
+  static const char *const rows[][3] = {
+#define OPERATOR(text, operands, op)
+#define OVERLOAD(name, option, op) { name, option, op },
+#define ROLE(role, op)
+#define DOUBLED(op, first, advice)
+#include "sema/operators.def"
+#undef OPERATOR
+#undef OVERLOAD
+#undef ROLE
+#undef DOUBLED
+  };
+  for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+    if (str_eq(rows[i][0], name) && (!rows[i][1] || has_option(args, rows[i][1])))
+      return rows[i][2];
+  return name;
+}
+
 const OpDef *sema_known(Sema *s, const char *role)
 {
   static const char *const rows[][2] = {
 #define OPERATOR(text, operands, op)
+#define OVERLOAD(name, option, op)
 #define ROLE(role, op) { role, op },
 #define DOUBLED(op, first, advice)
 #include "sema/operators.def"
 #undef OPERATOR
+#undef OVERLOAD
 #undef ROLE
 #undef DOUBLED
   };
@@ -49,10 +80,12 @@ void sema_check_doubled(Sema *s, const OpDef *op, Value first, Span at)
 {
   static const char *const rows[][3] = {
 #define OPERATOR(text, operands, op)
+#define OVERLOAD(name, option, op)
 #define ROLE(role, op)
 #define DOUBLED(op, first, advice) { op, first, advice },
 #include "sema/operators.def"
 #undef OPERATOR
+#undef OVERLOAD
 #undef ROLE
 #undef DOUBLED
   };

@@ -104,6 +104,12 @@ static bool piece(Sema *s, const Ast *p, SchedulePiece *out)
     return false;
   *out = (SchedulePiece){ .kind = row->name };
   out->prop = sema_props(s, &o, &out->nprop);
+  if (str_eq(row->name, "plateau") && (amount || p->next)) {
+    diag_error(s->diag, p->at, "E0408", "`plateau` goes on to the end of training");
+    diag_help(s->diag, "make it the last piece, without `for`: `warmup(..) for 1 epochs then "
+              "plateau(..)`");
+    return false;
+  }
   if (amount && amount->kind == AST_AMOUNT) {
     out->in_epochs = amount->amount.epochs;
     return sema_real(s, amount->amount.value, "the length of a piece", 1e-9, 1e12, &out->span);
@@ -162,6 +168,18 @@ static int freeze_matching(Sema *s, const char *glob)
   return n;
 }
 
+void sema_no_parameter(Sema *s, const char *glob, Span at)
+{
+  const char **words = ARENA_ARRAY(s->arena, const char *, s->program->state.n + 1);
+  int n = 0;
+  for (uint32_t i = 0; i < s->program->state.n; i++)
+    if (s->program->state.at[i].role == STATE_PARAM)
+      words[n++] = s->program->state.at[i].name;
+  diag_error(s->diag, at, "E0412", "no parameter is called `%s`", glob);
+  sema_suggest(s, glob, words, n, "parameters");
+  diag_help(s->diag, "a star stands for any letters: \"c1.*\" is everything of c1");
+}
+
 void sema_freeze(Sema *s, const Ast *globs, Train *t)
 {
   const char **kept = ARENA_ARRAY(s->arena, const char *, ast_length(globs) + 1);
@@ -171,16 +189,8 @@ void sema_freeze(Sema *s, const Ast *globs, Train *t)
     if (e->kind == AST_ERROR || !sema_text(s, e, "a pattern of `freeze`", &glob))
       continue;
     kept[t->nfreeze++] = glob;
-    if (freeze_matching(s, glob) || diag_errors(s->diag))
-      continue;
-    const char **words = ARENA_ARRAY(s->arena, const char *, s->program->state.n + 1);
-    int n = 0;
-    for (uint32_t i = 0; i < s->program->state.n; i++)
-      if (s->program->state.at[i].role == STATE_PARAM)
-        words[n++] = s->program->state.at[i].name;
-    diag_error(s->diag, e->at, "E0412", "no parameter is called `%s`", glob);
-    sema_suggest(s, glob, words, n, "parameters");
-    diag_help(s->diag, "a star stands for any letters: \"c1.*\" is everything of c1");
+    if (!freeze_matching(s, glob) && !diag_errors(s->diag))
+      sema_no_parameter(s, glob, e->at);
   }
 }
 
@@ -202,7 +212,8 @@ static int64_t slots_per_parameter(Sema *s, const Train *t)
 
 void sema_check_memory(Sema *s, const Train *t, Span at)
 {
-  int64_t total = 0, parts = 1 + (t ? 1 + slots_per_parameter(s, t) : 0),
+  int64_t total = 0, parts = 1 + (t ? 1 + slots_per_parameter(s, t) + (t->accumulate > 1) +
+                                         (t->average != AVERAGE_NONE) : 0),
           bytes = dtype_bytes(s->program->real), all;
   const StateVar *largest = NULL;
   for (uint32_t i = 0; i < s->program->state.n; i++) {

@@ -37,17 +37,18 @@ static void flush(Pipe *p)
   p->offset = 0;
 }
 
-/* Statistics are per channel of an image, per feature of a vector, else for all numbers
- * together. */
-static Type statistics_type(const Type *t)
+/* Statistics are per channel of an image, per feature of a vector, else, and for windows, for all
+ * numbers together. */
+static Type statistics_type(const Pipe *p)
 {
-  int rank = t->rank == 1 || t->rank == 3;
+  const Type *t = value_type(p->v);
+  int rank = !p->data->window && (t->rank == 1 || t->rank == 3);
   return type_make(t->dtype, false, rank, t->dim);
 }
 
 static uint32_t add_statistic(Pipe *p, const char *suffix, double start)
 {
-  Type t = statistics_type(value_type(p->v));
+  Type t = statistics_type(p);
   StateVar v = { .name = arena_printf(p->s->arena, "%s.%s", field_name(p), suffix),
                  .type = t,
                  .role = STATE_STAT,
@@ -65,9 +66,23 @@ static void normalize(Pipe *p, Value mean, Value std)
              : (Value){ NULL, 0 };
 }
 
+static void read_fit(Pipe *p, const FitSpec *f)
+{
+  Value mean = sema_read(p->s, f->mean, field_name(p), p->at);
+  Value std = sema_read(p->s, f->std, field_name(p), p->at);
+  normalize(p, mean, std);
+}
+
 static void fit(Pipe *p)
 {
   Sema *s = p->s;
+  int source = p->data->field[p->field].next_of - 1;
+  for (int i = 0; i < p->data->nfit && source >= 0; i++)
+    if (p->data->fit[i].field == source) {
+      flush(p);
+      read_fit(p, &p->data->fit[i]);
+      return;
+    }
   for (int i = 0; i < p->data->nfit; i++)
     if (p->data->fit[i].field == p->field) {
       diag_error(s->diag, p->at, "E0515", "field `%s` is fitted twice", field_name(p));
@@ -82,14 +97,12 @@ static void fit(Pipe *p)
     grown[i] = p->data->fit[i];
   grown[p->data->nfit++] = f;
   p->data->fit = grown;
-  Value mean = sema_read(s, f.mean, field_name(p), p->at);
-  Value std = sema_read(s, f.std, field_name(p), p->at);
-  normalize(p, mean, std);
+  read_fit(p, &f);
 }
 
 static Value list_constant(Pipe *p, const Option *o, int n)
 {
-  Type t = statistics_type(value_type(p->v));
+  Type t = statistics_type(p);
   double *v = ARENA_ARRAY(p->s->arena, double, n);
   for (int i = 0; i < n; i++)
     v[i] = o->list[o->nlist == 1 ? 0 : i];
@@ -125,7 +138,7 @@ static void standardize(Pipe *p, const Options *o)
     fit(p);
     return;
   }
-  Type t = statistics_type(value_type(p->v));
+  Type t = statistics_type(p);
   int64_t n = type_elems(&t);
   if (!list_fits(p, mean, n) || !list_fits(p, std, n)) {
     p->v.node = NULL;

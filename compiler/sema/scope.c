@@ -11,6 +11,7 @@ static const char *kind_text(unsigned kind)
   case NAME_PARAM: return "param";
   case NAME_CONST: return "const";
   case NAME_FIELD: return "field";
+  case NAME_PACK: return "pack of dimensions";
   case NAME_LAYER: return "layer";
   default: return "value";
   }

@@ -19,6 +19,7 @@ enum {
   NAME_VALUE = 4,       /* a value of the model */
   NAME_FIELD = 8,       /* a field of the data that the program reads */
   NAME_LAYER = 16,      /* a layer that owns parameters, by its path; no expression sees it */
+  NAME_PACK = 32,       /* *s: dimensions that a type leaves open */
   NAME_NUMBER = NAME_PARAM | NAME_CONST,
   NAME_TENSOR = NAME_VALUE | NAME_FIELD
 };
@@ -37,6 +38,8 @@ typedef struct {
   bool poisoned;                /* PARAM, CONST without a usable value */
   /* named_result: declared by the signature or by `as`: never "unused" */
   bool used, named_result;
+  bool is_dim;                  /* CONST: a name in the dimensions of a type */
+  Type pack;                    /* PACK: its dimensions */
   bool closed;                  /* of a block or of a round of `repeat` that is over */
   uint32_t older;               /* the next older name of its slot: index + 1, or 0 */
 } Name;
@@ -67,7 +70,7 @@ typedef VEC(StopSpec) Stops;
 /* How often an operation is called in one statement, for the names of its layers. */
 typedef struct { const char *op; int total, seen; } CallCount;
 
-/* A block of the spec. */
+/* A block or an op of the spec. */
 typedef struct {
   const Ast *ast;
   const char *name;
@@ -92,6 +95,7 @@ typedef struct {
   Graph *forward;
   const char *model_name;       /* of the model block */
   const Data *data;             /* the block that the program reads; NULL: none */
+  const Texts *texts;           /* as in CheckOptions */
   VEC(Name) names;              /* only sema_define adds to it */
   uint32_t nglobal;             /* params and consts of the file come first: seen everywhere */
   Scope scope;
@@ -101,6 +105,7 @@ typedef struct {
   uint32_t *slot, nslot;        /* a power of two; the newest name of each hash: index + 1, or 0 */
   VEC(ParamSpec) params;
   VEC(Override) overrides;
+  VEC(OpUse) ops_used;          /* becomes Model.op */
   VEC(NamedValue) outputs;      /* becomes Model.output */
   /* the statement whose layers are being named */
   const char *statement;        /* "c1" */
@@ -170,10 +175,15 @@ Prop *sema_props(Sema *s, const Options *o, int *n);
  * there. */
 bool sema_attrs(Sema *s, const OpDef *op, const Ast *const *args, int nargs, Span at, Setting *lr,
                 const void **out);
+/* One option of attrs, by its name; reports E0302 and what is wrong with the value. */
+bool sema_attr_set(Sema *s, const OpDef *op, const char *name, Span name_at, const Ast *value,
+                   void *attrs);
 void *sema_attrs_new(Sema *s, const OpDef *op);                 /* all defaults */
 /* ice() if there is none */
 void *sema_attr_at(const OpDef *op, void *attrs, const char *name, AttrKind kind);
 bool sema_has_attr(const OpDef *op, const char *name);
+/* zeros, normal(std=0.01) */
+bool sema_init(Sema *s, const Ast *e, const char *what, Init *out);
 bool sema_literal(Sema *s, const Ast *e, const char *what, Literal *out);
 /* our word for an option of another framework, or NULL */
 const char *sema_alias(const char *word);
@@ -197,12 +207,14 @@ Value sema_reshape(Sema *s, Value v, const Type *like, const char *path, Span at
 const OpDef *sema_known(Sema *s, const char *role);
 /* operation of an operator; NULL: not on tensors */
 const char *sema_operator(const char *text, int operands);
+/* The operation that a layer's name means with these arguments: mostly the one of that name. */
+const char *sema_overload(const char *name, const Ast *args);
 void sema_check_doubled(Sema *s, const OpDef *op, Value first, Span at);        /* W0205 */
 void sema_trace(Sema *s, Value v);              /* a note with the shapes that led to v */
 bool sema_reads_field(const Sema *s, Value v, int field);       /* v depends on the field */
 
 /* ---- call.c: expressions over tensors, chains and calls ---- */
-enum { RESULTS_MAX = 16 };
+enum { RESULTS_MAX = 32 };
 /* Names the layers of the expressions that follow: the parts of one statement. */
 void sema_statement(Sema *s, const char *name, const Ast *e);
 /* flags: which operations may be called (OP_LAYER, OP_LOSS). */
@@ -223,6 +235,8 @@ bool sema_is_tensor(Sema *s, const Ast *e);     /* computed by the program, not 
 /* Reads statements and then the results of the signature: `out` has a value for each, node NULL
  * where it is wrong. */
 void sema_body(Sema *s, const Ast *body, const Ast *results, Value *out);
+/* Results that statements gave their names; those in `out` already stay. */
+void sema_results(Sema *s, const Ast *results, Value *out);
 const char *sema_result_name(Sema *s, const Ast *formal, int index, int count);
 /* Real types agree with real types: the signature's f32 means the program's real type. */
 bool sema_same_kind(const Type *a, const Type *b);
@@ -230,7 +244,11 @@ bool sema_same_kind(const Type *a, const Type *b);
  * the value has another number of dimensions, and that was reported. */
 bool sema_bind_dims(Sema *s, const Ast *formal, Value v);
 
-/* ---- instance.c: calls of blocks ---- */
+/* ---- op.c: statements of an `op` ---- */
+/* Reads statements in index notation, and checks the results as sema_body does. False: reported. */
+bool sema_op_body(Sema *s, const Ast *body, const Ast *results, Value *out);
+
+/* ---- instance.c: calls of blocks and ops ---- */
 void sema_declare_block(Sema *s, const Ast *block);
 BlockDef *sema_find_block(Sema *s, const char *name);           /* NULL: none */
 const char *sema_closest_block(Sema *s, const char *name);      /* or NULL */
@@ -251,8 +269,27 @@ Value sema_pipe(Sema *s, const Ast *stages, int field, Value v, Data *data);
 void sema_augment(Sema *s, const Ast *chain, Data *data);
 /* `stratify: y;`: marks the label whose classes every split gets the same share of. */
 void sema_stratify(Sema *s, const Ast *values, Data *data);
+/* `classes: 0, 1, 7;`: gives the sources the option "only", a class a line. */
+void sema_classes(Sema *s, const Ast *values, Data *data, SourceSpec *source, int nsource);
+/* E0518 where images(..) and the fields do not fit. */
+void sema_images(Sema *s, const Data *d, const SourceSpec *source, int nsource);
+bool sema_images_with_table(const SourceSpec *source);
 int sema_find_split(const Data *d, const char *name);   /* -1: none */
 void sema_unknown_split(Sema *s, Span at, const Data *d, const char *name);
+
+/* ---- sequence.c: texts and series, whose samples are windows ---- */
+bool sema_is_token(const Ast *type);            /* token[..] */
+/* Reads `window: ..` and `streams: ..` and the vocabulary of the first text among the sources. */
+void sema_sequence(Sema *s, const Ast *items, const SourceSpec *source, int nsource, Data *data);
+/* What a field has to do with windows: token types, `= next(x)`, its first dimension. stored: the
+ * type of its rows. False: reported. */
+bool sema_sequence_field(Sema *s, const Ast *item, const Data *data, FieldSpec *f,
+                         const Type *stored);
+/* `tiny.vocab`: the number of tokens of the program's text. */
+bool sema_member(Sema *s, const Ast *e, double *out);
+/* v, or where it is what training compares with `= next(x)` of numbers, with the conversions of x
+ * undone. */
+Value sema_undone(Sema *s, Value v, Span at);
 
 /* ---- train.c, optimize.c ---- */
 void sema_train(Sema *s, const Ast *train, Train *t);
@@ -260,9 +297,21 @@ void sema_optimizer(Sema *s, const Ast *e, Train *t);
 void sema_schedule(Sema *s, const Ast *schedule, Train *t);
 void sema_clip(Sema *s, const Ast *e, Train *t);
 void sema_freeze(Sema *s, const Ast *globs, Train *t);
+void sema_no_parameter(Sema *s, const char *glob, Span at);     /* E0412 */
 void sema_check_memory(Sema *s, const Train *t, Span at);       /* E0601; t NULL: no training */
 
+/* ---- group.c, every.c ---- */
+/* The groups of a train block, after its model and optimizer are known: t->group. */
+void sema_groups(Sema *s, const Ast *train, Train *t);
+void sema_average(Sema *s, const Ast *e, Train *t);     /* `average: polyak;` */
+/* The `every` blocks, after the metrics are known; `save best` may decide t->best_split. */
+void sema_everies(Sema *s, const Ast *train, Train *t);
+/* sample.c: what `sample` asks for, `generate(prompt, ..)`; false: reported, E0432 or E0302 */
+bool sema_sample(Sema *s, const Ast *e, SampleSpec *out);
+
 /* ---- metric.c ---- */
+/* `valid.accuracy`: the split and the metric's index in t, -1 for the loss; reports E0407. */
+bool sema_watched(Sema *s, const Ast *e, const Train *t, const char **split, int *which);
 MetricSpec *sema_metrics(Sema *s, const Ast *list, int *n);
 int sema_output(Sema *s, const char *name, Value v);    /* index in Sema.outputs; added once */
 void sema_stop(Sema *s, const Ast *cond, const Train *t, Stops *out);

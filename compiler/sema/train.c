@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-enum { BATCH_MAX = 1 << 20 };
+enum { BATCH_MAX = 1 << 20, ACCUMULATE_MAX = 1 << 20 };
 
 typedef struct {
   Sema *s;
@@ -91,7 +91,15 @@ static void seed(Block *b, const Ast *e)
   sema_setting(b->s, e, "seed", 0, 9007199254740992.0, true, &b->t->seed);
 }
 
-static void shuffle(Block *b, const Ast *e) { sema_flag(b->s, e, "`shuffle`", &b->t->shuffle); }
+static void shuffle(Block *b, const Ast *e)
+{
+  bool ok = sema_flag(b->s, e, "`shuffle`", &b->t->shuffle);
+  if (!ok || !b->t->shuffle || !b->s->data || !b->s->data->streams)
+    return;
+  diag_error(b->s->diag, e->at, "E0520",
+             "streams are read in their order: they cannot be shuffled");
+  diag_help(b->s->diag, "leave out `shuffle` or `streams`");
+}
 
 /* `batch: all` is one batch of the whole training split, whose rows the data must tell. */
 static void batch_all(Block *b, Span at)
@@ -162,6 +170,13 @@ static void check_spreads(Block *b)
 
 static void metrics(Block *b, const Ast *e) { b->metrics = e; }
 static void freeze(Block *b, const Ast *e) { b->freeze = e; }
+static void average(Block *b, const Ast *e) { sema_average(b->s, e, b->t); }
+
+static void accumulate(Block *b, const Ast *e)
+{
+  sema_int(b->s, e, "`accumulate`", 1, ACCUMULATE_MAX, &b->t->accumulate);
+}
+
 static void clip(Block *b, const Ast *e) { sema_clip(b->s, e, b->t); }
 
 static void rng(Block *b, const Ast *e)
@@ -192,6 +207,7 @@ static const Line lines[] = {
   { "batch", false, batch },     { "seed", false, seed },           { "shuffle", false, shuffle },
   { "metrics", true, metrics },  { "freeze", true, freeze },        { "clip", false, clip },
   { "rng", false, rng },         { "real", false, real },
+  { "average", false, average }, { "accumulate", false, accumulate },
 };
 
 static void unknown_line(Sema *s, const Ast *item)
@@ -201,12 +217,14 @@ static void unknown_line(Sema *s, const Ast *item)
     { "optimiser", "optimizer" }, { "num_epochs", "epochs" }, { "metric", "metrics" },
     { "clip_norm", "clip" },      { "random_state", "seed" },
   };
-  const char *name = item->property.name, *words[ARRAY_LEN(lines) + 2];
+  const char *name = item->property.name, *words[ARRAY_LEN(lines) + 4];
   int n = 0;
   for (; n < (int)ARRAY_LEN(lines); n++)
     words[n] = lines[n].name;
   words[n++] = "schedule";
   words[n++] = "stop when";
+  words[n++] = "group";
+  words[n++] = "every";
   diag_error(s->diag, item->property.name_at, "E0302", "the train block has no line `%s`", name);
   for (size_t i = 0; i < ARRAY_LEN(theirs); i++)
     if (str_eq(theirs[i][0], name)) {
@@ -240,10 +258,10 @@ static void line(Block *b, const Ast *item, Span *seen)
 
 /* ---- the whole ---- */
 
-/* The best weights are chosen by what training waits for, else by the loss of valid or test. */
+/* The best weights are chosen by what training waits for or `save best` says, else by the loss of
+ * valid or test. */
 static void choose_best(Train *t, const Data *d)
 {
-  t->best_metric = -1;
   for (int i = 0; i < t->nstop; i++)
     if (t->stop[i].how == STOP_STALLED) {
       t->best_split = t->stop[i].split;
@@ -254,6 +272,17 @@ static void choose_best(Train *t, const Data *d)
   for (size_t i = 0; i < ARRAY_LEN(usual) && !t->best_split; i++)
     if (sema_find_split(d, usual[i]) >= 0)
       t->best_split = usual[i];
+}
+
+static void check_plateau(Block *b)
+{
+  const Train *t = b->t;
+  for (int i = 0; i < t->nschedule; i++)
+    if (str_eq(t->schedule[i].kind, "plateau") && !t->best_split && !b->s->splits_broken) {
+      diag_error(b->s->diag, t->at, "E0408", "`plateau` watches the loss of a validation split, "
+                 "and the data have none");
+      diag_help(b->s->diag, "add `split: valid = 10%% of train;` to the data");
+    }
 }
 
 static void check_complete(Block *b, bool broken)
@@ -301,7 +330,9 @@ void sema_train(Sema *s, const Ast *train, Train *t)
   Stops stops = { 0 };
   bool broken = false;
   *t = (Train){
-    .seed = { 1, NULL }, .shuffle = true, .at = train->train.model_at, .best_metric = -1
+    .seed = { 1, NULL }, .shuffle = !s->data || !s->data->streams,
+    .at = train->train.model_at, .best_metric = -1,
+    .accumulate = 1, .average_from = 1
   };
   s->visible = NAME_TENSOR;
   for (const Ast *item = train->train.items; item; item = item->next) {
@@ -322,8 +353,12 @@ void sema_train(Sema *s, const Ast *train, Train *t)
   t->nstop = (int)stops.n;
   if (b.freeze)
     sema_freeze(s, b.freeze, t);
+  sema_groups(s, train, t);
+  sema_everies(s, train, t);
   check_complete(&b, broken);
   check_trainable(&b);
-  if (s->data)
+  if (s->data) {
     choose_best(t, s->data);
+    check_plateau(&b);
+  }
 }

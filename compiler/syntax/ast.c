@@ -77,7 +77,8 @@ int ast_children(const Ast *n, Ast *out[CHILDREN_MAX])
   case AST_CONST: return put(out, n->param.value, NULL, NULL);
   case AST_DATA: return put(out, n->data.items, NULL, NULL);
   case AST_MODEL:
-  case AST_BLOCK: return put(out, n->model.signature, n->model.body, NULL);
+  case AST_BLOCK:
+  case AST_OP: return put(out, n->model.signature, n->model.body, NULL);
   case AST_TRAIN: return put(out, n->train.items, NULL, NULL);
   case AST_EVAL: return put(out, n->eval.items, NULL, NULL);
   case AST_INFER: return put(out, n->infer.items, NULL, NULL);
@@ -89,6 +90,9 @@ int ast_children(const Ast *n, Ast *out[CHILDREN_MAX])
   case AST_RETURN: return put(out, n->ret.values, NULL, NULL);
   case AST_REPEAT: return put(out, n->repeat.range, n->repeat.body, NULL);
   case AST_IF: return put(out, n->branch.cond, n->branch.then, n->branch.otherwise);
+  case AST_ASSIGN: return put(out, n->assign.places, n->assign.value, n->assign.ranges);
+  case AST_OVER: return put(out, n->over.range, NULL, NULL);
+  case AST_INDEX: return put(out, n->index.places, NULL, NULL);
   case AST_CHAIN: return put(out, n->chain.head, n->chain.stages, NULL);
   case AST_STAGE: return put(out, n->stage.args, NULL, NULL);
   case AST_CALL: return put(out, n->call.callee, n->call.args, NULL);
@@ -100,16 +104,21 @@ int ast_children(const Ast *n, Ast *out[CHILDREN_MAX])
   case AST_BINARY: return put(out, n->binary.x, n->binary.y, NULL);
   case AST_RANGE: return put(out, n->range.from, n->range.to, NULL);
   case AST_SPLIT_ITEM: return put(out, n->split_item.amount, NULL, NULL);
-  case AST_FIELD: return put(out, n->field.type, n->field.as, n->field.pipe);
+  case AST_FIELD:
+    return put(out, n->field.type, n->field.as ? n->field.as : n->field.value, n->field.pipe);
   case AST_PROPERTY: return put(out, n->property.values, NULL, NULL);
   case AST_SCHEDULE: return put(out, n->schedule.pieces, NULL, NULL);
   case AST_PIECE: return put(out, n->piece.call, n->piece.amount, NULL);
   case AST_STOP: return put(out, n->stop.cond, NULL, NULL);
   case AST_OUTPUT_ITEM: return put(out, n->output_item.value, NULL, NULL);
   case AST_REPORT: return put(out, n->report.values, NULL, NULL);
+  case AST_GROUP: return put(out, n->group.globs, n->group.items, NULL);
+  case AST_EVERY: return put(out, n->every.amount, n->every.actions, NULL);
+  case AST_ACTION: return put(out, n->action.by, n->action.values, NULL);
   case AST_VERSION:
   case AST_USE:
   case AST_NAME:
+  case AST_PACK:
   case AST_NUMBER:
   case AST_STRING:
   case AST_BOOL:

@@ -151,25 +151,60 @@ static void expr(Out *o, const Ast *n, int least)
   out_printf(o, "%s", bracket ? ")" : "");
 }
 
+/* [c,2*i+j]: no blanks between, as in types. */
+static void places(Out *o, const Ast *list)
+{
+  out_printf(o, "[");
+  for (const Ast *d = list; d; d = d->next) {
+    expr(o, d, P_OR);
+    out_printf(o, "%s", d->next ? "," : "");
+  }
+  out_printf(o, "]");
+}
+
 static void type(Out *o, const Ast *n)
 {
-  out_printf(o, "%s", n->type.name);
-  if (!n->type.has_dims && !n->type.dims)
-    return;
-  out_printf(o, n->type.has_dims ? "[" : "(");
-  for (const Ast *d = n->type.dims; d; d = d->next) {
-    expr(o, d, P_OR);
-    out_printf(o, "%s", d->next ? n->type.has_dims ? "," : ", " : "");
+  out_printf(o, "%s%s", n->type.name, n->type.dims && !n->type.has_dims ? "(" : "");
+  if (n->type.has_dims)
+    places(o, n->type.dims);
+  else if (n->type.dims)
+    commas(o, n->type.dims, P_OR, INNER);
+  out_printf(o, "%s", n->type.dims && !n->type.has_dims ? ")" : "");
+}
+
+static void assign(Out *o, const Ast *n)
+{
+  out_printf(o, "%s", n->assign.name);
+  if (n->assign.places)
+    places(o, n->assign.places);
+  out_printf(o, " %s ", n->assign.op);
+  expr(o, n->assign.value, P_OR);
+  if (n->assign.ranges) {
+    out_printf(o, "%cwhere ", OUTER);
+    commas(o, n->assign.ranges, P_OR, INNER);
   }
-  out_printf(o, n->type.has_dims ? "]" : ")");
+}
+
+static void index_of(Out *o, const Ast *n)
+{
+  out_printf(o, "%s", n->index.of);
+  places(o, n->index.places);
+}
+
+static void over(Out *o, const Ast *n)
+{
+  out_printf(o, "%s in ", n->over.var);
+  expr(o, n->over.range, P_OR);
 }
 
 static void formal(Out *o, const Ast *n)
 {
   if (n->formal.name)
     out_printf(o, "%s%s", n->formal.name, n->formal.type ? ": " : "");
-  if (n->formal.type)
+  if (n->formal.type) {
+    out_printf(o, "%s", n->formal.is_param ? "param " : "");
     type(o, n->formal.type);
+  }
   if (n->formal.dflt) {
     out_printf(o, " = ");
     expr(o, n->formal.dflt, P_OR);
@@ -199,6 +234,10 @@ static void field(Out *o, const Ast *n)
     type(o, n->field.as);
   }
   stages(o, n->field.pipe);
+  if (n->field.value) {
+    out_printf(o, " = ");
+    expr(o, n->field.value, P_CHAIN);
+  }
 }
 
 static void let(Out *o, const Ast *n)
@@ -319,6 +358,17 @@ static void stop(Out *o, const Ast *n)
   expr(o, n->stop.cond, P_OR);
 }
 
+static void action(Out *o, const Ast *n)
+{
+  out_printf(o, "%s ", n->action.verb);
+  if (n->action.what) {
+    out_printf(o, "%s %s ", n->action.what, n->action.joint);
+    expr(o, n->action.by, P_ATOM);
+    out_printf(o, " ");
+  }
+  valued(o, "", "", "", n->action.values);
+}
+
 /* Everything that is no block, without brackets around it. */
 static void plain(Out *o, const Ast *n)
 {
@@ -332,6 +382,10 @@ static void plain(Out *o, const Ast *n)
   case AST_TYPE: type(o, n); return;
   case AST_LET: let(o, n); return;
   case AST_RETURN: valued(o, "return ", "", "", n->ret.values); return;
+  case AST_ASSIGN: assign(o, n); return;
+  case AST_OVER: over(o, n); return;
+  case AST_INDEX: index_of(o, n); return;
+  case AST_PACK: out_printf(o, "*%s", n->name.text); return;
   case AST_CHAIN: chain(o, n); return;
   case AST_STAGE: stage(o, n); return;
   case AST_CALL: call(o, n); return;
@@ -354,10 +408,14 @@ static void plain(Out *o, const Ast *n)
   case AST_STOP: stop(o, n); return;
   case AST_OUTPUT_ITEM: output_item(o, n); return;
   case AST_REPORT: valued(o, "report ", "", "", n->report.values); return;
+  case AST_ACTION: action(o, n); return;
+  case AST_GROUP:
+  case AST_EVERY:
   case AST_FILE:
   case AST_DATA:
   case AST_MODEL:
   case AST_BLOCK:
+  case AST_OP:
   case AST_REPEAT:
   case AST_IF:
   case AST_TRAIN:
@@ -485,6 +543,21 @@ static void repeat(Format *f, const Ast *n)
   close_body(f);
 }
 
+/* `group "*.bias" {` and `every 2 epochs {` with their lines. */
+static void inner_block(Format *f, const Ast *n)
+{
+  bool group = n->kind == AST_GROUP;
+  const Ast *last = group ? n->group.globs : n->every.amount;
+  Out *head = out_new(f->arena);
+  while (last->next)
+    last = last->next;
+  comments_before(f, last->at.end);
+  valued(head, group ? "group " : "every ", "", "", group ? n->group.globs : n->every.amount);
+  open_body(f, head);
+  statements(f, group ? n->group.items : n->every.actions, n->at.end);
+  close_body(f);
+}
+
 /* An IF alone behind `else` goes on in its line: `} else if c {`. */
 static void branch(Format *f, const Ast *n)
 {
@@ -519,9 +592,12 @@ static void statements(Format *f, const Ast *n, uint32_t limit)
 {
   f->depth++;
   while (n) {
-    if (n->kind == AST_REPEAT || n->kind == AST_IF) {
+    bool inner = n->kind == AST_GROUP || n->kind == AST_EVERY;
+    if (n->kind == AST_REPEAT || n->kind == AST_IF || inner) {
       if (n->kind == AST_REPEAT)
         repeat(f, n);
+      else if (inner)
+        inner_block(f, n);
       else
         branch(f, n);
       end_line(f, n, n->next ? n->next->at.begin : limit);
@@ -550,7 +626,7 @@ static void statements(Format *f, const Ast *n, uint32_t limit)
 /* `head {`, the statements, `}`; the line of the brace is left open. */
 static void block(Format *f, const char *head, const Ast *items, const Ast *n)
 {
-  bool has_signature = n->kind == AST_MODEL || n->kind == AST_BLOCK;
+  bool has_signature = n->kind == AST_MODEL || n->kind == AST_BLOCK || n->kind == AST_OP;
   const Ast *signed_by = has_signature ? n->model.signature : NULL;
   comments_before(f, signed_by ? signed_by->at.end : n->at.begin);
   fill(f->out, arena_printf(f->arena, "%s {", head), 0);
@@ -566,8 +642,8 @@ static void item(Format *f, const Ast *n)
   if (n->kind == AST_DATA) {
     out_printf(head, "data %s", n->data.name);
     items = n->data.items;
-  } else if (n->kind == AST_MODEL || n->kind == AST_BLOCK) {
-    out_printf(head, n->kind == AST_MODEL ? "model " : "block ");
+  } else if (n->kind == AST_MODEL || n->kind == AST_BLOCK || n->kind == AST_OP) {
+    out_printf(head, n->kind == AST_MODEL ? "model " : n->kind == AST_OP ? "op " : "block ");
     signature(head, n->model.signature);
     items = n->model.body;
   } else if (n->kind == AST_TRAIN) {

@@ -102,6 +102,8 @@ static void print_field(const Ast *n, Out *o)
   print_list(n->field.as, o);
   out_printf(o, "%s", n->field.pipe ? " :pipe" : "");
   print_list(n->field.pipe, o);
+  out_printf(o, "%s", n->field.value ? " :value" : "");
+  print_list(n->field.value, o);
   out_printf(o, ")");
 }
 
@@ -151,7 +153,7 @@ static void print_data(const Ast *n, Out *o)
 
 static void print_model(const Ast *n, Out *o)
 {
-  out_printf(o, n->kind == AST_MODEL ? "(model " : "(block ");
+  out_printf(o, n->kind == AST_MODEL ? "(model " : n->kind == AST_OP ? "(op " : "(block ");
   print(n->model.signature, o);
   out_printf(o, " ");
   block(o, n->model.body, "body");
@@ -203,6 +205,18 @@ static void print_infer(const Ast *n, Out *o)
   out_printf(o, ")");
 }
 
+/* (+= (y f i) value) */
+static void print_assign(const Ast *n, Out *o)
+{
+  out_printf(o, "(%s (%s", n->assign.op, n->assign.name);
+  print_list(n->assign.places, o);
+  out_printf(o, ")");
+  print_list(n->assign.value, o);
+  out_printf(o, "%s", n->assign.ranges ? " :where" : "");
+  print_list(n->assign.ranges, o);
+  out_printf(o, ")");
+}
+
 static void print(const Ast *n, Out *o)
 {
   switch (n->kind) {
@@ -216,7 +230,8 @@ static void print(const Ast *n, Out *o)
   case AST_CONST: node(o, "const", n->param.name, n->param.value, NULL); return;
   case AST_DATA: print_data(n, o); return;
   case AST_MODEL:
-  case AST_BLOCK: print_model(n, o); return;
+  case AST_BLOCK:
+  case AST_OP: print_model(n, o); return;
   case AST_USE:
     out_printf(o, "(use ");
     print_string(n->use.path, o);
@@ -228,14 +243,19 @@ static void print(const Ast *n, Out *o)
   case AST_BUILD: block(o, n->build.items, "build"); return;
   case AST_SIGNATURE: print_signature(n, o); return;
   case AST_FORMAL:
-    node(o, n->formal.name ? n->formal.name : "_", n->formal.dflt ? "=" : NULL, n->formal.type,
-         n->formal.dflt);
+    node(o, n->formal.name ? n->formal.name : "_",
+         n->formal.is_param ? n->formal.dflt ? "param =" : "param" : n->formal.dflt ? "=" : NULL,
+         n->formal.type, n->formal.dflt);
     return;
   case AST_TYPE: print_type(n, o); return;
   case AST_LET: print_let(n, o); return;
   case AST_RETURN: node(o, "return", NULL, n->ret.values, NULL); return;
   case AST_REPEAT: print_repeat(n, o); return;
   case AST_IF: print_if(n, o); return;
+  case AST_ASSIGN: print_assign(n, o); return;
+  case AST_OVER: node(o, "in", n->over.var, n->over.range, NULL); return;
+  case AST_INDEX: node(o, "at", n->index.of, n->index.places, NULL); return;
+  case AST_PACK: out_printf(o, "*%s", n->name.text); return;
   case AST_CHAIN: node(o, "->", NULL, n->chain.head, n->chain.stages); return;
   case AST_STAGE: print_stage(n, o); return;
   case AST_CALL: node(o, "call", NULL, n->call.callee, n->call.args); return;
@@ -265,6 +285,9 @@ static void print(const Ast *n, Out *o)
   case AST_STOP: node(o, "stop", NULL, n->stop.cond, NULL); return;
   case AST_OUTPUT_ITEM: print_output(n, o); return;
   case AST_REPORT: node(o, "report", NULL, n->report.values, NULL); return;
+  case AST_GROUP: node(o, "group", NULL, n->group.globs, n->group.items); return;
+  case AST_EVERY: node(o, "every", NULL, n->every.amount, n->every.actions); return;
+  case AST_ACTION: node(o, n->action.verb, n->action.what, n->action.by, n->action.values); return;
   case AST_ERROR: out_printf(o, "(error)"); return;
   case AST_COUNT: break;
   }

@@ -48,9 +48,11 @@
 %token NET "net" PARAM "param" CONST "const" DATA "data" MODEL "model" TRAIN "train" EVAL "eval"
 %token USE "use" BLOCK "block" REPEAT "repeat" IN "in" IF "if" ELSE "else"
 %token INFER "infer" BUILD "build" FIELD "field" SPLIT "split" SCHEDULE "schedule" STOP "stop"
+%token GROUP "group" EVERY "every"
 %token REPORT "report" OUTPUT "output" EPOCHS "epochs" STEPS "steps" FROM "from" OF "of" ON "on"
 %token AS "as" FOR "for" THEN "then" WHEN "when" RETURN "return" AND "and" OR "or" NOT "not"
-%token TRUE "true" FALSE "false" RESERVED "reserved word"
+%token TRUE "true" FALSE "false" OP "op" WHERE "where"
+%token SUM "+=" MAXOF "maxof=" MINOF "minof="
 %token ARROW "->" RANGE ".." POWER "**" LE "<=" GE ">=" EQ "==" NE "!="
 %token <text> NAME "name"
 %token <node_value> NUMBER "number" STRING "string"
@@ -65,12 +67,13 @@
 %precedence NEGATE
 %right "**"
 
-%nterm <text> word name
+%nterm <text> word name reduction
 %nterm <node_value> item property field source as split_item signature formal result type stmt
-%nterm <node_value> branch chain stage arg amount expr ref train_item piece output
+%nterm <node_value> assign over dim branch chain stage arg amount expr ref train_item piece output
+%nterm <node_value> action
 %nterm <list> items data_items splits pipe stmts formals results result_list dims names chains
-%nterm <list> stages args arg_list exprs train_items pieces eval_items infer_items outputs
-%nterm <list> build_items
+%nterm <list> values stages args arg_list exprs train_items pieces eval_items infer_items outputs
+%nterm <list> build_items assigns where overs group_items actions
 
 %%
 items: %empty                         { $$ = list_of(NULL); }
@@ -93,6 +96,8 @@ item: "net" NUMBER ';'                /* net 1; */
       { $$ = NEW(MODEL, @$, .model = {$2, $4.head}); }
     | "block" signature '{' stmts close  /* block b(x: f32[n], units, p = 0.5) -> f32[units] {..} */
       { $$ = NEW(BLOCK, @$, .model = {$2, $4.head}); }
+    | "op" signature '{' assigns close  /* op mish(x: f32[*s]) -> f32[*s] { y[*i] = ..; } */
+      { $$ = NEW(OP, @$, .model = {$2, $4.head}); }
     | "train" name "on" name '{' train_items close
       { $$ = NEW(TRAIN, @$, .train = {$2, $4, $6.head, @2, @4, NULL, {0, 0}}); }
     | "train" name "on" name "as" name '{' train_items close
@@ -109,9 +114,14 @@ close: '}'
      | error '}'                      { yyerrok; }
      ;
 
-/* batch: 64;   train: idx("images", "labels");   freeze: "c1.*", "c2.*"; */
-property: word ':' chains ';'         { $$ = NEW(PROPERTY, @$, .property = {$1, $3.head, @1}); }
+/* batch: 64;   train: idx("images", "labels");   freeze: "c1.*", "c2.*";   window: 8, stride=4; */
+property: word ':' values ';'         { $$ = NEW(PROPERTY, @$, .property = {$1, $3.head, @1}); }
         ;
+
+values: chain                         { $$ = list_of($1); }
+      | values ',' chain              { $$ = list_add($1, $3); }
+      | values ',' name '=' chain     { $$ = list_add($1, NEW(ARG, @5, .arg = {$3, $5, @3})); }
+      ;
 
 /* ---- data ---- */
 
@@ -138,6 +148,8 @@ field: "field" name ':' type source as pipe ';'
        { $$ = NEW(FIELD, @$, .field = {.name = $2, .name_at = @2, .type = $4, .as = $6,
                                        .pipe = $7.head, .from = $5 ? $5->string.text : NULL,
                                        .from_at = $5 ? $5->at : (Span){0, 0}}); }
+     | "field" name ':' type '=' expr ';'  /* field y: token[64] = next(x); */
+       { $$ = NEW(FIELD, @$, .field = {.name = $2, .name_at = @2, .type = $4, .value = $6}); }
      ;
 
 source: %empty                        { $$ = NULL; }
@@ -163,9 +175,16 @@ formals: formal                       { $$ = list_of($1); }
        | formals ',' formal           { $$ = list_add($1, $3); }
        ;
 
-formal: name                          { $$ = NEW(FORMAL, @$, .formal = {$1, NULL, @1, NULL}); }
-      | name ':' type                 { $$ = NEW(FORMAL, @$, .formal = {$1, $3, @1, NULL}); }
-      | name '=' expr                 { $$ = NEW(FORMAL, @$, .formal = {$1, NULL, @1, $3}); }
+formal: name
+        { $$ = NEW(FORMAL, @$, .formal = {$1, NULL, @1, NULL, false}); }
+      | name ':' type
+        { $$ = NEW(FORMAL, @$, .formal = {$1, $3, @1, NULL, false}); }
+      | name ':' "param" type         /* w: param f32[f,c,k] */
+        { $$ = NEW(FORMAL, @$, .formal = {$1, $4, @1, NULL, true}); }
+      | name ':' "param" type '=' expr  /* w: param f32[f] = zeros */
+        { $$ = NEW(FORMAL, @$, .formal = {$1, $4, @1, $6, true}); }
+      | name '=' expr
+        { $$ = NEW(FORMAL, @$, .formal = {$1, NULL, @1, $3, false}); }
       ;
 
 results: type                         { $$ = list_of(NEW(FORMAL, @$, .formal = {.type = $1})); }
@@ -177,7 +196,7 @@ result_list: result                   { $$ = list_of($1); }
            | result_list ',' result   { $$ = list_add($1, $3); }
            ;
 
-result: name ':' type                 { $$ = NEW(FORMAL, @$, .formal = {$1, $3, @1, NULL}); }
+result: name ':' type                 { $$ = NEW(FORMAL, @$, .formal = {$1, $3, @1, NULL, false}); }
       ;
 
 /* f32   u8[28, 28]   label(10, names="cat,dog") */
@@ -186,9 +205,14 @@ type: NAME                            { $$ = NEW(TYPE, @$, .type = {.name = $1})
     | NAME '(' args ')'               { $$ = NEW(TYPE, @$, .type = {$1, $3.head, false}); }
     ;
 
-dims: expr                            { $$ = list_of($1); }
-    | dims ',' expr                   { $$ = list_add($1, $3); }
+dims: dim                             { $$ = list_of($1); }
+    | dims ',' dim                    { $$ = list_add($1, $3); }
     ;
+
+dim: expr
+   | '*' name                         /* f32[c,*s]   x[c,*i] */
+     { $$ = NEW(PACK, @$, .name = {$2}); }
+   ;
 
 stmts: %empty                         { $$ = list_of(NULL); }
      | stmts stmt                     { $$ = list_add($1, $2); }
@@ -268,6 +292,7 @@ expr: NUMBER
     | "false"                         { $$ = NEW(BOOL, @$, .boolean = {false}); }
     | ref
     | ref '(' args ')'                { $$ = NEW(CALL, @$, .call = {$1, $3.head}); }
+    | name '[' dims ']'               { $$ = NEW(INDEX, @$, .index = {$1, $3.head, @1}); }
     | '(' chain ')'                   { $$ = $2; }
     | '[' exprs ']'                   { $$ = NEW(LIST, @$, .list = {$2.head}); }
     | '[' exprs ',' ']'               { $$ = NEW(LIST, @$, .list = {$2.head}); }
@@ -312,7 +337,30 @@ train_item: property
             { $$ = NEW(SCHEDULE, @$, .schedule = {$3, $5.head}); }
           | "stop" "when" expr ';'    /* stop when stalled(valid.loss, 4 epochs); */
             { $$ = NEW(STOP, @$, .stop = {$3}); }
+          | "group" exprs '{' group_items close  /* group "*.bias" { weight_decay: 0; } */
+            { $$ = NEW(GROUP, @$, .group = {$2.head, $4.head}); }
+          | "every" amount '{' actions close  /* every 100 steps { print loss, lr; } */
+            { $$ = NEW(EVERY, @$, .every = {$2, $4.head}); }
           ;
+
+group_items: %empty                   { $$ = list_of(NULL); }
+           | group_items property     { $$ = list_add($1, $2); }
+           | group_items error ';'    { $$ = list_add($1, NEW(ERROR, @2)); yyerrok; }
+           ;
+
+actions: %empty                       { $$ = list_of(NULL); }
+       | actions action               { $$ = list_add($1, $2); }
+       | actions error ';'            { $$ = list_add($1, NEW(ERROR, @2)); yyerrok; }
+       ;
+
+/* print loss, lr;   eval valid;   save best by valid.loss "best.safetensors"; */
+action: NAME chains ';'
+        { $$ = NEW(ACTION, @$, .action = {.verb = $1, .values = $2.head, .verb_at = @1}); }
+      | "eval" chains ';'
+        { $$ = NEW(ACTION, @$, .action = {.verb = "eval", .values = $2.head, .verb_at = @1}); }
+      | NAME NAME NAME ref STRING ';'
+        { $$ = NEW(ACTION, @$, .action = {$1, $2, $3, $4, $5, @1, @2}); }
+      ;
 
 pieces: piece                         { $$ = list_of($1); }
       | pieces "then" piece           { $$ = list_add($1, $3); }
@@ -349,6 +397,37 @@ build_items: %empty                   { $$ = list_of(NULL); }
            | build_items error ';'    { $$ = list_add($1, NEW(ERROR, @2)); yyerrok; }
            ;
 
+/* ---- op: index notation ---- */
+
+assigns: %empty                       { $$ = list_of(NULL); }
+       | assigns assign               { $$ = list_add($1, $2); }
+       | assigns error ';'            { $$ = list_add($1, NEW(ERROR, @2)); yyerrok; }
+       ;
+
+/* y[f,i] += x[c, i+j] * w[f,c,j];   m maxof= x[i];   y[i] += x[i+d] where d in -1..1; */
+assign: name reduction expr where ';'
+        { $$ = NEW(ASSIGN, @$, .assign = {$1, $2, NULL, $3, $4.head, @1, @2}); }
+      | name '[' dims ']' reduction expr where ';'
+        { $$ = NEW(ASSIGN, @$, .assign = {$1, $5, $3.head, $6, $7.head, @1, @5}); }
+      ;
+
+reduction: '='                        { $$ = "="; }
+         | "+="                       { $$ = "+="; }
+         | "maxof="                   { $$ = "maxof="; }
+         | "minof="                   { $$ = "minof="; }
+         ;
+
+where: %empty                         { $$ = list_of(NULL); }
+     | "where" overs                  { $$ = $2; }
+     ;
+
+overs: over                           { $$ = list_of($1); }
+     | overs ',' over                 { $$ = list_add($1, $3); }
+     ;
+
+over: name "in" expr                  { $$ = NEW(OVER, @$, .over = {$1, $3, @1}); }
+    ;
+
 /* ---- names: words of the language that are free elsewhere ---- */
 
 name: word
@@ -358,6 +437,8 @@ name: word
     | "stop"                          { $$ = "stop"; }
     | "report"                        { $$ = "report"; }
     | "output"                        { $$ = "output"; }
+    | "group"                         { $$ = "group"; }
+    | "every"                         { $$ = "every"; }
     ;
 
 /* Names of properties. */

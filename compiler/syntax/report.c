@@ -99,9 +99,9 @@ typedef struct {
 } Names;
 
 static const char operators[] = "'+' '-' '*' '/' '%' ** '<' '>' <= >= == != .. and or";
-static const char after_name[] = "'(' '.'";
+static const char after_name[] = "'(' '.' '['";
 static const char soft_words[] = "data model block train eval infer build epochs steps from of "
-                                 "field split schedule stop report output";
+                                 "field split schedule stop report output group every";
 static const char value_starts[] = "number string name true false '(' '[' '-' not";
 
 static bool has(Names names, const char *word)
@@ -135,7 +135,9 @@ static const char *token_text(Arena *a, const char *name)
 
 static const char *block_item(Names names)
 {
+  bool any_name = has(names, "field") && has(names, "report");  /* no word begins a statement */
   return has(names, "return")     ? "a statement such as `h = x -> relu;`"
+         : any_name               ? "a statement such as `y[i] = exp(x[i]);`"
          : has(names, "field")    ? "a source, split or field"
          : has(names, "schedule") ? "a setting such as `batch: 64;`"
          : has(names, "report")   ? "`report`"
@@ -148,15 +150,16 @@ static void show_rest(Arena *a, Names names, const char *drop, const char *also,
 {
   for (int i = 0; i < names.n; i++)
     if (!str_in_words(names.at[i], drop) && !str_in_words(names.at[i], also) &&
-        !str_in_words(names.at[i], "end reserved"))
+        !str_in_words(names.at[i], "end"))
       show(s, token_text(a, names.at[i]));
 }
 
 static Shown expected_of(Arena *a, Names names)
 {
   Shown s = {.n = 0};
-  if (has(names, "param")) {
-    show(&s, "a declaration (use, param, const, data, model, block, train, eval, infer or build)");
+  if (has(names, "const")) {
+    show(&s, "a declaration (use, param, const, data, model, block, op, train, eval, infer or "
+             "build)");
   } else if (has(names, "'}'")) {
     show(&s, block_item(names));
     show(&s, "`}`");
@@ -168,7 +171,7 @@ static Shown expected_of(Arena *a, Names names)
     show_rest(a, names, "name", soft_words, &s);
   } else {
     bool closes = has(names, "')'") || has(names, "']'") || has(names, "';'") || has(names, "->");
-    show_rest(a, names, operators, closes ? "'(' '.' epochs steps" : after_name, &s);
+    show_rest(a, names, operators, closes ? "'(' '.' '[' epochs steps" : after_name, &s);
     if (s.n == 0)
       show_rest(a, names, "", "", &s);
   }
@@ -239,8 +242,9 @@ static bool missing_brace(ParseCtx *pc)
   const Bracket *block = open_block(pc);
   Token word = pc->before;
   bool starts_item = word.kind == TOK_PARAM || word.kind == TOK_CONST || word.kind == TOK_DATA ||
-                     word.kind == TOK_MODEL || word.kind == TOK_BLOCK || word.kind == TOK_TRAIN ||
-                     word.kind == TOK_EVAL || word.kind == TOK_INFER || word.kind == TOK_BUILD;
+                     word.kind == TOK_MODEL || word.kind == TOK_BLOCK || word.kind == TOK_OP ||
+                     word.kind == TOK_TRAIN || word.kind == TOK_EVAL || word.kind == TOK_INFER ||
+                     word.kind == TOK_BUILD;
   bool goes_on = pc->now.kind == TOK_NAME || (word.kind == TOK_BUILD && pc->now.kind == '{');
   if (pc->now.kind == '{' && block)     /* the block that the offending `{` is in */
     block = pc->open.n > 1 ? &pc->open.at[pc->open.n - 2] : NULL;
@@ -269,7 +273,7 @@ static bool missing_brace(ParseCtx *pc)
 static void unknown_declaration(ParseCtx *pc)
 {
   static const char *const words[] = {"use",   "param", "const", "data",  "model",
-                                      "block", "train", "eval",  "infer", "build"};
+                                      "block", "op",    "train", "eval",  "infer", "build"};
   static const char other[] = "group layer network def function";
   static const char uses[] = "import include";
   const char *word = pc->now.value.text, *near = str_closest(word, words, (int)ARRAY_LEN(words));
@@ -277,8 +281,8 @@ static void unknown_declaration(ParseCtx *pc)
   if (near)
     diag_help(pc->diag, "did you mean `%s`?", near);
   else if (str_in_words(word, other))
-    diag_help(pc->diag, "declarations are use, param, const, data, model, block, train, eval, "
-                        "infer and build");
+    diag_help(pc->diag, "declarations are use, param, const, data, model, block, op, train, "
+                        "eval, infer and build");
   else if (str_in_words(word, uses))
     diag_help(pc->diag, "write `use \"layers.nn\";`");
 }
@@ -292,7 +296,7 @@ static void unexpected(ParseCtx *pc, Names names)
     diag_error(pc->diag, pc->now.at, "E0101", "expected %s, but the file ends here", wanted);
   else if (is_eof(pc))
     diag_error(pc->diag, pc->now.at, "E0101", "the file ends too early");
-  else if (pc->now.kind == '}' && has(names, "param"))
+  else if (pc->now.kind == '}' && has(names, "const"))
     diag_error(pc->diag, pc->now.at, "E0101", "this `}` closes no block");
   else if (wanted)
     diag_error(pc->diag, pc->now.at, "E0101", "expected %s, found %s", wanted, found);
@@ -307,17 +311,11 @@ static void unexpected(ParseCtx *pc, Names names)
 
 void report_syntax(ParseCtx *pc, Span at, const char *const *expected, int n)
 {
-  static const char hard[] = "net use param const repeat in if else on as for then when return "
-                             "and or not true false";
+  static const char hard[] = "net use param const op where repeat in if else on as for then when "
+                             "return and or not true false";
   Names names = {expected, n};
   if (is_eof(pc) && pc->quiet)
     return;
-  if (pc->now.kind == TOK_RESERVED) {
-    diag_error(pc->diag, at, "E0107", "%s is reserved for later versions of the language",
-               quoted(pc, at));
-    pc->skipping = true;
-    return;
-  }
   if (pc->now.kind == TOK_ELSE && pc->skipped_block) {
     pc->skipping = true;        /* of an `if` that was reported */
     return;
@@ -326,11 +324,11 @@ void report_syntax(ParseCtx *pc, Span at, const char *const *expected, int n)
     return;
   size_t length = 0;
   const char *text = source_bytes(pc, at, &length);
-  if (pc->now.kind == TOK_NAME && has(names, "param"))
+  if (pc->now.kind == TOK_NAME && has(names, "const"))
     unknown_declaration(pc);
   else
     unexpected(pc, names);
-  if (has(names, "name") && !has(names, "param") &&
+  if (has(names, "name") && !has(names, "const") &&
       str_in_words(arena_strndup(pc->arena, text, length), hard))
     diag_help(pc->diag, "%s is a word of the language and cannot be a name", quoted(pc, at));
   bool header = pc->header || pc->now.kind == TOK_REPEAT || pc->now.kind == TOK_IF ||

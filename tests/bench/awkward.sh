@@ -4,24 +4,12 @@
 # run in turn. A row's ratio is the median over the rounds. Prints a Markdown table; exit 1: a row
 # has less than 70 % of the round net's GFLOP/s, and the last lines say how much. GRADC names the
 # compiler.
-set -u
-here=$(cd "$(dirname "$0")" && pwd)
-GRADC=${GRADC:-$here/../../build/gradc}
+. "$(dirname "$0")/common.sh"
 rounds=5
 seconds=0.2
 threads=1
-while getopts r:s:t: option; do
-  case $option in
-    r) rounds=$OPTARG ;;
-    s) seconds=$OPTARG ;;
-    t) threads=$OPTARG ;;
-    *) exit 2 ;;
-  esac
-done
-shift $((OPTIND - 1))
-[ -x "$GRADC" ] || { echo "there is no compiler at $GRADC"; exit 2; }
-work=$(mktemp -d) || exit 2
-trap 'rm -rf "$work"' EXIT
+read_options "r:rounds s:seconds t:threads" "$@"
+shift "$taken"
 
 # row|awkward: batch|input|trunk|round: batch|input|trunk; 3:17 is a 3x3 convolution with 17
 # channels that keeps the image, 3/2:64 one with stride 2, d:50 a dense layer; relu between them.

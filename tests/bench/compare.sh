@@ -5,31 +5,15 @@
 # here is not worth comparing with; 4: the machine does other work (-f: go on all the same).
 # GRADC names the compiler, PYTHON a Python that has torch. Where g++ and libdnnl-dev are installed,
 # oneDNN's primitives run the same nets, without a framework around them.
-set -u
-here=$(cd "$(dirname "$0")" && pwd)
-GRADC=${GRADC:-$here/../../build/gradc}
-PYTHON=${PYTHON:-/usr/bin/python3}
-nets=softmax,mlp,course_cnn,lenet5,vgg_small,vgg_small_fast,resnet20
+. "$(dirname "$0")/common.sh"
+nets=softmax,mlp,course_cnn,lenet5,vgg_small,vgg_small_fast,resnet20,charlstm,chargru,charrnn
 batches=1,32,128
 threads=1,2
 rounds=3
 seconds=1
 force=0
 busy=0
-while getopts n:b:t:r:s:f option; do
-  case $option in
-    n) nets=$OPTARG ;;
-    b) batches=$OPTARG ;;
-    t) threads=$OPTARG ;;
-    r) rounds=$OPTARG ;;
-    s) seconds=$OPTARG ;;
-    f) force=1 ;;
-    *) exit 2 ;;
-  esac
-done
-[ -x "$GRADC" ] || { echo "there is no compiler at $GRADC"; exit 2; }
-work=$(mktemp -d) || exit 2
-trap 'rm -rf "$work"' EXIT
+read_options "n:nets b:batches t:threads r:rounds s:seconds f=force" "$@"
 
 # PyTorch at its best: the BLAS kernels of this machine, as many threads as asked for.
 if [ -z "${OPENBLAS_CORETYPE:-}" ] && grep -q avx512f /proc/cpuinfo; then
@@ -76,6 +60,7 @@ peer() {                        # peer NET BATCH THREADS
 
 primitives() {                  # primitives NET BATCH THREADS: a line for oneDNN
   [ $onednn -eq 1 ] || return 0
+  case $1 in char*) return 0 ;; esac    # not among its nets
   line=$(OMP_NUM_THREADS=$3 "$work/onednn_peer" "$1" "$2" "$3" "$seconds" "$work/start") || exit 2
   printf 'onednn %s\n' "$line" >> "$work/lines"
 }

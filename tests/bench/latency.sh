@@ -3,24 +3,11 @@
 # one, PyTorch. sh tests/bench/latency.sh [-n NETS] [-r ROUNDS] [-s SECONDS], nets separated by
 # commas. Runs alternate; the medians over the rounds of each run's median and 99th percentile, on
 # one thread. Prints a Markdown table. GRADC names the compiler, PYTHON a Python that has torch.
-set -u
-here=$(cd "$(dirname "$0")" && pwd)
-GRADC=${GRADC:-$here/../../build/gradc}
-PYTHON=${PYTHON:-/usr/bin/python3}
+. "$(dirname "$0")/common.sh"
 nets=$(cd "$here/nets" && echo *.nn | sed 's/\.nn//g')
 rounds=3
 seconds=0.3
-while getopts n:r:s: option; do
-  case $option in
-    n) nets=$(echo "$OPTARG" | tr ',' ' ') ;;
-    r) rounds=$OPTARG ;;
-    s) seconds=$OPTARG ;;
-    *) exit 2 ;;
-  esac
-done
-[ -x "$GRADC" ] || { echo "there is no compiler at $GRADC"; exit 2; }
-work=$(mktemp -d) || exit 2
-trap 'rm -rf "$work"' EXIT
+read_options "n:nets r:rounds s:seconds" "$@"
 if [ -z "${OPENBLAS_CORETYPE:-}" ] && grep -q avx512f /proc/cpuinfo; then
   OPENBLAS_CORETYPE=SkylakeX
   export OPENBLAS_CORETYPE
@@ -30,7 +17,7 @@ peer=1
 [ $peer -eq 1 ] || echo "without PyTorch"
 
 : > "$work/lines"
-for net in $nets; do
+for net in $(echo "$nets" | tr ',' ' '); do
   "$GRADC" build "$here/nets/$net.nn" --bench -q --set batch=1 --emit exe -o "$work/$net" || exit 2
   round=0
   while [ "$round" -lt "$rounds" ]; do

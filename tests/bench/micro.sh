@@ -2,22 +2,11 @@
 # Every kernel template by itself: nets of one layer behind a small stem, through the same path as
 # any net. sh tests/bench/micro.sh [-s SECONDS] [-t THREADS] [ROW..] prints a Markdown table of the
 # layer's kernels with GFLOP/s and % of the measured peak. FLOPs are nominal: taps on padding count.
-set -u
-here=$(cd "$(dirname "$0")" && pwd)
-GRADC=${GRADC:-$here/../../build/gradc}
+. "$(dirname "$0")/common.sh"
 seconds=0.5
 threads=1
-while getopts s:t: option; do
-  case $option in
-    s) seconds=$OPTARG ;;
-    t) threads=$OPTARG ;;
-    *) exit 2 ;;
-  esac
-done
-shift $((OPTIND - 1))
-[ -x "$GRADC" ] || { echo "there is no compiler at $GRADC"; exit 2; }
-work=$(mktemp -d) || exit 2
-trap 'rm -rf "$work"' EXIT
+read_options "s:seconds t:threads" "$@"
+shift "$taken"
 
 # row|layout|batch|input|stem|the layer; layout fast: channels under numerics: fast
 rows='conv3-16|channels|32|16,32,32|conv(16, 1)|conv(16, 3, pad=1)

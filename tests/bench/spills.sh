@@ -6,23 +6,12 @@
 # an instruction there that moves a vector to or from the stack is a spill. Prints a line for each
 # kernel with spills (-a: for each kernel), and fails when a loop has more than MOST (default 25) of
 # them for 100 multiply-adds.
-set -u
-here=$(cd "$(dirname "$0")" && pwd)
-GRADC=${GRADC:-$here/../../build/gradc}
+. "$(dirname "$0")/common.sh"
 most=25
 all=0
-while getopts m:a option; do
-  case $option in
-    m) most=$OPTARG ;;
-    a) all=1 ;;
-    *) exit 2 ;;
-  esac
-done
-shift $((OPTIND - 1))
-[ -x "$GRADC" ] || { echo "there is no compiler at $GRADC"; exit 2; }
+read_options "m:most a=all" "$@"
+shift "$taken"
 [ $# -gt 0 ] || set -- softmax mlp course_cnn lenet5 vgg_small resnet20
-work=$(mktemp -d) || exit 2
-trap 'rm -rf "$work"' EXIT
 
 # A loop is what lies between a label and a later jump back to it; innermost, when no other loop
 # lies inside. rbp belongs to the stack in functions that set it from rsp.

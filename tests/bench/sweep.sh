@@ -6,29 +6,14 @@
 # counts, which other work on the machine disturbs least. Prints a Markdown table, and for each line
 # of points the fit a + b * size: its residual is the root mean square of (time - fit) / time. The
 # plot is one self-contained file. GRADC names the compiler.
-set -u
-here=$(cd "$(dirname "$0")" && pwd)
-GRADC=${GRADC:-$here/../../build/gradc}
+. "$(dirname "$0")/common.sh"
 batches=1,2,4,8,16,32,64,128,256
 channels=4,8,16,32,64,128
 threads=1,2
 rounds=3
 seconds=0.1
 plot=sweep.svg
-while getopts b:c:t:r:s:o: option; do
-  case $option in
-    b) batches=$OPTARG ;;
-    c) channels=$OPTARG ;;
-    t) threads=$OPTARG ;;
-    r) rounds=$OPTARG ;;
-    s) seconds=$OPTARG ;;
-    o) plot=$OPTARG ;;
-    *) exit 2 ;;
-  esac
-done
-[ -x "$GRADC" ] || { echo "there is no compiler at $GRADC"; exit 2; }
-work=$(mktemp -d) || exit 2
-trap 'rm -rf "$work"' EXIT
+read_options "b:batches c:channels t:threads r:rounds s:seconds o:plot" "$@"
 
 spec() {                        # spec NET BATCH SIZE
   input=16,16,16

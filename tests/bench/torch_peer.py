@@ -71,6 +71,19 @@ def vgg_small():
     return nn.Sequential(*convs(*rows), *dense(4096, 256, 10))
 
 
+class Recurrent(nn.Module):
+    """Windows of one-hot symbols to scores of the next one at each step."""
+    def __init__(self, layer):
+        super().__init__()
+        self.states = layer(SYMBOLS, 128, batch_first=True)
+        self.scores = nn.Linear(128, SYMBOLS)
+
+    def forward(self, x):
+        states, _ = self.states(nn.functional.one_hot(x, SYMBOLS).float())
+        return self.scores(states).flatten(0, 1)
+
+
+WINDOW, SYMBOLS = 64, 65
 GREY28, GREY32, COLOUR32 = (1, 28, 28), (1, 32, 32), (3, 32, 32)
 NETS = {
     "softmax": (GREY28, lambda: nn.Sequential(*dense(784, 10))),
@@ -82,6 +95,9 @@ NETS = {
     "vgg_small": (COLOUR32, vgg_small),
     "vgg_small_fast": (COLOUR32, vgg_small),      # numerics: fast, of which PyTorch has none
     "resnet20": (COLOUR32, resnet20),
+    "charlstm": (None, lambda: Recurrent(nn.LSTM)),
+    "chargru": (None, lambda: Recurrent(nn.GRU)),
+    "charrnn": (None, lambda: Recurrent(nn.RNN)),
 }
 
 
@@ -144,6 +160,9 @@ def start(name, batch):
     shape, make = NETS[name]
     torch.manual_seed(0)
     net = make().train()
+    if shape is None:
+        x, y = (torch.randint(0, SYMBOLS, (batch, WINDOW)) for _ in range(2))
+        return net, x, y.flatten()
     return net, torch.randn(batch, *shape), torch.randint(0, 10, (batch,))
 
 

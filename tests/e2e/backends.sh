@@ -144,7 +144,8 @@ begin 'an object links with libgradrt by hand and trains alike'
 runtime=$(dirname "$GRADC")/runtime/libgradrt.a
 run 0 "$GRADC" build small.nn --emit obj -q -o small.o
 run 0 "$GRADC" train small.nn --backend c --silent --steps 20 --out by_c
-if run 0 cc small.o "$runtime" -o small -lm -lpthread -lz; then
+links=$(thin_links small.nn)
+if run 0 cc small.o "$runtime" -o small $links; then
   run 0 ./small train --silent --steps 20 --out by_hand
   same by_c/last.safetensors by_hand/last.safetensors
 fi
@@ -160,7 +161,7 @@ int main(void)
   return small_net.train.fn && small_net.abi == GRADRT_ABI ? 0 : 1;
 }
 PROGRAM
-run 0 cc -I "$SOURCE/runtime" own.c small.o "$runtime" -o own -lm -lpthread -lz
+run 0 cc -I "$SOURCE/runtime" own.c small.o "$runtime" -o own $links
 run 0 ./own
 says '^small has [0-9]+ tensors, batch 32$'
 

@@ -19,10 +19,10 @@ made() {
   case $1 in
     standalone) run 0 gradc build rings.nn --library -q -o net.c &&
       run 0 cc -O3 -march=native -Wall -Wextra -Werror -fPIC -c net.c -o net.o ;;
-    thin) links="$runtime $links -lz"
+    thin) links="$runtime $(thin_links rings.nn)"
       run 0 gradc build rings.nn --library --thin -q -o net.c &&
         run 0 cc -O3 -march=native -Wall -Wextra -Werror -I "$SOURCE/runtime" -c net.c -o net.o ;;
-    llvm) links="$runtime $links -lz"
+    llvm) links="$runtime $(thin_links rings.nn)"
       cp llvm.o net.o ;;
   esac
 }

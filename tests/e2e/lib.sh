@@ -39,6 +39,10 @@ WRAPPER
   PATH=$work/bin:$PATH
 fi
 
+thin_links() {                  # thin_links SPEC: what programs need behind libgradrt
+  "$GRADC" build "$1" --thin -q -o - | sed -n 's/.* -lgradrt//p' | head -n 1
+}
+
 settle() {                      # ends the case that is running
   [ -n "$case_name" ] || return 0
   if [ $case_bad -eq 0 ]; then

@@ -29,6 +29,14 @@ run 0 gradc build small.nn -q --output here.c
 run 0 gradc fmt small.nn -o canonical.nn
 [ -s canonical.nn ] || bad 'fmt writes nothing'
 
+run 2 gradc fmt small.nn canonical.nn -o both.nn
+says_once '-o is for one spec; here are 2'
+for name in loose lax; do sed 's/$/ /' canonical.nn > $name.nn; done
+run 1 gradc fmt --check canonical.nn loose.nn lax.nn
+[ "$(grep -c 'not in canonical form' err)" -eq 2 ] || bad 'not both are named'
+run 0 gradc fmt loose.nn lax.nn
+same canonical.nn loose.nn lax.nn
+
 proof --emit
 changes --emit loop
 for kind in ast graph loop grad c; do made --emit $kind; done > all
@@ -39,6 +47,13 @@ cmp -s graph grad && bad 'graph and grad are the same'
 proof --set
 changes --set batch=7
 for setting in epochs=9 lr=0.5 seed=9 real=f64; do changes -P $setting; done
+
+proof --batch
+changes --batch 7
+made --set batch=7 > plain
+made --batch 7 > other
+same plain other
+run 1 gradc build small.nn --batch many -o -
 
 proof --train
 sed -n '/^train/,/^}/p' small.nn | sed '1s/{/as other {/; s/batch: 32/batch: 16/' >> small.nn
@@ -130,6 +145,8 @@ run 0 gradc summary small.nn --no-tune
 grep -q damaged err && bad '--no-tune reads measured tiles'
 rm "$file"
 
+proof --mc
+changes --mc 10
 mkdir files elsewhere
 cat > table.nn << 'SPEC'
 net 1;
@@ -157,6 +174,19 @@ says "'train' has no option '--emit'"
 run 2 gradc check small.nn --quiet=1
 says 'takes no value'
 
+begin 'a command that is none'
+run 2 gradc trian
+says_once "did you mean 'train'"
+run 2 gradc test small.nn
+says_once "here it is called 'eval'"
+run 2 gradc small.nn
+says_once "'small.nn' is no command; which one is it for"
+says 'gradc train small.nn'
+run 2 gradc help tran
+run 5 gradc check small
+says_once "cannot open 'small'"
+says "there is 'small.nn'"
+
 begin 'gradcheck --param checks one parameter'
 sed 's/relu -> maxpool(2)/tanh -> avgpool(2)/; s/relu/tanh/' small.nn > smooth.nn
 run 0 gradc gradcheck smooth.nn --param c.weight
@@ -164,9 +194,61 @@ run 0 gradc gradcheck smooth.nn --param c.weight
 run 2 gradc gradcheck smooth.nn --param c.wieght
 says 'did you mean c.weight'
 
-begin 'every option in the help is proved here'
+proof --template
+run 0 gradc new one
+run 0 gradc new two --template cnn
+sed 's/two/one/' two.nn > other
+cmp -s one.nn other && bad 'the same template'
+proof --untrained
+run 4 gradc export small.nn -o weights.npz
+run 0 gradc export small.nn -o weights.npz --untrained
+proof --weights
+run 2 gradc import small.nn -o taken
+run 0 gradc import small.nn -o taken --weights weights.npz
+proof --rename
+run 4 gradc import small.nn -o other --weights weights.npz --rename d=c
+run 2 gradc import small.nn -o other --weights weights.npz --rename d=e
+
+proof --dot
+run 0 gradc graph small.nn -o - --dot
+says '^digraph'
+proof --html
+run 0 gradc graph small.nn -o -
+says '^<svg'
+run 0 gradc graph small.nn -o - --html
+says '<html'
+page() {                        # page NAME WORD..: the report of a run
+  name=$1
+  shift
+  run 0 gradc report small.nn --weights pages -q --out "$name.html" "$@"
+}
+run 0 gradc train small.nn --epochs 1 -q --out pages
+page plain --landscape 3
+proof --sample
+page other --landscape 3 --sample 5
+cmp -s plain.html other.html && bad 'the same sample'
+proof --landscape
+page other --landscape 5
+cmp -s plain.html other.html && bad 'the same landscape'
+proof --threads
+page other --landscape 3 --threads 1
+same plain.html other.html
+run 2 gradc report small.nn --weights pages --threads many
+proof --from
+run 5 gradc data get mnist --from file:///nowhere --data brought
+says 'get  file:///nowhere/train-images'
+
+begin 'every option of gradc in the help of a command is proved here'
 run 0 gradc help
-for option in $(sed -n 's/^  \(-., \)\{0,1\}\(--[a-z-]*\).*/\2/p' out); do
-  case $proved in *" $option "*) ;; *) bad "no proof of $option" ;; esac
+verbs=$(sed -n 's/^  \([a-z]*\)   *[a-z].*/\1/p' out | grep -v '^gradc$')
+[ "$(echo "$verbs" | wc -l)" -ge 16 ] || bad "too few commands: $verbs"
+for verb in $verbs; do
+  run 0 gradc help "$verb"
+  for option in $(tac out | sed '/^Options/q' |
+    sed -n 's/^  \(-., \)\{0,1\}\(--[a-z-]*\).*/\2/p'); do
+    case $proved in *" $option "*) ;; *) bad "no proof of $option" ;; esac
+  done
+  run 0 gradc "$verb" --help
+  head -n 1 out | grep -q "^  gradc $verb" || bad "$verb --help does not begin with an example"
 done
 finish

@@ -141,7 +141,7 @@ for layout in lanes channels; do
   grep -qx 0 wasm.sum && bad 'the steps did not run'
   run 0 gradc build lenet.nn -q --layout $layout --emit obj -o net.o || continue
   no_libc cc "$SOURCE/tests/e2e/no_libc.c" net.o "$(dirname "$GRADC")/runtime/libgradrt.a" \
-    -o net -lm -lpthread -lz || continue
+    -o net $(thin_links lenet.nn) || continue
   run 0 ./net
   same out wasm.sum
 done

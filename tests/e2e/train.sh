@@ -67,8 +67,12 @@ run 0 gradc train small.nn --out options --epochs 2 --lr 0 --threads 1
 [ "$(wc -l < options/metrics.csv)" -eq 3 ] || bad '--epochs 2 did not train two epochs'
 run 0 gradc train small.nn --out set --set epochs=1 --set batch=10
 says 'batch=10'
-run 2 gradc train small.nn --batch 10
-says 'cannot change in a built program'
+run 0 gradc train small.nn --out batch --epochs 1 --batch 10
+same set/last.safetensors batch/last.safetensors
+sed 's/^data/param wide = 19; data/; s/dense(19)/dense(wide)/' small.nn > wide.nn
+run 2 gradc train wide.nn --wide 20
+says_once "'wide' decides the generated code"
+says 'write --set wide=20'
 
 begin 'a gradient check passes'
 sed 's/relu/tanh/; s/maxpool/avgpool/' small.nn > smooth.nn

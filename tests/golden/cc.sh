@@ -1,6 +1,7 @@
 #!/bin/sh
 # A C compiler for thin programs of the golden tests: adds the runtime's headers and library
-# ($GOLDEN_RUNTIME, $GOLDEN_LIBRARY) and $GOLDEN_FLAGS, and optimises less, which changes no bits.
+# ($GOLDEN_RUNTIME, $GOLDEN_LIBRARY with $GOLDEN_LINKS) and $GOLDEN_FLAGS, and optimises less, which
+# changes no bits.
 # With $GOLDEN_KERNEL, the end of a kernel's name, it first seeds a sign error there, as
 # $GOLDEN_KIND says:
 #   fma     the products of the first accumulator are taken away
@@ -45,4 +46,4 @@ for word in "$@"; do
 done
 shift "$count"
 # shellcheck disable=SC2086
-exec cc $GOLDEN_FLAGS "-I$GOLDEN_RUNTIME" "$@" "$GOLDEN_LIBRARY" -lz -lm -lpthread
+exec cc $GOLDEN_FLAGS "-I$GOLDEN_RUNTIME" "$@" "$GOLDEN_LIBRARY" $GOLDEN_LINKS -lm -lpthread

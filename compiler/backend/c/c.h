@@ -161,7 +161,6 @@ extern const int embedded_count;
 void c_runtime_settings(C *c);           /* macros that the runtime's text looks at */
 void c_runtime_header(C *c);                            /* gradrt.h */
 void c_runtime(C *c);                                   /* the sources that the net needs */
-bool c_needs_zlib(const gradrt_net *net);
 void c_take_runtime_names(Names *n);
 
 /* ---- library.c ---- */

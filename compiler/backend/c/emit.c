@@ -4,6 +4,7 @@
  * version alone. */
 #include "backend/c/c.h"
 #include "backend/c/c_backend.h"
+#include "backend/library.h"
 #include "base/str.h"
 #include "loop/narrow.h"
 #include <inttypes.h>
@@ -104,7 +105,9 @@ const char *c_compile_command(const EmitArgs *args)
   return arena_printf(args->arena, "cc -O3 -march=native%s %s.c -o %s%s -lm -lpthread%s",
                       wide ? " -Wno-psabi" : "", name, name,
                       args->thin ? " -lgradrt" : "",
-                      args->thin || c_needs_zlib(args->net) ? " -lz" : "");
+                      !args->thin            ? library_links(args->net)
+                      : args->runtime_links ? args->runtime_links
+                                            : " -lz");
 }
 
 static void put_banner(C *c)
@@ -330,6 +333,12 @@ static bool emit(const EmitArgs *args, Out *out)
   if (args->library) {
     put_ruler(&c, "the net as a library");
     c_library(&c, net);
+  } else if (args->loaded) {
+    out_line(out, "const gradrt_net *gradrt_loaded_net(void);");
+    out_line(out, "const gradrt_net *gradrt_loaded_net(void)");
+    out_line(out, "{");
+    out_line(out, "  return &%s;", net);
+    out_line(out, "}");
   } else {
     out_line(out, "int main(int argc, char **argv)");
     out_line(out, "{");

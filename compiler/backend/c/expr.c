@@ -200,7 +200,8 @@ static void print_load(C *c, const LExpr *e)
   int64_t arg = e->load.index->kind == LE_INT ? e->load.index->i : -1;
   static const char *const args[] = {
     "GRADRT_ARG_LR", "GRADRT_ARG_N", "GRADRT_ARG_STEP", "GRADRT_ARG_BC1", "GRADRT_ARG_BC2",
-    "GRADRT_ARG_SEED_LO", "GRADRT_ARG_SEED_HI", "GRADRT_ARG_EPOCH"
+    "GRADRT_ARG_SEED_LO", "GRADRT_ARG_SEED_HI", "GRADRT_ARG_EPOCH", "GRADRT_ARG_GROUP",
+    "GRADRT_ARG_UPDATE", "GRADRT_ARG_AVERAGE"
   };
   _Static_assert(ARRAY_LEN(args) == GRADRT_ARG_COUNT, "one name for each step argument");
   if (c->is_args[buf->id] && arg >= 0 && arg < GRADRT_ARG_COUNT)

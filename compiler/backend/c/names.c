@@ -21,8 +21,8 @@ struct Names {
 };
 
 /* Keywords, and lower-case macros of compilers and of the headers that come before the kernels. */
-static const char reserved[] = "alignas alignof asm auto bool break case char complex const "
-                               "continue default do double else enum "
+static const char reserved[] = "alignas alignof asm auto bool boolean break case char complex "
+                               "const continue default do double else enum "
                                "errno extern false float for fortran fpclassify generic goto i386 "
                                "if imaginary inline int iscanonical "
                                "iseqsig isfinite isgreater isgreaterequal isinf isless islessequal "
@@ -52,7 +52,7 @@ static const char families[] = "accept4 adler32 aio aligned alloc arc4random arm
                                "gzgetc h handle id idtype if imaxdiv in inflate initstate ino64 "
                                "ino inotify int int16 int32 int64 int8 "
                                "internal intmax intptr io iov isalnum isalpha isascii isblank "
-                               "iscntrl isdigit isgraph islower isprint "
+                               "iscntrl isdigit isgraph islower isprint j jpeg jvirt "
                                "ispunct isspace isupper isxdigit it jmp jrand48 key kill l lcong48 "
                                "ldiv lgamma lgammaf lgammaf128 "
                                "lgammaf32 lgammaf32x lgammaf64 lgammaf64x lgammal list lldiv "
@@ -60,7 +60,7 @@ static const char families[] = "accept4 adler32 aio aligned alloc arc4random arm
                                "max mbstate mcontext memfd memory mkdir mode mon mq mrand48 msg "
                                "mxcr n name nan name_to negative net "
                                "next nice nlink nrand48 obstack off off64 on open out p pid pkey "
-                               "pop poll posix positive pread preadv "
+                               "png pop poll posix positive pread preadv "
                                "process process_vm program psiginfo pthread ptrdiff ptsname push "
                                "putc putchar putwc putwchar pwrite "
                                "qfcvt qsort quad quick quot rand random readdir readdir64 regmatch "

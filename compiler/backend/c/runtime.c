@@ -2,6 +2,7 @@
  * sources that modules.def calls for, each once, in the order of that list. Their #include "..."
  * lines are followed here. */
 #include "backend/c/c.h"
+#include "backend/library.h"
 #include "base/str.h"
 #include <string.h>
 
@@ -95,6 +96,12 @@ static bool reads(const gradrt_net *net, const Reader *r)
   for (int i = 0; i < net->nfield && str_in_words("augment", r->kinds); i++)
     if (net->field[i].naugment > 0)
       return true;
+  for (int i = 0; i < net->nsource && str_in_words("classes", r->kinds); i++)
+    for (int k = 0; k < net->source[i].nprop; k++)
+      if (str_eq(net->source[i].prop[k].name, "only"))
+        return true;
+  if (net->window > 0 && str_in_words("window", r->kinds))
+    return true;
   /* predict takes tables of numbers for any net that is fed by numbers */
   bool numbers = false;
   for (int i = 0; i < net->nfield; i++)
@@ -104,8 +111,12 @@ static bool reads(const gradrt_net *net, const Reader *r)
 
 void c_runtime_settings(C *c)
 {
-  if (c_needs_zlib(c->args->net))
+  if (library_needs_zlib(c->args->net))
     out_line(c->out, "#define GRADRT_ZLIB 1");
+  if (library_needs_pictures(c->args->net)) {
+    out_line(c->out, "#define GRADRT_PNG 1");
+    out_line(c->out, "#define GRADRT_JPEG 1");
+  }
   if (c->args->measure == MEASURE_NOTHING)
     out_line(c->out, "#define GRADRT_WITHOUT_BENCH 1");
   for (size_t i = 0; i < ARRAY_LEN(readers); i++)
@@ -152,19 +163,4 @@ void c_take_runtime_names(Names *n)
 {
   for (int i = 0; i < embedded_count; i++)
     names_take_text(n, embedded[i].text, embedded[i].length, TAKE_FOR_FILE);
-}
-
-static bool ends_in_gz(const char *s)
-{
-  size_t n = s ? strlen(s) : 0;
-  return n >= 3 && !strcmp(s + n - 3, ".gz");
-}
-
-bool c_needs_zlib(const gradrt_net *net)
-{
-  for (int i = 0; i < net->nsource; i++)
-    for (int k = 0; k < net->source[i].nprop; k++)
-      if (ends_in_gz(net->source[i].prop[k].text))
-        return true;
-  return false;
 }

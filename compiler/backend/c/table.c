@@ -142,6 +142,14 @@ static const char *const split_name[] = { "GRADRT_SPLIT_ALL", "GRADRT_SPLIT_COUN
                                           "GRADRT_SPLIT_FRACTION" };
 static const char *const stop_name[] = { "GRADRT_STOP_STALLED", "GRADRT_STOP_REACHED" };
 
+static const char *const print_name[] = { "GRADRT_PRINT_LOSS", "GRADRT_PRINT_LR",
+                                          "GRADRT_PRINT_TENSOR" };
+static const char *const action_name[] = { "GRADRT_ACTION_PRINT", "GRADRT_ACTION_EVAL",
+                                           "GRADRT_ACTION_SAVE", "GRADRT_ACTION_SAVE_BEST",
+                                           "GRADRT_ACTION_SAMPLE" };
+static const char *const average_name[] = { "GRADRT_AVERAGE_NONE", "GRADRT_AVERAGE_POLYAK",
+                                            "GRADRT_AVERAGE_EMA", "GRADRT_AVERAGE_OWN" };
+
 static const char *given_values(C *c, const gradrt_tensor *t, int i)
 {
   int64_t n = 1;
@@ -309,6 +317,8 @@ static const char *put_fields(C *c, const gradrt_net *net)
       row_int(c, "width", f->width);
       row_table(c, "naugment", f->naugment, "augment", augments[i]);
     }
+    row_bool(c, "token", f->token);
+    row_int(c, "next_of", f->next_of);
     row_end(c);
   }
   table_end(c);
@@ -431,11 +441,85 @@ static void record_break(C *c)
   c_begin(c);
 }
 
+static const char *put_sample(C *c, const gradrt_generation *g, const char *what)
+{
+  const char *name = table_begin(c, "gradrt_generation", what);
+  row_begin(c);
+  row_string(c, "prompt", g->prompt);
+  row_int(c, "length", g->length);
+  row_real(c, "temperature", g->temperature);
+  row_int(c, "top", g->top);
+  row_int(c, "seed", (int64_t)g->seed);
+  row_end(c);
+  table_end(c);
+  return name;
+}
+
+static const char *put_actions(C *c, const gradrt_every *e, int number)
+{
+  const char **sample = ARENA_ARRAY(c->arena, const char *, e->naction + 1);
+  for (int i = 0; i < e->naction; i++)
+    if (e->action[i].nsample)
+      sample[i] = put_sample(c, e->action[i].sample,
+                             arena_printf(c->arena, "sample_%d_%d", number, i));
+  const char **print = ARENA_ARRAY(c->arena, const char *, e->naction + 1);
+  for (int i = 0; i < e->naction; i++) {
+    const gradrt_action *a = &e->action[i];
+    if (a->nprint == 0)
+      continue;
+    print[i] = table_begin(c, "gradrt_printed", arena_printf(c->arena, "print_%d_%d", number, i));
+    for (int k = 0; k < a->nprint; k++) {
+      row_begin(c);
+      row_text(c, "how", print_name[a->print[k].how]);
+      row_string(c, "name", a->print[k].name);
+      row_int(c, "tensor", a->print[k].tensor);
+      row_end(c);
+    }
+    table_end(c);
+  }
+  const char *name = table_begin(c, "gradrt_action", arena_printf(c->arena, "actions_%d", number));
+  for (int i = 0; i < e->naction; i++) {
+    const gradrt_action *a = &e->action[i];
+    row_begin(c);
+    row_text(c, "how", action_name[a->how]);
+    row_table(c, "nprint", a->nprint, "print", print[i]);
+    row_int(c, "split", a->split);
+    row_int(c, "metric", a->metric);
+    row_bool(c, "want_low", a->want_low);
+    row_int(c, "best", a->best);
+    row_string(c, "file", a->file);
+    row_table(c, "nsample", a->nsample, "sample", sample[i]);
+    row_end(c);
+  }
+  table_end(c);
+  return name;
+}
+
+static const char *put_every(C *c, const gradrt_train *t)
+{
+  if (t->nevery == 0)
+    return NULL;
+  const char **actions = ARENA_ARRAY(c->arena, const char *, t->nevery);
+  for (int i = 0; i < t->nevery; i++)
+    actions[i] = t->every[i].naction ? put_actions(c, &t->every[i], i) : NULL;
+  const char *name = table_begin(c, "gradrt_every", "every");
+  for (int i = 0; i < t->nevery; i++) {
+    row_begin(c);
+    row_text(c, "count", c_real(c->arena, t->every[i].count, DT_F64));
+    row_bool(c, "in_epochs", t->every[i].in_epochs);
+    row_table(c, "naction", t->every[i].naction, "action", actions[i]);
+    row_end(c);
+  }
+  table_end(c);
+  return name;
+}
+
 static const char *put_training(C *c, const gradrt_net *net)
 {
   const gradrt_train *t = net->training;
   if (!t)
     return NULL;
+  const char *every = put_every(c, t);
   const char *schedule = put_schedule(c, t), *stops = put_stops(c, t);
   const char *metrics = put_metrics(c, t->metric, t->nmetric, "metrics");
   const char *name = record_begin(c, "gradrt_train", "training");
@@ -458,6 +542,16 @@ static const char *put_training(C *c, const gradrt_net *net)
   row_int(c, "best_split", t->best_split);
   row_int(c, "best_metric", t->best_metric);
   row_bool(c, "best_low", t->best_low);
+  record_break(c);
+  if (t->accumulate > 1)
+    row_int(c, "accumulate", t->accumulate);
+  if (t->average != GRADRT_AVERAGE_NONE)
+    row_text(c, "average", average_name[t->average]);
+  row_string(c, "average_slot", t->average_slot);
+  row_real(c, "average_keep", t->average_keep);
+  if (t->average != GRADRT_AVERAGE_NONE)
+    row_real(c, "average_from", t->average_from);
+  row_table(c, "nevery", t->nevery, "every", every);
   record_break(c);
   table_end(c);
   return name;
@@ -581,6 +675,9 @@ static void put_net(C *c, const gradrt_net *net, const Parts *p)
   record_break(c);
   row_table(c, "nfield", net->nfield, "field", p->fields);
   row_table(c, "nfit", net->nfit, "fit", p->fits);
+  row_int(c, "window", net->window);
+  row_int(c, "stride", net->stride);
+  row_bool(c, "streams", net->streams);
   put_function(c, HOST_TRAIN, &net->train, "train", p->train, p->calls[HOST_TRAIN]);
   put_function(c, HOST_EVAL, &net->eval, "eval", p->eval, p->calls[HOST_EVAL]);
   put_function(c, HOST_INFER, &net->infer, "infer", p->infer, p->calls[HOST_INFER]);
@@ -596,6 +693,7 @@ static void put_net(C *c, const gradrt_net *net, const Parts *p)
   if (c->peak)
     row_text(c, "peak", c->peak);
   row_real(c, "peak_flops", c->peak_flops);
+  row_int(c, "passes", net->passes);
   row_bool(c, "profiled", c->args->measure == MEASURE_KERNELS);
   record_break(c);
 }

@@ -107,6 +107,8 @@ static const Field field_fields[] = {
   { PLAIN, MEMBER(gradrt_field, width), NULL, 0 },
   { PLAIN, MEMBER(gradrt_field, naugment), NULL, 0 },
   { TABLE, MEMBER(gradrt_field, augment), &augment_record, offsetof(gradrt_field, naugment) },
+  { PLAIN, MEMBER(gradrt_field, token), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_field, next_of), NULL, 0 },
 };
 static const Record field_record = RECORD(gradrt_field, field_fields);
 
@@ -204,6 +206,44 @@ static const Field param_fields[] = {
 };
 static const Record param_record = RECORD(gradrt_param, param_fields);
 
+static const Field printed_fields[] = {
+  { PLAIN, MEMBER(gradrt_printed, how), NULL, 0 },
+  { TEXT, MEMBER(gradrt_printed, name), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_printed, tensor), NULL, 0 },
+};
+static const Record printed_record = RECORD(gradrt_printed, printed_fields);
+
+static const Field generation_fields[] = {
+  { TEXT, MEMBER(gradrt_generation, prompt), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_generation, length), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_generation, temperature), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_generation, top), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_generation, seed), NULL, 0 },
+};
+static const Record generation_record = RECORD(gradrt_generation, generation_fields);
+
+static const Field action_fields[] = {
+  { PLAIN, MEMBER(gradrt_action, how), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_action, nprint), NULL, 0 },
+  { TABLE, MEMBER(gradrt_action, print), &printed_record, offsetof(gradrt_action, nprint) },
+  { PLAIN, MEMBER(gradrt_action, split), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_action, metric), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_action, want_low), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_action, best), NULL, 0 },
+  { TEXT, MEMBER(gradrt_action, file), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_action, nsample), NULL, 0 },
+  { TABLE, MEMBER(gradrt_action, sample), &generation_record, offsetof(gradrt_action, nsample) },
+};
+static const Record action_record = RECORD(gradrt_action, action_fields);
+
+static const Field every_fields[] = {
+  { PLAIN, MEMBER(gradrt_every, count), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_every, in_epochs), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_every, naction), NULL, 0 },
+  { TABLE, MEMBER(gradrt_every, action), &action_record, offsetof(gradrt_every, naction) },
+};
+static const Record every_record = RECORD(gradrt_every, every_fields);
+
 static const Field training_fields[] = {
   { PLAIN, MEMBER(gradrt_train, lr), NULL, 0 },
   { PLAIN, MEMBER(gradrt_train, epochs), NULL, 0 },
@@ -223,6 +263,13 @@ static const Field training_fields[] = {
   { PLAIN, MEMBER(gradrt_train, best_split), NULL, 0 },
   { PLAIN, MEMBER(gradrt_train, best_metric), NULL, 0 },
   { PLAIN, MEMBER(gradrt_train, best_low), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_train, accumulate), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_train, average), NULL, 0 },
+  { TEXT, MEMBER(gradrt_train, average_slot), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_train, average_keep), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_train, average_from), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_train, nevery), NULL, 0 },
+  { TABLE, MEMBER(gradrt_train, every), &every_record, offsetof(gradrt_train, nevery) },
 };
 static const Record training_record = RECORD(gradrt_train, training_fields);
 
@@ -264,6 +311,9 @@ static const Field net_fields[] = {
   { TABLE, MEMBER(gradrt_net, field), &field_record, offsetof(gradrt_net, nfield) },
   { PLAIN, MEMBER(gradrt_net, nfit), NULL, 0 },
   { TABLE, MEMBER(gradrt_net, fit), &fit_record, offsetof(gradrt_net, nfit) },
+  { PLAIN, MEMBER(gradrt_net, window), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_net, stride), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_net, streams), NULL, 0 },
   { INLINE, MEMBER(gradrt_net, train), &train_step_record, 1 },
   { INLINE, MEMBER(gradrt_net, eval), &eval_step_record, 1 },
   { INLINE, MEMBER(gradrt_net, infer), &infer_step_record, 1 },
@@ -278,6 +328,7 @@ static const Field net_fields[] = {
   { CODE, MEMBER(gradrt_net, peak), NULL, CODE_PEAK },
   { PLAIN, MEMBER(gradrt_net, peak_flops), NULL, 0 },
   { PLAIN, MEMBER(gradrt_net, profiled), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_net, passes), NULL, 0 },
 };
 static const Record net_record = RECORD(gradrt_net, net_fields);
 

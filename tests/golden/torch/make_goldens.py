@@ -105,12 +105,35 @@ def bn_cnn():
                                 weight_decay=1e-4)
 
 
+class Recurrent(nn.Module):
+    """A picture row by row."""
+    def __init__(self):
+        super().__init__()
+        self.l = nn.LSTM(28, 12, num_layers=2, batch_first=True)
+        self.g = nn.GRU(12, 17, bias=False, batch_first=True)
+        self.r = nn.RNN(17, 9, nonlinearity="relu", batch_first=True)
+        self.s = nn.Linear(9, 6)
+        self.t = nn.RNN(6, 8, batch_first=True)
+        self.logits = nn.Linear(8, 10)
+
+    def forward(self, x):
+        states = self.s(self.r(self.g(self.l(x)[0])[0])[0])
+        return self.logits(self.t(states)[0][:, -1])
+
+
+def recurrent():
+    net = Recurrent()
+    return net, torch.optim.SGD(net.parameters(), lr=0.5)
+
+
 NETS = {"softmax": softmax, "mlp": mlp, "course_cnn": course_cnn, "lenet5": lenet5,
-        "bn_cnn": bn_cnn}
+        "bn_cnn": bn_cnn, "recurrent": recurrent}
 
 
 def inputs(name, pixels, real):
     x = torch.from_numpy(pixels).to(real)[:, None] / 255
+    if name == "recurrent":
+        return x[:, 0]
     return x if name in ("softmax", "mlp") else (x - 0.1307) / 0.3081
 
 

@@ -4,8 +4,10 @@ PyTorch computes them. Run with PyTorch 1.13 from the root of the checkout:
     python3 tests/golden/torch/make_op_goldens.py > tests/golden/torch/ops.txt
 
 A row: operation, attributes, operands, samples, values of the operands (parameters too) one after
-the other, results, gradients towards the real operands for dy[i] = cos(i + 1)."""
+the other, results, gradients towards the real operands for dy[i] = cos(i + 1), their number, and
+the samples where they are not N."""
 
+import itertools
 import math
 
 import torch
@@ -65,7 +67,8 @@ def row(op, attrs, f, operands, nparam=0):
     array(f"in{i}", data)
     array(f"y{i}", numbers(y.detach()))
     array(f"dx{i}", gradient)
-    rows.append(f'  {{ "{op}", "{attrs}",\n    "{shapes}", in{i}, y{i}, dx{i}, {y.numel()} }},')
+    n = f", {len(y)}" if len(y) != N else ""
+    rows.append(f'  {{ "{op}", "{attrs}",\n    "{shapes}", in{i}, y{i}, dx{i}, {y.numel()}{n} }},')
 
 
 def x_of(*shape, k=0, low=-2.0, high=2.0):
@@ -136,6 +139,101 @@ row("global_maxpool", "", lambda x: F.adaptive_max_pool2d(x, 1).flatten(1), [x_o
 row("adaptive_avgpool", "size=[2, 3]", lambda x: F.adaptive_avg_pool2d(x, (2, 3)), [x_of(2, 4, 6)])
 row("upsample", "factor=[2, 3]", lambda x: F.interpolate(x, scale_factor=(2, 3), mode="nearest"),
     [x_of(2, 3, 2)])
+
+# Borders, turned windows, sizes that are rounded up, elements that move.
+weight = lambda *shape: param("w", shape, 1)
+for pad, mode in [([2, 1, 0, 3], "reflect"), ([3, 0, 2, 1], "replicate"), ([1, 2, 3, 0], "circular")]:
+    around = (pad[2], pad[3], pad[0], pad[1])
+    row("pad", f"pad={pad}, mode={mode}", lambda x: F.pad(x, around, mode), [x_of(1, 3, 4)])
+    row("conv", f"filters=2, kernel=[3, 2], stride=[1, 2], pad={pad}, pad_mode={mode}",
+        lambda x, w, b: F.conv2d(F.pad(x, around, mode), w, b, (1, 2)),
+        [x_of(2, 3, 4), weight(2, 2, 3, 2), param("b", (2,), 2)], 2)
+    row("conv1d", f"filters=2, kernel=3, pad=2, pad_mode={mode}, bias=false",
+        lambda x, w: F.conv1d(F.pad(x, (2, 2), mode), w.squeeze(2)),
+        [x_of(2, 4), weight(2, 2, 1, 3)], 1)
+row("pad", "pad=[1, 2]", lambda x: F.pad(x, (2, 2, 1, 1)), [x_of(2, 2, 3)])
+row("conv", "filters=2, kernel=3, pad=1, flip=true",
+    lambda x, w, b: F.conv2d(x, w.flip(2, 3), b, padding=1),
+    [x_of(2, 3, 4), weight(2, 2, 3, 3), param("b", (2,), 2)], 2)
+row("conv1d", "filters=2, kernel=3, flip=true", lambda x, w, b: F.conv1d(x, w.squeeze(2).flip(2), b),
+    [x_of(2, 5), weight(2, 2, 1, 3), param("b", (2,), 2)], 2)
+for size, k, s, p in [((6, 4), 3, 2, 1), ((2, 9), (3, 4), (2, 3), 0), ((5, 7), 2, 3, 1), ((7, 5), 3, 2, 0)]:
+    text = lambda v: str(list(v)) if isinstance(v, tuple) else str(v)
+    how = f"kernel={text(k)}, stride={text(s)}, pad={p}, ceil=true"
+    row("maxpool", how, lambda x: F.max_pool2d(x, k, s, p, ceil_mode=True), [x_of(2, *size)])
+    row("avgpool", how, lambda x: F.avg_pool2d(x, k, s, p, ceil_mode=True), [x_of(2, *size)])
+    row("avgpool", how + ", count_include_pad=false",
+        lambda x: F.avg_pool2d(x, k, s, p, True, False), [x_of(2, *size)])
+row("slice", "axis=1, from=1, to=-1", lambda x: x[:, :, 1:-1], [x_of(2, 4, 2)])
+beside = lambda *shape: ("x2", values((N,) + shape, 1), True)
+row("concat", "", lambda x, y: torch.cat((x, y), 1), [x_of(2, 3), beside(1, 3)])
+row("concat", "axis=1", lambda x, y: torch.cat((x, y), 2), [x_of(2, 1, 2), beside(2, 3, 2)])
+row("transpose", "", lambda x: x.transpose(1, 2), [x_of(2, 3)])
+row("transpose", "order=[1, 2, 0]", lambda x: x.permute(0, 2, 3, 1), [x_of(2, 3, 2)])
+for axis, dims in [("axis=1", 2), ("axis=[0, 2]", (1, 3)), ("axis=0, keep=true", 1)]:
+    keep = "keep" in axis
+    row("axis_sum", axis, lambda x: x.sum(dims, keep), [x_of(2, 3, 2)])
+    row("axis_mean", axis, lambda x: x.mean(dims, keep), [x_of(2, 3, 2)])
+    row("axis_max", axis, lambda x: x.amax(dims, keep), [x_of(2, 3, 2)])
+    row("axis_min", axis, lambda x: x.amin(dims, keep), [x_of(2, 3, 2)])
+row("argmax", "axis=1", lambda x: x.argmax(2).double(), [x_of(2, 5)])
+row("matmul", "", torch.matmul, [x_of(2, 3), ("y", values((N, 3, 4), 1), True)])
+
+
+def local2d(x, w, b, stride, pad):
+    """Unfolds windows and multiplies each by the weights of its position."""
+    filters, kernel = w.shape[2], w.shape[4:]
+    cells = F.unfold(F.pad(x, (pad[2], pad[3], pad[0], pad[1])), kernel, stride=stride)
+    each = w.reshape(w.shape[0] * w.shape[1], filters, -1)
+    y = torch.einsum("bkl,lok->bol", cells, each).reshape(len(x), filters, *w.shape[:2])
+    return y if b is None else y + b
+
+
+row("local2d", "filters=2, kernel=2", lambda x, w, b: local2d(x, w, b, 1, (0, 0, 0, 0)),
+    [x_of(2, 3, 4), weight(2, 3, 2, 2, 2, 2), param("b", (2, 2, 3), 2)], 2)
+row("local2d", "filters=2, kernel=[2, 3], stride=[1, 2], pad=[1, 0, 2, 1], bias=false",
+    lambda x, w: local2d(x, w, None, (1, 2), (1, 0, 2, 1)),
+    [x_of(1, 3, 4), weight(3, 3, 2, 1, 2, 3)], 1)
+row("reverse", "axes=[0, 2]", lambda x: x.flip(1, 3), [x_of(2, 3, 2)])
+# Sequences: class numbers and logits of several positions, tokens.
+places = torch.tensor([[0, 3, 1], [2, 2, 0], [3, 1, 1]], dtype=torch.uint8)
+seq, tokens = ("y", places, True), ("x", places, True)
+
+
+def mean_over_places(loss):
+    return lambda x, y: loss(x.transpose(1, 2), y.long()).mean(1)
+
+
+row("softmax", "", lambda x: F.softmax(x, 2), [x_of(3, 4)])
+row("softmax_xent", "", mean_over_places(lambda x, y: F.cross_entropy(x, y, reduction="none")),
+    [x_of(3, 4), seq])
+row("softmax_xent", "smoothing=0.2",
+    mean_over_places(lambda x, y: F.cross_entropy(x, y, reduction="none", label_smoothing=0.2)),
+    [x_of(3, 4), seq])
+row("nll", "", mean_over_places(lambda x, y: F.nll_loss(x, y, reduction="none")),
+    [x_of(3, 4), seq])
+row("one_hot", "classes=4", lambda x: F.one_hot(x.long(), 4).double(), [tokens])
+row("embedding", "dim=2, tokens=4", lambda x, w: F.embedding(x.long(), w),
+    [tokens, ("w", values((4, 2), 3), False)], nparam=1)
+
+
+# Recurrent layers: 2 units over T steps of 2 numbers, for n samples.
+def recurrent(layer, attrs, n, T, layers, bias, **options):
+    module = layer(2, 2, layers, bias=bias, batch_first=True, **options)
+    params = list(module.named_parameters())
+    with torch.no_grad():
+        for k, (_, p) in enumerate(params):
+            p.copy_(values(p.shape, k + 1, -1, 1))
+    row(layer.__name__.lower(), f"units=2, layers={layers}, bias={str(bias).lower()}" + attrs,
+        lambda x, *_: module(x)[0],
+        [("x", values((n, T, 2), 0), True)] + [(name, p, False) for name, p in params],
+        len(params))
+
+
+for layer, layers, bias, n, T in itertools.product(
+        (torch.nn.RNN, torch.nn.LSTM, torch.nn.GRU), (1, 2), (True, False), (1, 3), (1, 5)):
+    recurrent(layer, "", n, T, layers, bias)
+recurrent(torch.nn.RNN, ", activation=relu", 3, 5, 2, True, nonlinearity="relu")
 print("\nstatic const TorchRow torch_rows[] = {\n" + "\n".join(rows) + "\n};\n")
 
 
@@ -168,6 +266,9 @@ optimizers = [
     steps("adadelta", "", 1.0, lambda p: O.Adadelta(p)),
     steps("adadelta", "rho=0.5, eps=0.001, weight_decay=0.1", 0.7,
           lambda p: O.Adadelta(p, 0.7, 0.5, 0.001, 0.1)),
+    steps("asgd", "", 0.1, lambda p: O.ASGD(p, 0.1)),
+    steps("asgd", "lambd=0.2, alpha=0.6, t0=3, weight_decay=0.1", 0.2,
+          lambda p: O.ASGD(p, 0.2, 0.2, 0.6, 3, 0.1)),
 ]
 for i, (_, _, _, out) in enumerate(optimizers):
     array(f"w{i}", out)

@@ -100,6 +100,23 @@ static void describe_training(FILE *f, const gradrt_train *t)
             t->stop[i].want_low, t->stop[i].patience, t->stop[i].threshold);
 }
 
+static void describe_every(FILE *f, const gradrt_train *t)
+{
+  fprintf(f, "average %d %s %a %a, accumulate %lld\n", t->average,
+          t->average_slot ? t->average_slot : "-", t->average_keep, t->average_from,
+          (long long)t->accumulate);
+  for (int e = 0; e < t->nevery; e++) {
+    fprintf(f, "every %a %d %d\n", t->every[e].count, t->every[e].in_epochs, t->every[e].naction);
+    for (int i = 0; i < t->every[e].naction; i++) {
+      const gradrt_action *a = &t->every[e].action[i];
+      fprintf(f, "action %d %d %d %d %d %s\n", a->how, a->split, a->metric, a->want_low, a->best,
+              a->file ? a->file : "-");
+      for (int k = 0; k < a->nprint; k++)
+        fprintf(f, "print %d %d %s\n", a->print[k].how, a->print[k].tensor, a->print[k].name);
+    }
+  }
+}
+
 static void describe(FILE *f, const gradrt_net *net)
 {
   describe_text(f, "name", net->name);
@@ -115,8 +132,10 @@ static void describe(FILE *f, const gradrt_net *net)
   describe_function(f, &net->train);
   describe_function(f, &net->eval);
   describe_function(f, &net->infer);
-  if (net->training)
+  if (net->training) {
     describe_training(f, net->training);
+    describe_every(f, net->training);
+  }
   for (int i = 0; i < net->neval; i++) {
     fprintf(f, "eval %d\n", net->evals[i].split);
     describe_metrics(f, net->evals[i].nmetric, net->evals[i].metric);

@@ -704,8 +704,10 @@ static void describe_everything(Case *t)
                                          { "valid", 1, GRADRT_SPLIT_FRACTION, 0.1 } };
   static const char *const classes[] = { "zero", "\xc3\xa9", "*/" };
   static const gradrt_field fields[] = {
-    { "x", GRADRT_U8, 3, { 1, 28, 28 }, "0..3", false, false, 0, NULL, "t.nn:8", 0, 0, 0, NULL },
-    { "y", GRADRT_I32, 0, { 0 }, NULL, true, false, 3, classes, "t.nn:9", 0, 0, 0, NULL },
+    { "x", GRADRT_U8, 3, { 1, 28, 28 }, "0..3", false, false, 0, NULL, "t.nn:8", 0, 0, 0, NULL,
+      false, 0 },
+    { "y", GRADRT_I32, 0, { 0 }, NULL, true, false, 3, classes, "t.nn:9", 0, 0, 0, NULL, false,
+      0 },
   };
   static const gradrt_fit fits[] = { { 1, 2, 3, 0.5, -0.25 } };
   static const gradrt_output outputs[] = { { "loss", false, 0, { 0 } },
@@ -715,8 +717,18 @@ static void describe_everything(Case *t)
   static const gradrt_piece pieces[] = { { "warmup", 1, props + 1, 2.5, true },
                                          { "step", 0, NULL, 7, false } };
   static const gradrt_stop stops[] = { { GRADRT_STOP_REACHED, 1, -1, true, 4, 0.99 } };
+  static const gradrt_printed printed[] = { { GRADRT_PRINT_LOSS, "loss", 0 },
+                                            { GRADRT_PRINT_TENSOR, "grad \"c1\"", 1 } };
+  static const gradrt_generation samples[] = { { "Once\n", 40, 0.5, 9, 7 } };
+  static const gradrt_action actions[] = {
+    { GRADRT_ACTION_PRINT, 2, printed, 0, 0, false, 0, NULL, 0, NULL },
+    { GRADRT_ACTION_SAVE_BEST, 0, NULL, 1, -1, true, 3, "b\n.st", 0, NULL },
+    { GRADRT_ACTION_SAMPLE, 0, NULL, 0, 0, false, 0, NULL, 1, samples },
+  };
+  static const gradrt_every every[] = { { 2000, false, 3, actions }, { 2, true, 0, NULL } };
   static const gradrt_train training = { 0.1, 20,     7, 0.9,     0.999, true,  true, true, 1,
-                                         2,   pieces, 2, metrics, 1,     stops, -1,   -1,   true };
+                                         2,   pieces, 2, metrics, 1,     stops, -1,   -1,   true,
+                                         4,   GRADRT_AVERAGE_EMA, "un.", 0.5, 3, 2, every };
   static const gradrt_eval evals[] = { { 1, 2, metrics }, { 0, 0, NULL } };
   static const gradrt_param params[] = { { "rate", "lr", 0.05, true } };
   static const gradrt_layer layers[] = { { "c1", "conv", "[6,28,28]", 156, 1.5e9, "t.nn:12" } };

@@ -24,6 +24,8 @@
 typedef enum {
   IN_THREE, IN_TWO, IN_ONE, IN_SUM, IN_BYTES, IN_DIGITS, IN_CIFAR, IN_RAW, IN_COLUMNS, IN_PIPE,
   IN_SPLIT, IN_LAYER, IN_DENSE, IN_LOSS, IN_TRAIN, IN_METRIC, IN_BLOCK, IN_WIDE,
+  IN_WAVE, IN_TEXT, IN_TOKENS, IN_WRITTEN, IN_FOLDER, IN_LISTED,
+  IN_OP, IN_OP_CALL,
   IN_COUNT
 } Gap;
 
@@ -37,6 +39,12 @@ static const char *const gap_spec[IN_COUNT] = {
                 IMAGES("u8[28,28] as f32[28,28] -> div(255)", "28,28", "10"),
   [IN_CIFAR] = "net 1;\ndata d { train: @;\n"
                IMAGES("u8[3,32,32] as f32[3,32,32] -> div(255)", "3,32,32", "10"),
+  [IN_FOLDER] = "net 1;\ndata d { train: @;\n"
+                IMAGES("u8[2,4] as f32[2,4] -> div(255)", "2,4", "2"),
+  [IN_LISTED] = "net 1;\ndata d { train: @;\n"
+                "field x: u8[2,4] as f32[2,4] -> div(255); field y: f32[1] from \"k\"; }\n"
+                "model m(x: f32[2,4]) -> z: f32[1] { z = x -> flatten -> dense(1); }\n"
+                TRAIN("mse(z, y)"),
   [IN_RAW] = "net 1;\ndata d { train: @;\n" NUMBERS("1"),
   [IN_COLUMNS] = "net 1;\ndata d { train: csv(\"a.csv\");\n@"
                  "model m(x: f32[2]) -> z: f32[3] { z = x -> dense(3); }\n"
@@ -60,19 +68,45 @@ static const char *const gap_spec[IN_COUNT] = {
                 "model m(x: f32[2]) -> z: f32[3] { z = x -> dense(3); flipped = -z; }\n"
                 TRAIN("softmax_xent(z, y)") "eval m on d.test { report @; }\n",
   [IN_BLOCK] = "net 1;\n" POINTS LINEAR TRAIN("softmax_xent(z, y)") "@\n",
+  [IN_OP] = "net 1;\n" POINTS
+            "op f(x: f32[n], w: param f32[n] = ones, k = 1) -> y: f32[n] { @ }\n"
+            "model m(x: f32[2]) -> z: f32[3] { z = x -> f -> dense(3); }\n"
+            TRAIN("softmax_xent(z, y)"),
+  [IN_OP_CALL] = "net 1;\n" POINTS
+                 "op f(x: f32[n], w: param f32[u,n] = ones, k = 1) -> y: f32[u] "
+                 "{ y[i] += k * w[i,j] * x[j]; }\n"
+                 "model m(x: f32[2]) -> z: f32[3] { z = x -> @; }\n" TRAIN("softmax_xent(z, y)"),
   [IN_WIDE] = "net 1;\ndata d { train: blobs(samples=4, noise=2);\n"
               "field x: f32[512] as f32[32,4,4]; field y: label(3); }\n"
               "model m(x: f32[32,4,4]) -> z: f32[3] "
               "{ z = x -> conv(32, 3, pad=1) -> flatten -> dense(3); }\n"
               TRAIN("softmax_xent(z, y)") "@\n",
+  [IN_WAVE] = "net 1;\ndata d { @ field x: f32[4,1]; field y: f32[1] = next(x); }\n"
+              "model m(x: f32[4,1]) -> z: f32[1] { z = x -> flatten -> dense(1); }\n"
+              TRAIN("mse(z, y)"),
+  [IN_TEXT] = "net 1;\ndata d { @ field x: token[4]; field y: token[4] = next(x); }\n"
+              "model m(x: token[4]) -> z: f32[4,d.vocab] { z = x -> embedding(d.vocab); }\n"
+              TRAIN("softmax_xent(z, y)"),
+  [IN_WRITTEN] = "net 1;\ndata d { train: text(\"a.txt\"); window: 4; field x: token[4];\n"
+                 "field y: token[4] = next(x); }\n"
+                 "model m(x: token[4]) -> z: f32[4,d.vocab] { z = x -> embedding(d.vocab); }\n"
+                 "train m on d { loss: softmax_xent(z, y); optimizer: sgd(lr=0.05); epochs: 2;\n"
+                 "batch: 4; every 1 epochs { @ } }\n",
+  [IN_TOKENS] = "net 1;\ndata d { train: text(\"a.txt\"); window: 4; field x: token[4];\n"
+                "field y: token = next(x); }\n"
+                "model m(x: token[4]) -> z: f32[d.vocab] "
+                "{ z = x -> @ -> flatten -> dense(d.vocab); }\n" TRAIN("softmax_xent(z, y)"),
 };
 
 typedef struct { const char *option; Gap gap; const char *one, *other; } Proof;
+
+#define WRITES(options) "sample generate(\"the\", " options ");"
 
 #define SOME "optimizer: sgd(lr=0.1); "
 #define LONG "epochs: 2; batch: 8; "
 #define CLASS "loss: softmax_xent(z, y); "
 #define RATE CLASS SOME "batch: 4; epochs: 3; schedule: lr = "
+#define FLAT CLASS "optimizer: sgd(lr=0.9); batch: 4; epochs: 7; schedule: lr = "
 #define BY(rule) CLASS "optimizer: " rule "; " LONG
 #define START(init) "x -> dense(4, init=" init ")"
 
@@ -87,6 +121,17 @@ static const Proof proofs[] = {
   { "csv.missing", IN_THREE, "csv(\"gap.csv\", missing=mean)", "csv(\"gap.csv\", missing=error)" },
   { "cifar.path", IN_CIFAR, "cifar(\"a.bin\")", "cifar(\"a.bin,b.bin\")" },
   { "cifar.classes", IN_CIFAR, "cifar(\"a.bin\")", "cifar(\"a.bin\", classes=100)" },
+#ifdef GRADRT_PNG
+  { "images.path", IN_FOLDER, "images(\"p\")", "images(\"q\")" },
+  { "images.size", IN_FOLDER, "images(\"wide\", size=[2, 4])", "images(\"wide\")" },
+  { "images.channels", IN_FOLDER, "images(\"p\", channels=1)", "images(\"p\", channels=3)" },
+  { "images.labels", IN_LISTED, "images(\"p/a\", labels=\"l.csv\")",
+    "images(\"p/a\", labels=\"k.csv\")" },
+  { "images.file", IN_LISTED, "images(\"p/a\", labels=\"l.csv\")",
+    "images(\"p/a\", labels=\"l.csv\", file=\"other\")" },
+  { "images.separator", IN_LISTED, "images(\"p/a\", labels=\"s.csv\", separator=\";\")",
+    "images(\"p/a\", labels=\"s.csv\")" },
+#endif
   { "raw.path", IN_RAW, "raw(\"a.raw\")", "raw(\"b.raw\")" },
   { "raw.real", IN_RAW, "raw(\"a.raw\")", "raw(\"a.raw\", real=f64)" },
   { "npy.images", IN_BYTES, "npy(\"a.npy\", \"l.npy\")", "npy(\"b.npy\", \"l.npy\")" },
@@ -121,9 +166,33 @@ static const Proof proofs[] = {
   { "digits.samples", IN_DIGITS, "digits(samples=4)", "digits(samples=8)" },
   { "digits.noise", IN_DIGITS, "digits(samples=4)", "digits(samples=4, noise=2)" },
   { "digits.seed", IN_DIGITS, "digits(samples=4)", "digits(samples=4, seed=5)" },
+  { "wave.samples", IN_WAVE, "train: wave(samples=20); window: 4;",
+    "train: wave(samples=30); window: 4;" },
+  { "wave.period", IN_WAVE, "train: wave(samples=20); window: 4;",
+    "train: wave(samples=20, period=9); window: 4;" },
+  { "wave.noise", IN_WAVE, "train: wave(samples=20); window: 4;",
+    "train: wave(samples=20, noise=1); window: 4;" },
+  { "wave.seed", IN_WAVE, "train: wave(samples=20, noise=1); window: 4;",
+    "train: wave(samples=20, noise=1, seed=5); window: 4;" },
+  { "text.path", IN_TEXT, "train: text(\"a.txt\"); window: 4;",
+    "train: text(\"b.txt\"); window: 4;" },
+  { "text.tokens", IN_TEXT, "train: text(\"a.txt\"); window: 4;",
+    "train: text(\"a.txt\", tokens=bytes); window: 4;" },
+  { "text.tokens", IN_TEXT, "train: text(\"a.txt\"); window: 4;",
+    "train: text(\"a.txt\", tokens=words); window: 4;" },
+  { "text.lines", IN_TEXT, "train: text(\"a.txt\"); window: 4;",
+    "train: text(\"a.txt\", lines=true); window: 4;" },
+  { "text.vocab", IN_TEXT, "train: text(\"a.txt\", tokens=words); window: 4;",
+    "train: text(\"a.txt\", tokens=words, vocab=4); window: 4;" },
+  { "data.window", IN_TEXT, "train: text(\"a.txt\"); window: 4;",
+    "train: text(\"a.txt\"); window: 4, stride=1;" },
+  { "data.streams", IN_TEXT, "train: text(\"a.txt\"); window: 4;",
+    "train: text(\"a.txt\"); window: 4; streams: true;" },
   /* fields and splits */
   { "data.from", IN_COLUMNS, "field x: f32[2] from \"u,v\"; field y: label(3) from \"y\"; }",
     "field x: f32[2] from \"v,u\"; field y: label(3) from \"y\"; }" },
+  { "data.classes", IN_SPLIT, "train: blobs(samples=20, classes=4); classes: 0, 1, 2;",
+    "train: blobs(samples=20, classes=4); classes: 1, 2, 3;" },
   { "data.split", IN_SPLIT, "source: blobs(samples=20); split: train = 80%, valid = 20%;",
     "source: blobs(samples=20); split: train = 50%, valid = 50%;" },
   { "data.split", IN_SPLIT, "train: blobs(samples=20); split: valid = 4 of train;",
@@ -137,10 +206,18 @@ static const Proof proofs[] = {
   { "standardize.std", IN_PIPE, "standardize(mean=0.5, std=2)", "standardize(mean=0.5, std=3)" },
   { "standardize.fit", IN_PIPE, "standardize(fit=train)", "standardize(mean=0, std=1)" },
   /* layers */
+  { "embedding.dim", IN_TOKENS, "embedding(3)", "embedding(4)" },
+  { "embedding.tokens", IN_TOKENS, "embedding(3)", "embedding(3, tokens=3)" },
+  { "embedding.init", IN_TOKENS, "embedding(3)", "embedding(3, init=zeros)" },
+  { "embedding.weight", IN_TOKENS, "embedding(1, tokens=2, weight=[[1],[2]])",
+    "embedding(1, tokens=2, weight=[[2],[1]])" },
+  { "embedding.train", IN_TOKENS, "embedding(3)", "embedding(3, train=false)" },
   { "conv.filters", IN_LAYER, "conv(2, 3)", "conv(3, 3)" },
   { "conv.kernel", IN_LAYER, "conv(2, 3)", "conv(2, [3, 2])" },
   { "conv.stride", IN_LAYER, "conv(2, 3)", "conv(2, 3, stride=[2, 1])" },
   { "conv.pad", IN_LAYER, "conv(2, 3)", "conv(2, 3, pad=1)" },
+  { "conv.pad_mode", IN_LAYER, "conv(2, 3, pad=1)", "conv(2, 3, pad=1, pad_mode=reflect)" },
+  { "conv.flip", IN_LAYER, "conv(2, 3)", "conv(2, 3, flip=true)" },
   { "conv.dilation", IN_LAYER, "conv(2, 3)", "conv(2, 3, dilation=2)" },
   { "conv.groups", IN_LAYER, "conv(2, 3)", "conv(2, 3, groups=2)" },
   { "conv.bias", IN_LAYER, "conv(2, 3)", "conv(2, 3, bias=false)" },
@@ -149,9 +226,49 @@ static const Proof proofs[] = {
   { "conv.weight", IN_LAYER, "conv(1, 1)", "conv(1, 1, weight=[[[[1]], [[2]]]])" },
   { "conv.bias_values", IN_LAYER, "conv(1, 1, bias=[1])", "conv(1, 1, bias=[2])" },
   { "conv.train", IN_LAYER, "conv(2, 3)", "conv(2, 3, train=false)" },
+  { "rnn.units", IN_LAYER, "reshape([6, 12]) -> rnn(3)",
+    "reshape([6, 12]) -> rnn(4)" },
+  { "rnn.layers", IN_LAYER, "reshape([6, 12]) -> rnn(3)",
+    "reshape([6, 12]) -> rnn(3, layers=2)" },
+  { "rnn.dropout", IN_LAYER, "reshape([6, 12]) -> rnn(3, layers=2)",
+    "reshape([6, 12]) -> rnn(3, layers=2, dropout=0.5)" },
+  { "rnn.bias", IN_LAYER, "reshape([6, 12]) -> rnn(3)",
+    "reshape([6, 12]) -> rnn(3, bias=false)" },
+  { "rnn.init", IN_LAYER, "reshape([6, 12]) -> rnn(3)",
+    "reshape([6, 12]) -> rnn(3, init=normal)" },
+  { "rnn.train", IN_LAYER, "reshape([6, 12]) -> rnn(3)",
+    "reshape([6, 12]) -> rnn(3, train=false)" },
+  { "rnn.activation", IN_LAYER, "reshape([6, 12]) -> rnn(3)",
+    "reshape([6, 12]) -> rnn(3, activation=relu)" },
+  { "lstm.units", IN_LAYER, "reshape([6, 12]) -> lstm(3)",
+    "reshape([6, 12]) -> lstm(4)" },
+  { "lstm.layers", IN_LAYER, "reshape([6, 12]) -> lstm(3)",
+    "reshape([6, 12]) -> lstm(3, layers=2)" },
+  { "lstm.dropout", IN_LAYER, "reshape([6, 12]) -> lstm(3, layers=2)",
+    "reshape([6, 12]) -> lstm(3, layers=2, dropout=0.5)" },
+  { "lstm.bias", IN_LAYER, "reshape([6, 12]) -> lstm(3)",
+    "reshape([6, 12]) -> lstm(3, bias=false)" },
+  { "lstm.init", IN_LAYER, "reshape([6, 12]) -> lstm(3)",
+    "reshape([6, 12]) -> lstm(3, init=normal)" },
+  { "lstm.train", IN_LAYER, "reshape([6, 12]) -> lstm(3)",
+    "reshape([6, 12]) -> lstm(3, train=false)" },
+  { "gru.units", IN_LAYER, "reshape([6, 12]) -> gru(3)",
+    "reshape([6, 12]) -> gru(4)" },
+  { "gru.layers", IN_LAYER, "reshape([6, 12]) -> gru(3)",
+    "reshape([6, 12]) -> gru(3, layers=2)" },
+  { "gru.dropout", IN_LAYER, "reshape([6, 12]) -> gru(3, layers=2)",
+    "reshape([6, 12]) -> gru(3, layers=2, dropout=0.5)" },
+  { "gru.bias", IN_LAYER, "reshape([6, 12]) -> gru(3)",
+    "reshape([6, 12]) -> gru(3, bias=false)" },
+  { "gru.init", IN_LAYER, "reshape([6, 12]) -> gru(3)",
+    "reshape([6, 12]) -> gru(3, init=normal)" },
+  { "gru.train", IN_LAYER, "reshape([6, 12]) -> gru(3)",
+    "reshape([6, 12]) -> gru(3, train=false)" },
   { "maxpool.kernel", IN_LAYER, "maxpool(2)", "maxpool([2, 3])" },
   { "maxpool.stride", IN_LAYER, "maxpool(2)", "maxpool(2, stride=1)" },
   { "maxpool.pad", IN_LAYER, "maxpool(2)", "maxpool(2, pad=1)" },
+  { "maxpool.ceil", IN_LAYER, "maxpool(4)", "maxpool(4, ceil=true)" },
+  { "avgpool.ceil", IN_LAYER, "avgpool(4)", "avgpool(4, ceil=true)" },
   { "avgpool.kernel", IN_LAYER, "avgpool(2)", "avgpool([2, 3])" },
   { "avgpool.stride", IN_LAYER, "avgpool(2)", "avgpool(2, stride=1)" },
   { "avgpool.pad", IN_LAYER, "avgpool(2)", "avgpool(2, pad=1)" },
@@ -186,6 +303,10 @@ static const Proof proofs[] = {
   { "conv1d.pad", IN_LAYER, "reshape([2, 36]) -> conv1d(2, 3)",
     "reshape([2, 36]) -> conv1d(2, 3, pad=1)" },
   { "conv_transpose.pad", IN_LAYER, "conv_transpose(2, 3)", "conv_transpose(2, 3, pad=1)" },
+  { "conv1d.pad_mode", IN_LAYER, "reshape([2, 36]) -> conv1d(2, 3, pad=2)",
+    "reshape([2, 36]) -> conv1d(2, 3, pad=2, pad_mode=circular)" },
+  { "conv1d.flip", IN_LAYER, "reshape([2, 36]) -> conv1d(2, 3)",
+    "reshape([2, 36]) -> conv1d(2, 3, flip=true)" },
   { "conv1d.dilation", IN_LAYER, "reshape([2, 36]) -> conv1d(2, 3)",
     "reshape([2, 36]) -> conv1d(2, 3, dilation=2)" },
   { "conv_transpose.dilation", IN_LAYER, "conv_transpose(2, 3)",
@@ -217,6 +338,39 @@ static const Proof proofs[] = {
   { "conv_transpose.output_pad", IN_LAYER, "conv_transpose(2, 3, stride=2)",
     "conv_transpose(2, 3, stride=2, output_pad=1)" },
   { "leaky_relu.slope", IN_LAYER, "leaky_relu(0.1)", "leaky_relu(0.3)" },
+  { "axis_sum.axis", IN_LAYER, "sum(axis=0)", "sum(axis=1)" },
+  { "axis_sum.keep", IN_LAYER, "sum(axis=2, keep=true) -> pad(1)", "sum(axis=2) -> pad(1)" },
+  { "axis_mean.axis", IN_LAYER, "mean(axis=0)", "mean(axis=1)" },
+  { "axis_mean.keep", IN_LAYER, "mean(axis=2, keep=true) -> pad(1)", "mean(axis=2) -> pad(1)" },
+  { "axis_max.axis", IN_LAYER, "max(axis=0)", "max(axis=[0, 1])" },
+  { "axis_max.keep", IN_LAYER, "max(axis=2, keep=true) -> pad(1)",
+    "max(axis=2, keep=false) -> pad(1)" },
+  { "axis_min.axis", IN_LAYER, "min(axis=0)", "min(axis=2)" },
+  { "axis_min.keep", IN_LAYER, "min(axis=2, keep=true) -> pad(1)",
+    "min(axis=2, keep=false) -> pad(1)" },
+  { "argmax.axis", IN_LAYER, "argmax", "argmax(2)" },
+  { "local2d.filters", IN_LAYER, "local2d(2, 3)", "local2d(3, 3)" },
+  { "local2d.kernel", IN_LAYER, "local2d(2, 3)", "local2d(2, [3, 2])" },
+  { "local2d.stride", IN_LAYER, "local2d(2, 3)", "local2d(2, 3, stride=[2, 1])" },
+  { "local2d.pad", IN_LAYER, "local2d(2, 3)", "local2d(2, 3, pad=1)" },
+  { "local2d.bias", IN_LAYER, "local2d(2, 3)", "local2d(2, 3, bias=false)" },
+  { "local2d.init", IN_LAYER, "local2d(2, 3)", "local2d(2, 3, init=normal)" },
+  { "local2d.bias_init", IN_LAYER, "local2d(2, 3)", "local2d(2, 3, bias_init=ones)" },
+  { "local2d.weight", IN_LAYER, "local2d(1, 6)",
+    "local2d(1, [1, 6], stride=[6, 1], weight=[[[[[[1, 2, 3, 4, 5, 6]], "
+    "[[1, 0, 1, 0, 1, 0]]]]]])" },
+  { "local2d.train", IN_LAYER, "local2d(2, 3)", "local2d(2, 3, train=false)" },
+  { "pad.pad", IN_LAYER, "pad(1)", "pad([1, 1, 2, 0])" },
+  { "pad.mode", IN_LAYER, "pad(1)", "pad(1, mode=replicate)" },
+  { "slice.axis", IN_LAYER, "slice(1, 0, 2)", "slice(2, 0, 2)" },
+  { "slice.from", IN_LAYER, "slice(1, 0, 2) -> slice(2, 2, 4)",
+    "slice(1, 0, 2) -> slice(2, from=-2)" },
+  { "slice.to", IN_LAYER, "slice(1, 2, 4)", "slice(1, 2, -1)" },
+  { "concat.axis", IN_LAYER, "concat(x, axis=0) -> conv(2, 3)",
+    "concat(x, axis=2) -> conv(2, 3)" },
+  { "transpose.order", IN_LAYER, "transpose([0, 1, 2]) -> conv(2, 3, pad=1)",
+    "transpose([0, 2, 1]) -> conv(2, 3, pad=1)" },
+  { "reverse.axes", IN_LAYER, "reverse(1)", "reverse([1, 2])" },
   { "reshape.shape", IN_LAYER, "reshape([2, 6, 6]) -> conv(1, 2)",
     "reshape([6, 2, 6]) -> conv(1, 2)" },
   { "dense.units", IN_DENSE, "x -> dense(3)", "x -> dense(4)" },
@@ -291,6 +445,11 @@ static const Proof proofs[] = {
   { "adadelta.rho", IN_TRAIN, BY("adadelta"), BY("adadelta(rho=0.5)") },
   { "adadelta.eps", IN_TRAIN, BY("adadelta"), BY("adadelta(eps=0.5)") },
   { "adadelta.weight_decay", IN_TRAIN, BY("adadelta"), BY("adadelta(weight_decay=0.5)") },
+  { "asgd.lr", IN_TRAIN, BY("asgd(lr=0.01)"), BY("asgd(lr=0.02)") },
+  { "asgd.lambd", IN_TRAIN, BY("asgd"), BY("asgd(lambd=0.5)") },
+  { "asgd.alpha", IN_TRAIN, BY("asgd(lambd=0.5)"), BY("asgd(lambd=0.5, alpha=0.1)") },
+  { "asgd.t0", IN_TRAIN, BY("asgd(lr=0.5)"), BY("asgd(lr=0.5, t0=0)") },
+  { "asgd.weight_decay", IN_TRAIN, BY("asgd"), BY("asgd(weight_decay=0.5)") },
   /* schedules */
   { "constant", IN_TRAIN, RATE "constant;", RATE "constant for 1 epochs then exp(0.5);" },
   { "step.every", IN_TRAIN, RATE "step(every=1);", RATE "step(every=2);" },
@@ -308,6 +467,13 @@ static const Proof proofs[] = {
   { "onecycle.rise", IN_TRAIN, RATE "onecycle;", RATE "onecycle(0.6);" },
   { "onecycle.start", IN_TRAIN, RATE "onecycle;", RATE "onecycle(start=4);" },
   { "onecycle.end", IN_TRAIN, RATE "onecycle;", RATE "onecycle(end=4);" },
+  { "plateau.factor", IN_TRAIN, FLAT "plateau(patience=1);", FLAT "plateau(0.5, patience=1);" },
+  { "plateau.patience", IN_TRAIN, FLAT "plateau(patience=1);", FLAT "plateau(patience=2);" },
+  { "plateau.threshold", IN_TRAIN, FLAT "plateau(patience=0);",
+    FLAT "plateau(patience=0, threshold=0.9);" },
+  { "plateau.cooldown", IN_TRAIN, FLAT "plateau(patience=0, threshold=1);",
+    FLAT "plateau(patience=0, threshold=1, cooldown=2);" },
+  { "plateau.min", IN_TRAIN, FLAT "plateau(patience=1);", FLAT "plateau(patience=1, min=0.5);" },
   { "schedule.span", IN_TRAIN, RATE "constant for 1 epochs then exp(0.5);",
     RATE "constant for 2 epochs then exp(0.5);" },
   { "schedule.span", IN_TRAIN, RATE "constant for 1 epochs then exp(0.5);",
@@ -330,6 +496,32 @@ static const Proof proofs[] = {
   { "train.rng", IN_TRAIN, CLASS SOME LONG, CLASS SOME LONG "rng: torch;" },
   { "train.real", IN_TRAIN, CLASS SOME LONG, CLASS SOME LONG "real: f64;" },
   { "train.schedule", IN_TRAIN, CLASS SOME LONG, CLASS SOME LONG "schedule: lr = exp(0.5);" },
+  { "train.accumulate", IN_TRAIN, CLASS SOME LONG, CLASS SOME LONG "accumulate: 2;" },
+  { "train.average", IN_TRAIN, CLASS SOME LONG, CLASS SOME LONG "average: polyak;" },
+  { "train.average", IN_TRAIN, CLASS SOME LONG "average: polyak;",
+    CLASS SOME LONG "average: polyak(from=2);" },
+  { "train.average", IN_TRAIN, CLASS SOME LONG "average: ema(0.9);",
+    CLASS SOME LONG "average: ema(0.8);" },
+  { "train.average", IN_TRAIN, CLASS SOME LONG "average: ema(0.9);",
+    CLASS SOME LONG "average: ema(0.9, from=2);" },
+  { "train.group", IN_TRAIN, CLASS SOME LONG, CLASS SOME LONG "group \"*.bias\" { lr_scale: 2; }" },
+  { "train.group", IN_TRAIN, CLASS SOME LONG,
+    CLASS SOME LONG "group \"*.weight\" { weight_decay: 0.1; }" },
+  { "train.every", IN_TRAIN, CLASS SOME LONG, CLASS SOME LONG "every 1 steps { print loss; }" },
+  { "train.every", IN_TRAIN, CLASS SOME LONG "every 1 steps { print loss; }",
+    CLASS SOME LONG "every 2 steps { print loss; }" },
+  { "train.every", IN_TRAIN, CLASS SOME LONG "every 1 steps { print loss; }",
+    CLASS SOME LONG "every 1 epochs { print loss; }" },
+  { "train.every", IN_TRAIN, CLASS SOME LONG "every 1 epochs { print loss; }",
+    CLASS SOME LONG "every 1 epochs { print loss, lr, grad_norm, \"z.bias\", grad(\"z.bias\"); }" },
+  { "train.every", IN_TRAIN, CLASS SOME LONG,
+    CLASS SOME LONG "every 1 epochs { eval test; save \"a.safetensors\"; "
+                    "save best by test.loss \"b.safetensors\"; }" },
+  { "sample.prompt", IN_WRITTEN, WRITES("length=9"), "sample generate(\"cat\", length=9);" },
+  { "sample.length", IN_WRITTEN, WRITES("length=9"), WRITES("length=8") },
+  { "sample.temperature", IN_WRITTEN, WRITES("length=9"), WRITES("length=9, temperature=0") },
+  { "sample.top_k", IN_WRITTEN, WRITES("length=9"), WRITES("length=9, top_k=1") },
+  { "sample.seed", IN_WRITTEN, WRITES("length=9"), WRITES("length=9, seed=5") },
   { "train.stop when", IN_TRAIN, CLASS SOME "epochs: 6; batch: 8;",
     CLASS SOME "epochs: 6; batch: 8; stop when test.loss <= 1000;" },
   { "train.stop when", IN_TRAIN, CLASS "optimizer: sgd(lr=0); epochs: 6; batch: 8;",
@@ -347,6 +539,8 @@ static const Proof proofs[] = {
   { "mse", IN_METRIC, "mse(z, flipped)", "mse(z, z)" },
   { "mae", IN_METRIC, "mae(z, flipped)", "mae(z, z)" },
   { "r2", IN_METRIC, "r2(z, flipped)", "r2(z, z)" },
+  { "perplexity", IN_METRIC, "perplexity", "bits_per_char" },
+  { "bits_per_char", IN_METRIC, "bits_per_char", "loss" },
   { "loss", IN_METRIC, "loss", "accuracy(z, y)" },
   /* the small blocks */
   { "eval.on", IN_BLOCK, "eval m on d.test { report accuracy(z, y); }",
@@ -360,6 +554,18 @@ static const Proof proofs[] = {
   { "build.numerics", IN_WIDE, "build { numerics: reproducible; }", "build { numerics: fast; }" },
   { "build.memory", IN_BLOCK, "build { memory: 1MB; }", "build { memory: 100; }" },
   { "build.real", IN_BLOCK, "build { real: f32; }", "build { real: f64; }" },
+  /* ops */
+  { "op.+=", IN_OP, "y[i] += x[i - j] * w[i] where j in -1..1;",
+    "y[i] maxof= x[i - j] * w[i] where j in -1..1;" },
+  { "op.minof", IN_OP, "y[i] maxof= k * x[j] + w[i];", "y[i] minof= k * x[j] + w[i];" },
+  { "op.where", IN_OP, "y[i] += x[i + j] * w[i] where j in 0..1;",
+    "y[i] += x[i + j] * w[i] where j in -1..0;" },
+  { "op.=", IN_OP, "y[i] = w[i] * x[i] ** 2;", "y[i] = w[i] * x[i] ** 3;" },
+  { "op.function", IN_OP, "y[i] = leaky_relu(w[i] * x[i], slope=0.5);",
+    "y[i] = leaky_relu(w[i] * x[i], slope=0.1);" },
+  { "op.number", IN_OP_CALL, "f(3)", "f(3, k=2)" },
+  { "op.size", IN_OP_CALL, "f(u=3)", "f(u=4)" },
+  { "op.param", IN_OP_CALL, "f(3, w=ones)", "f(3, w=constant(2))" },
 };
 
 #endif

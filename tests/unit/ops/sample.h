@@ -132,7 +132,7 @@ static inline bool open_case(Case *c, const OpDef *op, const OpSample *sample, i
   GBuild at = bench_at(&c->b);
   if (!accepts(c, attrs))
     return false;
-  if (op->expand)       /* only what it expands to is evaluated */
+  if (op->expand && op->cls != OP_NEST) /* only what it expands to is evaluated */
     at.graph = graph_new(c->b.program, "aside");
   c->node = g_node(&at, op, attrs, c->in, c->nin);
   return true;
@@ -143,13 +143,12 @@ static inline void close_case(Case *c) { bench_close(&c->b); }
 /* The values to differentiate: the node's own, or what it expands to. */
 static inline int results_of(Case *c, Mode mode, Value *out)
 {
-  if (!c->op->expand) {
-    for (uint32_t r = 0; r < c->node->nout; r++)
-      out[r] = (Value){ c->node, r };
-    return (int)c->node->nout;
-  }
   Expand e = { .graph = c->b.graph, .mode = mode, .ops = ops_table(), .name = "layer" };
-  assert_true(c->op->expand(&e, c->node, out));
+  if (c->op->expand && c->op->expand(&e, c->node, out))
+    return (int)c->node->nout;
+  assert_true(!c->op->expand || c->op->cls == OP_NEST);
+  for (uint32_t r = 0; r < c->node->nout; r++)
+    out[r] = (Value){ c->node, r };
   return (int)c->node->nout;
 }
 

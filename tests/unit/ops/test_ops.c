@@ -154,7 +154,7 @@ static void check_gradient(Case *c, const char *label, Mode mode)
   Value y[OPERANDS];
   for (int r = 0; r < l.ny; r++) {
     const Type *t = value_type(l.y[r]);
-    if (!dtype_is_real(t->dtype))
+    if (!dtype_is_real(t->dtype) || (r > 0 && (c->op->flags & OP_RECORDS)))
       continue;
     int64_t count = bench_count(&c->b, t);
     l.weight[r] = ARENA_ARRAY(c->b.arena, double, count + 1);
@@ -196,6 +196,91 @@ static void test_gradients_agree_with_differences(void **unused)
   (void)unused;
   each_sample(check_train_gradient, BENCH_N);
   each_sample(check_eval_gradient, BENCH_N);
+}
+
+/* ---- random index maps ---- */
+
+static unsigned draw(unsigned *seed, unsigned n)
+{
+  *seed = *seed * 1664525u + 1013904223u;
+  return (*seed >> 16) % n;
+}
+
+/* A row of the map, "[2, -1, 0, 3, 1, 5], ": its place lies partly outside now and then. */
+static int random_row(unsigned *seed, const int *extent, int n, char *out, size_t size)
+{
+  int low = 0, high = 0, c[4];
+  for (int t = 0; t < n; t++) {
+    c[t] = (int)draw(seed, 4) - 1;
+    low += c[t] < 0 ? c[t] * (extent[t] - 1) : 0;
+    high += c[t] > 0 ? c[t] * (extent[t] - 1) : 0;
+  }
+  int divisor = 1 + (draw(seed, 5) == 0), offset = (int)draw(seed, 3) - 1 - low;
+  int room = (high + offset) / divisor + 1 - (int)draw(seed, 2), used = 0;
+  used += snprintf(out, size, "[");
+  for (int t = 0; t < n; t++)
+    used += snprintf(out + used, size - (size_t)used, "%d, ", c[t]);
+  room = room < 1 ? 1 : room;
+  snprintf(out + used, size - (size_t)used, "%d, %d, %d], ", offset, divisor, room);
+  return room;
+}
+
+static void random_map(unsigned *seed, bool largest, char *attrs, char *shapes, size_t size)
+{
+  static const char *const names[] = { "x", "y", "z" };
+  int n = 1 + (int)draw(seed, 4), rank = (int)draw(seed, (unsigned)(n < 3 ? n + 1 : 4)), extent[4];
+  int factors = largest ? 1 : 1 + (int)draw(seed, 3), rows = 0;
+  bool batched = false;
+  char row[80], map[1024] = "";
+  shapes[0] = 0;
+  snprintf(attrs, size, "rank=%d, extent=[", rank);
+  for (int t = 0; t < n; t++) {
+    extent[t] = 1 + (int)draw(seed, 4);
+    snprintf(attrs + strlen(attrs), size - strlen(attrs), "%s%d", t ? ", " : "", extent[t]);
+  }
+  for (int k = 0; k < factors; k++) {
+    int axes = (int)draw(seed, 4);
+    bool each = draw(seed, 2) || k == factors - 1;
+    const char *between = "[";
+    batched = batched || each;
+    snprintf(shapes + strlen(shapes), size - strlen(shapes), "%s%s=f32%s", k ? ", " : "", names[k],
+             each ? "[n" : "");
+    between = each ? "," : "[";
+    for (int i = 0; i < axes; i++, rows++, between = ",") {
+      int dim = random_row(seed, extent, n, row, sizeof row);
+      snprintf(map + strlen(map), sizeof map - strlen(map), "%s", row);
+      snprintf(shapes + strlen(shapes), size - strlen(shapes), "%s%d", between, dim);
+    }
+    snprintf(shapes + strlen(shapes), size - strlen(shapes), each || axes ? "]" : "[]");
+  }
+  for (unsigned i = draw(seed, 2); i-- > 0; rows++) {
+    random_row(seed, extent, n, row, sizeof row);
+    snprintf(map + strlen(map), sizeof map - strlen(map), "%s", row);
+  }
+  if (rows)
+    snprintf(attrs + strlen(attrs), size - strlen(attrs), "], rows=[%.*s]%s",
+             (int)strlen(map) - 2, map, batched && !largest && draw(seed, 3) == 0 ? ", total=true"
+                                                                                  : "");
+  else
+    snprintf(attrs + strlen(attrs), size - strlen(attrs), "]");
+}
+
+static void test_random_index_maps_have_right_gradients(void **unused)
+{
+  (void)unused;
+  unsigned seed = 1;
+  for (int i = 0; i < 200; i++) {
+    char attrs[2048], shapes[2048], label[4200];
+    const OpDef *op = op_find(ops_table(), i % 4 == 3 ? "index_max" : "index_sum");
+    random_map(&seed, i % 4 == 3, attrs, shapes, sizeof shapes);
+    Case c;
+    OpSample s = { attrs, shapes };
+    snprintf(label, sizeof label, "%s{%s}(%s)", op->name, attrs, shapes);
+    if (!open_case(&c, op, &s, 3))
+      fail_msg("%s is refused", label);
+    check_gradient(&c, label, MODE_TRAIN);
+    close_case(&c);
+  }
 }
 
 /* relu(x) + relu'(..)-style conventions at kinks. */
@@ -421,6 +506,7 @@ int main(void)
     cmocka_unit_test(test_table_keeps_the_zero_flag),
     cmocka_unit_test(test_samples_infer),
     cmocka_unit_test(test_gradients_agree_with_differences),
+    cmocka_unit_test(test_random_index_maps_have_right_gradients),
     cmocka_unit_test(test_kinks_follow_the_conventions),
     cmocka_unit_test(test_same_operand_twice_adds_both_gradients),
     cmocka_unit_test(test_constructors_apply_trivial_algebra),

@@ -66,7 +66,8 @@ static bool attr_matters(const OpDef *op, const AttrDef *attr)
     { "filters", "3" }, { "kernel", "1" }, { "units", "5" }, { "shape", "[1]" }, { "field", "1" },
     { "state", "1" }, { "which", "1" }, { "value", "7" },
     { "exponent", "5" }, { "classes", "9" }, { "size", "1" }, { "groups", "1" },
-    { "image", "[9, 9]" },
+    { "image", "[9, 9]" }, { "dim", "4" }, { "tokens", "3" }, { "axis", "0" },
+    { "pad", "2" }, { "order", "[0]" }, { "from", "0" }, { "axes", "[0]" }, { "steps", "9" },
   };
   const char *value = NULL;
   for (size_t i = 0; i < ARRAY_LEN(needed); i++)
@@ -93,12 +94,17 @@ static bool attr_matters(const OpDef *op, const AttrDef *attr)
 /* Not seen in a sample's numbers: how parameters start and whether they train, and the rate of an
  * optimizer, an argument of the step, are proved where the language is; `batch` of bn_apply only
  * steers its gradient, which the samples of batchnorm hold; pooling windows of the language have no
- * gaps; what adagrad starts with and heaviside at 0 are PyTorch's in test_ops_torch.c. */
+ * gaps; dropout between layers is a layer of its own; names of indices are for readers, and only
+ * sums run over samples; what adagrad starts with and heaviside at 0 are PyTorch's in
+ * test_ops_torch.c. */
 static bool is_seen_elsewhere(const OpDef *op, const AttrDef *a)
 {
   static const char *const rows[][2] = {
     { "bn_apply", "batch" }, { "maxpool_dx", "dilation" }, { "avgpool_dx", "dilation" },
     { "adagrad", "initial" }, { "heaviside", "at_zero" },
+    { "rnn", "dropout" }, { "lstm", "dropout" }, { "gru", "dropout" }, { "avgpool_dx", "ceil" },
+    { "index_sum", "names" }, { "index_max", "names" }, { "index_pick", "names" },
+    { "index_max", "total" }, { "index_pick", "total" },
   };
   for (size_t i = 0; i < ARRAY_LEN(rows); i++)
     if (str_eq(op->name, rows[i][0]) && str_eq(a->name, rows[i][1]))

@@ -49,6 +49,24 @@ static void test_cifar_files_follow_one_another(void **state)
   }
 }
 
+static void test_cifar_files_may_be_numbered(void **state)
+{
+  (void)state;
+  Fixture f;
+  cifar_start(&f, 10);
+  cifar_file(&f, "batch_2.bin", 1, 2, 0);
+  cifar_file(&f, "batch_3.bin", 1, 3, 2);
+  cifar_file(&f, "batch_4.bin", 1, 1, 5);
+  f.prop[0][0].text = "batch_2..3.bin,batch_4.bin";
+  fixture_loads(&f);
+  assert_int_equal(gradrt_data_set(f.data, 0)->n, 6);
+  for (int i = 0; i < 6; i++)
+    assert_true(fixture_at(&f, 0, 1, i) == i);
+  f.prop[0][0].text = "batch_4..2.bin";
+  fixture_refused(&f, GRADRT_DATA, "needs the path of a file");
+  fixture_end(&f);
+}
+
 static void test_cifar_refuses(void **state)
 {
   (void)state;
@@ -285,7 +303,8 @@ static void test_bad_pictures(void **state)
     { "P5 3 2 70000\n", 13, "largest value" },
     { "P2 3 2 15\n1 2 3 4 5 16\n", 24, "or a value is above 15" },
     { "P5 3 2 255\n\1\2\3\4\5\6junk", 21, "does not begin with P2" },
-    { "\x89PNG\r\n\x1a\n", 8, "this kind of file cannot be read here" },
+    { "\x89PNG\r\n\x1a\n", 8, "in: cannot decode this PNG picture: " },
+    { "GIF89a", 6, "this kind of file cannot be read here" },
     { "", 0, "the file is empty" },
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -369,6 +388,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_cifar_files_follow_one_another),
+    cmocka_unit_test(test_cifar_files_may_be_numbered),
     cmocka_unit_test(test_cifar_refuses),
     cmocka_unit_test(test_raw_samples_hold_their_fields_in_turn),
     cmocka_unit_test(test_npy_arrays),

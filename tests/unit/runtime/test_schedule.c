@@ -130,12 +130,58 @@ static void test_own_cosine_and_power_are_accurate(void **state)
   }
 }
 
+/* ReduceLROnPlateau of PyTorch 1.13 on these losses. */
+typedef struct {
+  const char *name;
+  gradrt_prop prop[4];
+  int nprop;
+  double want[STEPS_MAX];
+} PlateauCase;
+
+static const double plateau_loss[STEPS_MAX] = { 1,  .9, .95,   .9, .91, .89995, .5, .6,
+                                                .6, .6, .4999, .7, .7,  .7,     .7, .7 };
+static const PlateauCase plateau_cases[] = {
+  { "patience", { { "factor", .1, NULL }, { "patience", 1, NULL } }, 2,
+    { 1, 1, 1, .1, .1, .01, .01, .01, 1e-3, 1e-3, 1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5 } },
+  { "cooldown",
+    { { "factor", .5, NULL }, { "patience", 0, NULL }, { "cooldown", 2, NULL } },
+    3,
+    { 1, 1, .5, .5, .5, .25, .25, .25, .125, .125, .125, .0625, .0625, .0625, .03125, .03125 } },
+  { "threshold and least rate",
+    { { "factor", .5, NULL }, { "patience", 1, NULL }, { "threshold", .3, NULL },
+      { "min", .2, NULL } },
+    4,
+    { 1, 1, .5, .5, .25, .25, .25, .25, .2, .2, .2, .2, .2, .2, .2, .2 } },
+};
+
+/* Epochs of an earlier piece are not counted. */
+static void test_plateau_matches_pytorch(void **state)
+{
+  (void)state;
+  for (size_t i = 0; i < sizeof plateau_cases / sizeof *plateau_cases; i++) {
+    const PlateauCase *c = &plateau_cases[i];
+    const gradrt_piece pieces[] = { { "constant", 0, NULL, 2, true },
+                                    { "plateau", c->nprop, c->prop, 0, true } };
+    const gradrt_train t = { .npiece = 2, .piece = pieces };
+    gradrt_plateau p = { 0 };
+    gradrt_plateau_epoch(&t, 1, 5, 3, 0.1, &p);
+    assert_true(p.scale == 0);
+    for (int e = 0; e < STEPS_MAX; e++) {
+      gradrt_plateau_epoch(&t, 1, 3 * (e + 2) + 2, 3, plateau_loss[e], &p);
+      if (!(fabs(p.scale - c->want[e]) < 1e-12)) {
+        fail_msg("%s: epoch %d gives %.12g, not %.12g", c->name, e, p.scale, c->want[e]);
+      }
+    }
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_schedules_match_pytorch),
     cmocka_unit_test(test_own_cosine_and_power_are_accurate),
     cmocka_unit_test(test_base_rate_scales_factors_but_not_ends),
+    cmocka_unit_test(test_plateau_matches_pytorch),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

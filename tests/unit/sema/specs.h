@@ -54,4 +54,16 @@ static const char table[] =
   "  metrics: mae(price, y), r2(price, y), loss;\n"
   "}\n";
 
+static const char speech[] =
+  "net 1;\n"                                                                            /* 1 */
+  "data talk {\n"
+  "  source: text(\"a.txt\");\n"
+  "  window: 8;\n"
+  "  field x: token[8];\n"                                                              /* 5 */
+  "  field y: token = next(x);\n"
+  "  split: train = 90%, valid = 10%;\n"
+  "}\n"
+  "model m(x: token[8]) -> z: f32[2] { z = x -> embedding(4) -> flatten -> dense(talk.vocab); }\n"
+  "train m on talk { loss: softmax_xent(z, y); optimizer: adam; epochs: 2; }\n";        /* 10 */
+
 #endif

@@ -38,7 +38,7 @@ static void run(Result *r, const char *text)
   SourceMap *m = source_map_new(r->arena);
   uint32_t length = (uint32_t)strlen(text), base = source_add(m, "t.nn", text, length);
   r->diag = diag_new(r->arena, m, collect, r);
-  CheckOptions o = { NULL, 0, NULL };
+  CheckOptions o = { .set = NULL };
   Ast *file = parse(text, length, base, r->arena, r->diag);
   r->model = check(file, "t.nn", &o, ops_table(), r->arena, r->diag);
   diag_flush(r->diag);

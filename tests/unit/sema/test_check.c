@@ -42,7 +42,7 @@ static void run(Result *r, const char *text, const char *const *set, int nset)
   uint32_t length = (uint32_t)strlen(text), base = source_add(m, "t.nn", text, length);
   r->diag = diag_new(r->arena, m, collect, r);
   Ast *file = parse(text, length, base, r->arena, r->diag);
-  CheckOptions o = { set, nset, NULL };
+  CheckOptions o = { .set = set, .nset = nset };
   r->model = check(file, "specs/t.nn", &o, ops_table(), r->arena, r->diag);
   diag_flush(r->diag);
 }

@@ -30,7 +30,12 @@ static const char spec_lenet[] =
   "  epochs: 12; batch: 64; seed: 1; clip: norm(5);\n"
   "  metrics: accuracy(logits, y), topk(logits, y, k=5); freeze: \"c1.*\", \"c2.*\";\n"
   "  stop when stalled(valid.loss, 4 epochs) or not valid.accuracy < 99.3%;\n"
-  "  rng: torch; real: f64;\n"
+  "  rng: torch; real: f64; average: ema(0.9, from=2); accumulate: 4;\n"
+  "  group \"*.bias\", \"a.*\" { weight_decay: 0; lr_scale: 1e-1; }  # theirs\n"
+  "  # often\n"
+  "  every 2000 steps { print loss, lr, \"c1.bias\", grad(\"c1.bias\"); /* in */ }\n"
+  "  every 2 * 1 epochs { eval valid, test; save \"a.st\";\n"
+  "    save best by valid.loss \"b.st\"; # last\n  }\n"
   "}\n"
   "eval lenet on mnist.test { report accuracy(logits, y), confusion(logits, y); }\n"
   "infer lenet { output: softmax(logits) as prob, logits -> relu as q, (logits -> relu) as r; }\n"
@@ -69,6 +74,17 @@ static const char spec_blocks[] =
   "  repeat i in 1..2 * depth - 1 { h = h -> residual(i, stride=2) as block;\n"
   "    repeat k in 0..i { h = k; } }\n"
   "  y = h; z = h;\n"
+  "}\n";
+
+static const char spec_ops[] =
+  "net 1;\n"
+  "op mish(x: f32[*s]) -> f32[*s] { y[*i] = x[*i] * tanh(log(1 + exp(x[*i]))); }  # smooth\n"
+  "op corr1d(x: f32[c,n], w: param f32[f,c,k], b: param f32[f] = normal(std=0.1), steps = 2)\n"
+  "  -> (y: f32[f, n-k+1], top: f32) {\n"
+  "  /* a sum */ s[f,i] += x[c, i+j] * w[f,c,j];\n"
+  "  y[f,i] = s[f,i] + b[f];  # and a bias\n"
+  "  top maxof= y[f,steps*i] where i in 0..2, f in -k..(k - 1);\n"
+  "  low minof= -x[c, n - 1 - i] ** 2;\n"
   "}\n";
 
 #endif

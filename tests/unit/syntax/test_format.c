@@ -69,7 +69,7 @@ static void check_fixpoint(Arena *a, const Ast *file)
 
 static void test_format_is_a_fixpoint(void **state)
 {
-  static const char *const specs[] = {spec_lenet, spec_small, spec_words, spec_blocks};
+  static const char *const specs[] = {spec_lenet, spec_small, spec_words, spec_blocks, spec_ops};
   (void)state;
   for (size_t i = 0; i < ARRAY_LEN(specs); i++) {
     Arena *a = arena_new("test");
@@ -203,7 +203,7 @@ static size_t mutate(char *text, size_t n, uint32_t *seed)
 
 static void test_random_edits_give_messages_or_fixpoints(void **state)
 {
-  static const char *const specs[] = {spec_lenet, spec_small, spec_words, spec_blocks};
+  static const char *const specs[] = {spec_lenet, spec_small, spec_words, spec_blocks, spec_ops};
   static char text[TEXT_MAX];
   uint32_t seed = 20240229;
   int good = 0;

@@ -68,7 +68,7 @@ static const char *headlines(const Parsed *p)
 
 static void test_specs_parse_without_a_message(void **state)
 {
-  static const char *const specs[] = {spec_lenet, spec_small, spec_words, spec_blocks};
+  static const char *const specs[] = {spec_lenet, spec_small, spec_words, spec_blocks, spec_ops};
   (void)state;
   for (size_t i = 0; i < ARRAY_LEN(specs); i++) {
     Parsed p = parse_text(specs[i]);
@@ -253,7 +253,12 @@ static void test_mistakes(void **state)
      "2:1 E0101, 2:25 E0101"},
     {"net 1; use \"a.nn\"; param p = ;", "1:30 E0101"},
     {"net 1; use a; param p = ;", "1:12 E0101, 1:25 E0101"},
-    {"net 1; op f(x) -> f32 { y = x; } param p = ;", "1:8 E0107, 1:44 E0101"},
+    {"net 1; op f(x) -> f32 { y = ; } param p = ;", "1:29 E0101, 1:43 E0101"},
+    {"net 1; op f(x) -> f32 { y[ = x; z[i] + = x; } param p = ;",
+     "1:28 E0101, 1:38 E0101, 1:57 E0101"},
+    {"net 1; op f(x) -> f32 { return x; y += x where i; y += x where i in; }",
+     "1:25 E0101, 1:49 E0101, 1:68 E0101"},
+    {"net 1; model m(x: param) -> y: f32 { } param p = ;", "1:24 E0101, 1:50 E0101"},
     {"net 1; model m(x) -> y: f32 { as = x; a = 1 < 2 < 3; }", "1:31 E0101, 1:49 E0101"},
     {"net 1; param p = @@ 3; param q = ;", "1:18 E0103, 1:34 E0101"},
     {"net 1; param p = 'a'; param q = 1 && 2;", "1:18 E0103, 1:35 E0103"},

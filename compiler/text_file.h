@@ -1,0 +1,21 @@
+/* Texts that specs name: their vocabulary is made while compiling, by the runtime's own reader. */
+#ifndef GRADC_TEXT_FILE_H
+#define GRADC_TEXT_FILE_H
+
+#include "diag/diag.h"
+#include "sema/check.h"
+
+typedef struct {
+  Texts texts;                  /* first: what check() is given */
+  const char *dir, *root;       /* where paths start; a further folder they may lead to, or NULL */
+  const char *file;             /* base name of the spec, for messages */
+  const SourceMap *sources;
+  int *code;                    /* exit code of the first text that cannot be used; 0: none */
+} TextFiles;
+
+/* spec: its path. dir: where paths start, NULL: in its folder. code: becomes the exit code of the
+ * first text that cannot be used. */
+TextFiles text_files(Arena *a, const char *spec, const char *dir, const char *root,
+                     const SourceMap *sources, int *code);
+
+#endif

@@ -1,0 +1,60 @@
+/* The accuracy of each label of samples with several yes-or-no labels, beside how often the label
+ * is there, as text and as JSON. */
+#include "run.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *gradrt_meter_label_name(const gradrt_meter *m, int metric, int label, char *buf,
+                                    size_t size)
+{
+  const gradrt_field *f = gradrt_meter_target(m, metric);
+  const char *p = f ? f->columns : NULL;
+  for (int i = 0; p && i < label; i++) {
+    p = strchr(p, ',');
+    p = p ? p + 1 : NULL;
+  }
+  /* a range of columns names no single one */
+  if (!p || strstr(f->columns, "..")) {
+    snprintf(buf, size, "%d", label);
+    return buf;
+  }
+  char name[GRADRT_NAME_MAX];
+  p += strspn(p, " ");
+  snprintf(name, sizeof name, "%.*s", (int)strcspn(p, ","), p);
+  return gradrt_text_plain(buf, size, name);
+}
+
+void gradrt_meter_print_labels(const gradrt_meter *m, int metric)
+{
+  int labels, width = (int)strlen("label");
+  const gradrt_label_count *count = gradrt_meter_labels(m, metric, &labels);
+  double seen = (double)gradrt_meter_seen(m, metric) / (labels ? labels : 1);
+  char name[GRADRT_NAME_MAX];
+  for (int k = 0; k < labels; k++) {
+    int length = (int)strlen(gradrt_meter_label_name(m, metric, k, name, sizeof name));
+    width = length > width ? length : width;
+  }
+  printf("%*s  %9s %9s\n", width, "label", "accuracy", "present");
+  for (int k = 0; k < labels && seen > 0; k++) {
+    gradrt_meter_label_name(m, metric, k, name, sizeof name);
+    printf("%*s  %9.4f %9" PRId64 "\n", width, name, (double)count[k].right / seen,
+           count[k].present);
+  }
+}
+
+void gradrt_meter_json_labels(const gradrt_meter *m, int metric, FILE *f)
+{
+  int labels;
+  const gradrt_label_count *count = gradrt_meter_labels(m, metric, &labels);
+  double seen = (double)gradrt_meter_seen(m, metric) / (labels ? labels : 1);
+  char name[GRADRT_NAME_MAX];
+  for (int k = 0; k < labels && seen > 0; k++) {
+    fputs(k ? ",{\"label\":" : "[{\"label\":", f);
+    gradrt_json_string(f, gradrt_meter_label_name(m, metric, k, name, sizeof name));
+    fprintf(f, ",\"accuracy\":%.9g,\"present\":%" PRId64 "}", (double)count[k].right / seen,
+            count[k].present);
+  }
+  fputc(']', f);
+}

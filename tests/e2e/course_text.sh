@@ -1,0 +1,151 @@
+#!/bin/sh
+# Texts and series: examples of the course, generation, and files that are no text.
+. "$(dirname "$0")/lib.sh"
+. "$SOURCE/tests/e2e/shown.sh"
+cp -r "$SOURCE/examples" examples
+data=${GRADC_TEST_DATA:-}
+course=examples/course
+mkdir text
+
+begin 'next_char: eight characters tell the ninth, and the sentence writes itself'
+sentence=Thiscourseisaboutdeeplearningandneuralnetworks
+echo $sentence > text/course.txt
+run 0 gradc train $course/next_char.nn --data . --quiet --out run --require 'accuracy>=1'
+run 0 gradc generate $course/next_char.nn --data . --weights run --prompt Thiscour --length 1
+[ "$(cat out)" = Thiscours ] || bad "Thiscour goes on as $(cat out)"
+run 0 gradc generate $course/next_char.nn --data . --weights run --prompt Thiscour --length 38 \
+  --temperature 0 --threads 3
+[ "$(cat out)" = $sentence ] || bad "the sentence is $(cat out)"
+
+begin 'generate: the seed decides, and a wrong prompt is refused'
+for seed in 1 1 2; do
+  run 0 gradc generate $course/next_char.nn --data . --weights run --prompt Thiscour --length 60 \
+    --temperature 3 --top-k 9 --seed $seed
+  mv out text.$seed.$((seen = ${seen:-0} + 1))
+done
+same text.1.1 text.1.2
+cmp -s text.1.1 text.2.3 && bad 'two seeds write the same'
+run 2 gradc generate $course/next_char.nn --data . --weights run --prompt This
+grep -q 'has 4 tokens, but this net needs 8' err || bad 'a short prompt is not refused'
+run 2 gradc generate $course/next_char.nn --data . --weights run --prompt 'Thisquiz'
+grep -q "'q' is not in the vocabulary" err || bad 'an unknown character is not refused'
+
+begin 'sample: training writes what generate would, resumed or not, with both kinds of lines'
+sed 's/  epochs: 100;/  epochs: 4;\
+  every 2 epochs {\
+    sample generate("Thiscour", length=20, temperature=0.8, top_k=10, seed=3);\
+  }/' $course/next_char.nn > sample.nn
+run 0 gradc train sample.nn --data . --out whole --threads 1
+grep -A 1 '^epoch [24]:$' out > whole.txt
+run 0 gradc train sample.nn --data . --out parts --threads 3 --epochs 3
+grep -A 1 '^epoch 2:$' out > parts.txt
+echo -- >> parts.txt
+run 0 gradc train sample.nn --data . --out parts --resume
+grep -A 1 '^epoch 4:$' out >> parts.txt
+same whole.txt parts.txt
+run 0 gradc generate sample.nn --data . --weights whole --prompt Thiscour --length 20 \
+  --temperature 0.8 --top-k 10 --seed 3
+[ "$(tail -n 1 whole.txt)" = "$(cat out)" ] || bad "generate writes $(cat out)"
+run 0 gradc train sample.nn --data . --out events --json
+grep -q "\"event\":\"sample\",\"epoch\":4,\"text\":\"$(tail -n 1 whole.txt)\"" out ||
+  bad 'no event has the text'
+run 0 gradc train sample.nn --data . --out silent --quiet
+grep -q Thiscour out && bad '--quiet prints a text'
+sed 's/Thiscour"/This"/' sample.nn > short.nn
+run 2 gradc train short.nn --data . --out short
+grep -q 'the prompt has 4 tokens, but this net needs 8' err || bad 'a short prompt is not refused'
+[ -f short/metrics.csv ] && bad 'training began with a text that cannot be'
+run 0 gradc data $course/next_char.nn --data .
+grep -q '^  \\n  *1$' out || bad 'a line end is not shown as \n'
+
+begin 'a text that has changed since is refused where its characters are unknown'
+run 0 gradc build $course/next_char.nn --data . -q --emit exe -o next_char
+echo 'Quite another text!' > text/course.txt
+run 3 ./next_char eval --weights run
+grep -q "line 1: the character 'Q' is not in the vocabulary" err || bad "it says $(cat err)"
+
+begin 'weights of another vocabulary are refused, though the shapes agree'
+echo $sentence | tr a-y b-z > text/course.txt
+run 4 gradc eval $course/next_char.nn --data . --weights run
+grep -q 'made with another vocabulary' err || bad "it says $(cat err)"
+
+begin 'series: what comes next, in the units of the data'
+run 0 gradc train $course/series.nn --quiet --out run2 --require 'valid_r2>=0.99'
+
+if [ -n "$data" ] && [ -f "$data/text/names.txt" ]; then
+  begin 'names: a short training knows letters, and writes names that lines separate'
+  head -n 3000 "$data/text/names.txt" > text/names.txt
+  run 0 gradc train $course/names.nn --data . --quiet --out run3 --epochs 2 \
+    --require 'valid_loss<=2.75'
+  run 0 gradc generate $course/names.nn --data . --weights run3 --length 100
+  [ "$(grep -c . out)" -ge 4 ] || bad 'these are not several names'
+else
+  skip 'names: a short training knows letters' 'no text/names.txt below GRADC_TEST_DATA'
+fi
+
+if [ -n "$data" ] && [ -f "$data/text/tinyshakespeare.txt" ]; then
+  begin 'charlm: 150 steps of an LSTM, or a GRU, tell Shakespeare from noise'
+  for gru in 0 1; do
+    run 0 gradc train $course/charlm.nn --data "$data" --quiet --out charlm$gru --steps 150 \
+      --set gru=$gru --require 'valid_loss<=2.2'
+  done
+  run 0 gradc generate $course/charlm.nn --data "$data" --weights charlm0 --prompt ROMEO: \
+    --length 50 --temperature 0.8 --top-k 10
+  [ "$(head -c 6 out)" = ROMEO: ] && [ "$(wc -c < out)" -eq 57 ] || bad "it wrote $(cat out)"
+else
+  skip 'charlm: 150 steps' 'no text/tinyshakespeare.txt below GRADC_TEST_DATA'
+fi
+
+begin 'streams: each sample of a batch goes on where it was, to the bit with any threads'
+awk 'BEGIN { while (n++ < 90) print "so many words, and so little time" }' > text/course.txt
+sed -e 's/window: 8;/window: 8; streams: true;/' -e 's/y: token = /y: token[8] = /' \
+  -e 's/f32\[sentence.vocab\]/f32[8, sentence.vocab]/' \
+  -e 's/e = x -> .*/e = x -> embedding(sentence.vocab);/' -e 's/logits = e.*/logits = e * 2;/' \
+  -e 's/epochs: 100/epochs: 3/' $course/next_char.nn > streams.nn
+run 0 gradc train streams.nn --data . --quiet --out one --threads 1
+run 0 gradc train streams.nn --data . --quiet --out three --threads 3
+same one/last.safetensors three/last.safetensors
+run 0 gradc gradcheck streams.nn --data .
+
+refused() {                     # refused CODE NAME MESSAGE: of the file text/course.txt
+  begin "a file that is no text: $2"
+  run "$1" gradc check $course/next_char.nn --data .
+  grep -q "$3" err || bad "it says $(cat err)"
+}
+rm -f text/course.txt
+refused 3 missing 'cannot read "text/course.txt"'
+mkdir text/course.txt
+refused 3 'a folder' 'it is a folder'
+rmdir text/course.txt
+ln -s /dev/zero text/course.txt
+refused 3 'a device' 'cannot read'
+rm text/course.txt
+: > text/course.txt
+refused 3 empty 'the file is empty'
+printf x > text/course.txt
+refused 3 'one character' 'only one character'
+printf 'ab\nc\0d' > text/course.txt
+refused 3 'a NUL' 'line 2: byte 0x00 at 4'
+printf 'ab\nc\300d' > text/course.txt
+refused 3 'no UTF-8' 'line 2: byte 0xc0 at 4 is no UTF-8'
+
+begin 'a text shorter than the window is refused, one long line is not'
+printf 'abcdef' > text/course.txt
+run 3 gradc train $course/next_char.nn --data . --quiet
+grep -q "split 'train' has 6 rows, too few for a window of 8 and the one behind it" err ||
+  bad "it says $(cat err)"
+awk 'BEGIN { while (n++ < 200000) printf "a line that does not end, it goes on and on; " }' \
+  > text/course.txt
+run 0 gradc train $course/next_char.nn --data . --quiet --out long --steps 5 --threads 1
+
+begin 'bytes, words and the most frequent words'
+printf 'one two two, three three three\n\377\n' > text/course.txt
+sed 's/course.txt"/course.txt", tokens=bytes/' $course/next_char.nn > bytes.nn
+run 0 gradc train bytes.nn --data . --quiet --out bytes --epochs 1
+printf 'one two two, three three three one two, three\n' > text/course.txt
+sed 's/course.txt"/course.txt", tokens=words, vocab=3/' $course/next_char.nn > words.nn
+run 0 gradc train words.nn --data . --quiet --out words --epochs 40
+run 0 gradc generate words.nn --data . --weights words \
+  --prompt 'one two two, three three three one' --length 3
+grep -q 'unk' out || bad "unknown words are not <unk>: $(cat out)"
+finish

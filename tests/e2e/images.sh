@@ -1,0 +1,204 @@
+#!/bin/sh
+# Folders of images: class folders, label tables, sizes, chosen classes, damaged files, prediction
+# from files and folders, the page of gradc data.
+. "$(dirname "$0")/lib.sh"
+${CC:-cc} -std=c11 -D_POSIX_C_SOURCE=200809L -O1 "$SOURCE/tests/e2e/pictures.c" -o pictures -lpng \
+  2> err || { skip 'folders of images' 'no libpng'; finish; }
+mkdir pets
+./pictures pets pets/train 12 1
+./pictures pets pets/test 4 2
+cat > pets.nn << 'SPEC'
+net 1;
+data pets {
+  train: images("pets/train");
+  test: images("pets/test");
+  field x: u8[3,12,16] as f32[3,12,16] -> div(255);
+  field y: label(3);
+}
+model m(x: f32[3,h,w]) -> z: f32[3] { z = x -> conv(4, 3) -> relu -> flatten -> dense(3); }
+train m on pets {
+  loss: softmax_xent(z, y);
+  optimizer: adam(lr=0.01);
+  epochs: 4;
+  batch: 8;
+  metrics: accuracy(z, y);
+}
+eval m on pets.test { report accuracy(z, y), confusion(z, y); }
+infer m { output: softmax(z) as p; }
+SPEC
+
+begin 'folders are classes, and give them their names'
+run 0 gradc data pets.nn
+says '^train +36 +images, pets.nn:3$'
+says '^  fox +12 +4$'
+run 0 gradc train pets.nn --out pets.run
+says '^ +dog +[0-9] +[0-9] +[0-9]$'
+says '^test: .*accuracy 100\.00 %'
+
+begin 'any number of threads, the same bits'
+run 0 gradc train pets.nn --out three.run --threads 3
+same pets.run/last.safetensors three.run/last.safetensors
+
+begin 'prediction names the class of each file of a folder'
+run 0 gradc predict pets.nn --weights pets.run pets/test --top 1
+[ "$(grep -c '^pets/test/cat/00[0-3].png\[0\]  cat ' out)" -eq 4 ] || bad 'cats are not cats'
+[ "$(wc -l < out)" -eq 12 ] || bad 'not 12 lines'
+run 0 gradc predict pets.nn --weights pets.run --image pets/test/fox/000.png
+says '^pets/test/fox/000.png\[0\]  fox '
+mkdir empty
+run 3 gradc predict pets.nn --weights pets.run empty
+says_once 'empty: no .png, .jpg or .jpeg files'
+
+begin 'grey from colours, and other sides, when asked for'
+sed 's/3,12,16/1,6,8/g; s/f32\[3,h,w\]/f32[1,h,w]/; s/test")/test", size=[6, 8])/
+  s/train")/train", size=[6, 8], channels=1)/' pets.nn > grey.nn
+run 0 gradc data grey.nn
+says '^field x: u8\[1, 6, 8\]$'
+run 0 gradc train grey.nn --out grey.run --epochs 1
+sed 's/, size=\[6, 8\]//' grey.nn | sed 's/, channels=1//' > wrong.nn
+run 3 gradc train wrong.nn --out wrong.run
+says_once 'pets/train/cat/000.png: a picture of 16 x 12 pixels does not fit'
+says 'images\(.., size=\[6, 8\]\) resizes every picture'
+
+begin 'some classes by name, numbered in that order'
+sed 's/label(3)/label(2)/; s/field y.*/&\n  classes: fox, cat;/; s/f32\[3\] {/f32[2] {/
+  s/dense(3)/dense(2)/' pets.nn > two.nn
+run 0 gradc data two.nn
+says '^train +24 '
+says '^  fox +12 +4$'
+says '^  row 0: .* y = cat$'
+run 0 gradc train two.nn --out two.run --epochs 1
+sed 's/classes: fox, cat/classes: 2, 0/' two.nn > numbers.nn
+run 0 gradc data numbers.nn
+says '^  fox +12 +4$'
+run 0 gradc train numbers.nn --out numbers.run --epochs 1 --log-steps numbers.log
+run 0 gradc train two.nn --out two.run --epochs 1 --log-steps two.log
+same two.log numbers.log
+sed 's/classes: fox, cat/classes: fox, cow/' two.nn > cow.nn
+run 3 gradc data cow.nn
+says_once 'pets/train has no class cow'
+says 'each folder is a class, the first is number 0: cat, dog, fox'
+sed 's/classes: fox, cat/classes: 0, 3/' two.nn > three.nn
+run 3 gradc data three.nn
+says_once 'pets/train has no class 3'
+
+begin 'some classes of other sources'
+cat > digits.nn << 'SPEC'
+net 1;
+data drawings {
+  train: digits(samples=100);
+  field x: u8[28,28] as f32[784] -> div(255);
+  field y: u8 as label(3);
+  classes: 7, 1, 0;
+}
+model m(x: f32[784]) -> z: f32[3] { z = x -> dense(3); }
+train m on drawings { loss: softmax_xent(z, y); optimizer: sgd(lr=0.1); epochs: 1; batch: 8; }
+SPEC
+run 0 gradc data digits.nn --json
+says '"rows":30,'
+says '"counts":\{"train":\[10,10,10\]\}'
+printf 'a,kind\n1,up\n2,down\n3,left\n4,up\n' > kinds.csv
+cat > kinds.nn << 'SPEC'
+net 1;
+data rows {
+  train: csv("kinds.csv");
+  field x: f32[1] from "a";
+  field y: label(2) from "kind";
+  classes: up, left;
+}
+model m(x: f32[1]) -> z: f32[2] { z = x -> dense(2); }
+train m on rows { loss: softmax_xent(z, y); optimizer: sgd(lr=0.1); epochs: 1; batch: 2; }
+SPEC
+run 0 gradc data kinds.nn
+says '^  up +2$'
+says '^  left +1$'
+says '^  row 1:  x = 3  y = left$'
+run 0 gradc train kinds.nn --out kinds.run
+
+begin 'the folders must be the classes'
+mkdir pets/train/owl
+run 3 gradc train pets.nn --out wrong.run
+says_once 'field .y. has 3 classes, but pets/train holds 4 folders'
+says 'each folder is a class: cat, dog, fox, owl'
+rmdir pets/train/owl
+mkdir pets/test/owl
+run 3 gradc train pets.nn --out wrong.run
+says_once 'the folder "owl" of pets/test is none of the classes'
+rmdir pets/test/owl
+sed 's/label(3)/label(3, names="fox,dog,cat")/' pets.nn > named.nn
+run 0 gradc data named.nn
+says '^  row 0: .* y = cat$'
+sed 's/label(3)/label(3, names="fox,dog,cow")/' pets.nn > named.nn
+run 3 gradc data named.nn
+says_once 'the folder "cat" of pets/train is none of the classes'
+
+begin 'a damaged image is named with its fault'
+cp pets/train/cat/003.png kept.png
+head -c 200 kept.png > pets/train/cat/003.png
+run 3 gradc train pets.nn --out wrong.run
+says_once 'pets/train/cat/003.png: cannot decode this PNG picture: the file is cut short'
+printf 'GIF89a..' > pets/train/cat/003.png
+run 3 gradc train pets.nn --out wrong.run
+says_once 'pets/train/cat/003.png: not a PNG or JPEG picture, but a GIF picture'
+: > pets/train/cat/003.png
+run 3 gradc train pets.nn --out wrong.run
+says_once 'pets/train/cat/003.png: not a PNG or JPEG picture, but an empty file'
+rm pets/train/cat/003.png
+mkfifo pets/train/cat/003.png
+run 3 gradc train pets.nn --out wrong.run
+says_once 'pets/train/cat/003.png": it is not a regular file'
+rm pets/train/cat/003.png
+ln -s /etc/passwd pets/train/cat/003.png
+run 3 gradc train pets.nn --out wrong.run
+says_once 'it lies outside of the folder of the data'
+rm pets/train/cat/003.png
+cp kept.png pets/train/cat/003.png
+mv pets elsewhere
+run 3 gradc train pets.nn --out wrong.run
+says_once 'cannot read "pets/train": No such file or directory'
+mv elsewhere pets
+
+begin 'the table of labels'
+./pictures faces faces faces.csv 40 1
+cat > faces.nn << 'SPEC'
+net 1;
+data faces {
+  source: images("faces", labels="faces.csv", file="image_id");
+  split: train = 80%, valid = 20%;
+  field x: u8[3,32,32] as f32[3,32,32] -> div(255);
+  field y: f32[2] from "Smiling, Young" -> add(1) -> div(2);
+  field male: label(2, names="-1,1") from "Male";
+}
+model m(x: f32[3,h,w]) -> z: f32[2] { z = x -> flatten -> dense(2); }
+train m on faces {
+  loss: bce_logits(z, y);
+  optimizer: sgd(lr=0.1);
+  epochs: 1;
+  batch: 8;
+  metrics: multilabel(z, y);
+}
+eval m on faces.valid { report multilabel(z, y); }
+SPEC
+run 0 gradc data faces.nn
+says '^  Smiling +train +-1 +1 '
+run 0 gradc train faces.nn --out faces.run
+says '^ +Young +[01]\.[0-9]+ +[0-9]+$'
+sed 's/000007.png/000070.png/' faces.csv > moved && mv moved faces.csv
+run 3 gradc train faces.nn --out faces.run
+says_once 'cannot read "faces/000070.png": No such file'
+says 'faces.csv:8 names it'
+sed 's/file="image_id"/file="image"/' faces.nn > wrong.nn
+run 3 gradc train wrong.nn --out faces.run
+says_once 'faces.csv has no column "image"'
+
+begin 'the page shows images with their classes'
+run 0 gradc data pets.nn --out page.html
+[ "$(grep -c '<figcaption>fox</figcaption>' page.html)" -eq 8 ] || bad 'not 8 foxes'
+
+begin 'the program says how it is compiled, and needs nothing else'
+run 0 gradc build pets.nn -o pets.c
+says '^next  cc -O3 -march=native pets.c -o pets -lm -lpthread -lpng -ljpeg$'
+run 0 cc -O1 -march=native pets.c -o pets.exe -lm -lpthread -lpng -ljpeg
+run 0 ./pets.exe train --out alone.run --silent
+same pets.run/last.safetensors alone.run/last.safetensors
+finish

@@ -1,0 +1,194 @@
+#!/bin/sh
+# gradc report and the pictures of a run's own report: what is drawn is compared with what eval,
+# predict and summary say.
+. "$(dirname "$0")/lib.sh"
+back=${GRADC_BACKEND:+--backend $GRADC_BACKEND}
+
+plane_spec() {                  # plane_spec LAYERS OUTPUTS LOSS LINK
+  cat << SPEC
+net 1;
+data points {
+  train: blobs(samples=300, classes=2);
+  test: blobs(samples=200, classes=2, seed=2);
+  field x: f32[2];
+  field y: label(2);
+}
+model plane(x: f32[2]) -> z: f32[$2] { z = x -> $1dense($2); }
+train plane on points {
+  loss: $3(z, y); optimizer: sgd(lr=0.1); epochs: 8; batch: 32; metrics: accuracy(z, y);
+}
+eval plane on points.test { report accuracy(z, y), confusion(z, y); }
+infer plane { output: $4(z) as prob; }
+SPEC
+}
+
+# The class that a page's areas show where the points of stdin lie: "x y" a line, a class a line.
+cat > areas.py << 'PY'
+import re, sys
+page = open(sys.argv[1]).read()
+svg = re.search(r'<svg[^>]*>\s*<title>Predicted classes.*?</svg>', page, re.S).group(0)
+span = re.search(r'from (\S+) to (\S+), vertically from (\S+) to (\S+)<', svg)
+box = [float(v) for v in span.groups()]
+area = r'<path data-class="(\d+)" fill="[^"]*" fill-opacity="[^"]*" d="([^"]*)"'
+cell = {}
+for cls, path in re.findall(area, svg):
+    for x, y, w in re.findall(r'M(\d+) (\d+)h(\d+)v1', path):
+        for k in range(int(w)):
+            assert (int(x) + k, int(y)) not in cell, 'areas overlap'
+            cell[int(x) + k, int(y)] = int(cls)
+assert len(cell) == 120 * 120, 'areas leave gaps'
+for line in sys.stdin:
+    x, y = map(float, line.split()[:2])
+    i = int((x - box[0]) / (box[1] - box[0]) * 120)
+    k = 119 - int((y - box[2]) / (box[3] - box[2]) * 120)
+    print(cell[i, k])
+PY
+
+# Points of a grid inside the picture, and the classes that predict says for them.
+python3 -c 'for i in range(9):
+  for k in range(9): print("%g,%g" % (-2 + i * 0.5, -2 + k * 0.5))' > grid.csv
+{ echo x0,x1; cat grid.csv; } > points.csv
+
+for kind in softmax sigmoid; do
+  begin "the decision boundary of a $kind net is where predict says"
+  if [ $kind = softmax ]; then plane_spec "dense(6) -> tanh -> " 2 softmax_xent softmax
+  else plane_spec "dense(6) -> tanh -> " 1 bce_logits sigmoid; fi > plane.nn
+  run 0 gradc train plane.nn --out runs/$kind -q
+  grep -q '<h3>Decision boundary</h3>' runs/$kind/report.html || bad "no boundary in the report"
+  run 0 gradc predict plane.nn points.csv --weights runs/$kind --out said.csv -q
+  # Points nearly undecided may lie on either side of a cell's middle.
+  python3 - runs/$kind/report.html $kind << 'PY' || bad "areas and predict disagree"
+import csv, subprocess, sys
+said = list(csv.reader(open('said.csv')))
+head = said[0]
+at = [i for i, n in enumerate(head) if n.startswith('prob')]
+grid = [l.split(',') for l in open('grid.csv').read().split()]
+want = []
+for row in said[1:]:
+    p = [float(row[i]) for i in at]
+    p = p if len(p) == 2 else [1 - p[0], p[0]]
+    want.append((int(p[1] > p[0]), abs(p[1] - p[0])))
+page = open(sys.argv[1]).read()
+import re
+span = re.search(r'from (\S+) to (\S+), vertically from (\S+) to (\S+)<', page)
+box = [float(v) for v in span.groups()]
+keep = [i for i, g in enumerate(grid)
+        if box[0] < float(g[0]) < box[1] and box[2] < float(g[1]) < box[3]]
+text = '\n'.join(' '.join(grid[i]) for i in keep)
+shown = subprocess.run([sys.executable, 'areas.py', sys.argv[1]], input=text, text=True,
+                       capture_output=True, check=True).stdout.split()
+assert len(keep) >= 15 and len(shown) == len(keep), (len(keep), box)
+for i, cls in zip(keep, shown):
+    assert want[i][1] < 0.3 or want[i][0] == int(cls), (grid[i], want[i], cls)
+PY
+done
+
+begin "the page of gradc report: curves, boundary, inner values, landscape, diagram and layers"
+run 0 gradc report plane.nn --weights runs/sigmoid --landscape 5 --out a.html -q $back
+for what in '<h2>Curves' '<h3>Decision boundary' '<h3>Most confident mistakes' \
+  '<h2>Inside the network' '<h2>Loss landscape' 'class="net"' '<h2>Layers' '<h2>Spec'; do
+  grep -q "$what" a.html || bad "no $what"
+done
+for layer in z.dense1 z.tanh z.dense2 infer.sigmoid; do
+  grep -q "<h4>$layer <span" a.html || bad "no values of $layer"
+done
+[ "$(awk '/<pre class="landscape">/ { on = 1; next } /<\/pre>/ { on = 0 } on' a.html | wc -w)" \
+  -eq 25 ] || bad "not 5 x 5 losses"
+
+begin "the landscape's middle is the loss of the weights on those samples, and all is finite"
+run 0 gradc eval plane.nn --weights runs/sigmoid --split train --json
+loss=$(sed -n 's/.*"loss":\([0-9.e-]*\).*/\1/p' "$work/out" | head -n 1)
+middle=$(awk '/<pre class="landscape">/ { on = 1; next } /<\/pre>/ { on = 0 } on' a.html |
+  sed -n 3p | cut -f 3)
+awk -v a="$loss" -v b="$middle" 'BEGIN { d = a - b; exit !(a > 0 && d * d < 1e-8 * a * a) }' ||
+  bad "$middle is not $loss"
+
+begin "the page does not depend on the number of threads, nor on the run of the command"
+for n in 1 3; do
+  run 0 gradc report plane.nn --weights runs/sigmoid --landscape 5 --out t$n.html -q \
+    --threads $n $back
+  same a.html t$n.html
+done
+
+begin "maps of an image net: every layer, every channel; mistakes and filters as PNG"
+small_spec > small.nn
+run 0 gradc train small.nn --epochs 1 --out runs/small -q
+run 0 gradc report small.nn --weights runs/small --sample 7 --landscape 0 --out small.html -q $back
+python3 - small.html << 'PY' || bad "the pictures are not those of the net"
+import base64, re, struct, sys, zlib
+page = open(sys.argv[1]).read()
+def sides(data):
+    raw = base64.b64decode(data)
+    assert raw[:8] == b'\x89PNG\r\n\x1a\n'
+    at, seen, packed = 8, [], b''
+    while at < len(raw):
+        n, = struct.unpack('>I', raw[at:at + 4])
+        name, body = raw[at + 4:at + 8], raw[at + 8:at + 8 + n]
+        assert struct.unpack('>I', raw[at + 8 + n:at + 12 + n])[0] == zlib.crc32(name + body)
+        seen.append(name)
+        packed += body if name == b'IDAT' else b''
+        at += 12 + n
+    w, h = struct.unpack('>II', raw[16:24])
+    planes = 3 if raw[25] == 2 else 1
+    assert seen == [b'IHDR', b'IDAT', b'IEND']
+    assert len(zlib.decompress(packed)) == h * (w * planes + 1)
+    return w, h
+image = re.findall(r'<img width="\d+" height="\d+" alt="([^"]*)" '
+                   r'src="data:image/png;base64,([^"]*)"', page)
+size = {}
+for alt, data in image:
+    size.setdefault(alt, []).append(sides(data))
+for i in range(3):
+    assert size['c.conv, channel %d' % i] == [(12, 12)], size
+    assert size['c.maxpool, channel %d' % i] == [(6, 6)]
+    assert size['filter %d, input channel 0' % i] == [(5, 5)]
+assert size['x'] == [(28, 28)]
+assert size['logits.dense1, values from 0'] == [(19, 1)]
+mistakes = re.search(r'(\d+) of (\S+) mistakes on', page)
+assert len([a for a in size if a.startswith('row ')]) == int(mistakes.group(1)) > 0
+assert 'Loss landscape' not in page
+PY
+run 0 gradc eval small.nn --weights runs/small --json
+wrong=$(python3 -c 'import json
+e = json.loads(open("out").readline()); print(round(e["n"] * (1 - e["accuracy"])))')
+grep -q "of $wrong mistakes on 70 samples" small.html || bad "not $wrong mistakes"
+
+begin "a net for tokens shows what it writes, one that knows its text by heart writes it"
+mkdir -p text && echo Thiscourseisaboutdeeplearning > text/course.txt
+run 0 gradc train "$SOURCE/examples/course/next_char.nn" --data . --out runs/chars -q
+run 0 gradc report "$SOURCE/examples/course/next_char.nn" --data . --weights runs/chars \
+  --landscape 0 --out chars.html -q $back
+[ "$(grep -c '<pre class="text">' chars.html)" -eq 2 ] || bad "not two texts"
+grep -A 99 '<pre class="text">' chars.html | grep -q 'courseisaboutdeeplearning' ||
+  bad "the text is another one"
+
+begin "several runs in one picture, each with its own look in all of them"
+run 0 gradc report runs/softmax runs/sigmoid runs/small --out runs.html -q
+[ "$(grep -c '<figure>' runs.html)" -eq 4 ] || bad "not 4 measures"
+[ "$(grep -c 'class="line c" d=' runs.html)" -eq 4 ] || bad "not 4 curves of the third run"
+grep -q '>sigmoid</text>' runs.html || bad "no name"
+
+begin "--profile adds times of every layer"
+run 0 gradc report plane.nn --weights runs/sigmoid --landscape 0 --profile --out p.html -q $back
+grep -q '<th class="n">backward ms</th>' p.html || bad "no times"
+
+begin "what a report cannot show is refused, and nothing is written"
+run 2 gradc report plane.nn --weights runs/sigmoid --landscape 4 --out no.html
+says_once 'an odd number'
+run 2 gradc report plane.nn --weights runs/sigmoid --sample 200 --out no.html
+says_once 'has 200 samples'
+run 2 gradc report plane.nn --weights runs/sigmoid --sample x --out no.html
+says_once 'a whole number'
+run 4 gradc report plane.nn --weights nowhere --out no.html
+mkdir empty
+run 3 gradc report runs/softmax empty --out no.html
+says_once 'no metrics.csv'
+printf 'epoch,step\n1,x\n' > empty/metrics.csv
+run 3 gradc report empty --out no.html
+says_once 'no epochs'
+run 2 gradc report "$SOURCE/examples/xor.nn" --out no.html
+says_once 'no train or eval block'
+run 2 gradc report plane.nn runs/softmax
+says_once 'one spec or several'
+[ ! -e no.html ] || bad "no.html is there"
+finish
