@@ -130,7 +130,8 @@ static int generate_prompt(generate_job *j)
   bool full = j->each || j->lines || j->n == j->window;
   if (j->n > 0 && full)
     return GRADRT_OK;
-  return gradrt_error(GRADRT_USAGE, "the prompt has %" PRId64 " token%s, but this net needs %" PRId64
+  return gradrt_error(GRADRT_USAGE,
+                      "the prompt has %" PRId64 " token%s, but this net needs %" PRId64
                       " to go on from", *prompt ? j->n : 0, j->n == 1 && *prompt ? "" : "s",
                       j->each ? (int64_t)1 : j->window);
 }

@@ -20,6 +20,11 @@ void gather_plans(Plans *ps, const Node *n)
     if (n->in[i].node && dtype_is_real(value_type(n->in[i])->dtype))
       p.in[i] = family_layout(ps->family, value_type(n->in[i]), ps->block, ps->program->batch);
   p.out[0] = family_layout(ps->family, &n->type[0], ps->block, ps->program->batch);
+  if (layout_has_padding(&p.out[0], &n->type[0], align_up(ps->program->batch, ps->block))) {
+    p.out[0] = layout_row_major(&n->type[0]);   /* nobody would clear what is beside the columns */
+    if (n->type[0].batched)
+      p.out[0].digit[0].extent = ps->program->batch;
+  }
   plans_offer(ps, &p);
 }
 

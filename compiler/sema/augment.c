@@ -81,9 +81,10 @@ void sema_augment(Sema *s, const Ast *chain, Data *data)
   FieldSpec *f = chain->kind == AST_ERROR ? NULL : target(s, chain, data);
   if (!f || !f->value.node)
     return;
-  if (f->is_label) {
-    diag_error(s->diag, chain->at, "E0516", "field `%s` is a label: only inputs are augmented",
-               f->name);
+  if (f->is_label || f->token) {
+    diag_error(s->diag, chain->at, "E0516",
+               f->is_label ? "field `%s` is a label: only inputs are augmented"
+                           : "field `%s` holds tokens, which are names and not amounts", f->name);
     return;
   }
   const Ast *first = chain->kind == AST_CHAIN ? chain->chain.stages : NULL;

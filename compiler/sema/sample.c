@@ -1,6 +1,6 @@
-/* `sample generate("ROMEO:", length=200);`: a text that training writes every so often. What only the
- * finished net shows, such as an output with a score for each token, the program checks before its
- * first step. */
+/* `sample generate("ROMEO:", length=200);`: a text that training writes every so often. What only
+ * the finished net shows, such as an output with a score for each token, the program checks before
+ * its first step. */
 #include "sema/sema.h"
 
 #include <string.h>

@@ -174,7 +174,7 @@ def write_start(name, batch, path):
             if not isinstance(module, nn.BatchNorm2d):
                 for p in module.parameters(recurse=False):
                     out.write(p.detach().numpy().tobytes())
-        out.write(x.numpy().tobytes() + y.float().numpy().tobytes())
+        out.write(x.float().numpy().tobytes() + y.float().numpy().tobytes())
 
 
 def bench(name, batch, threads, seconds):

@@ -39,7 +39,6 @@ run 0 gradc train sample.nn --data . --out whole --threads 1
 grep -A 1 '^epoch [24]:$' out > whole.txt
 run 0 gradc train sample.nn --data . --out parts --threads 3 --epochs 3
 grep -A 1 '^epoch 2:$' out > parts.txt
-echo -- >> parts.txt
 run 0 gradc train sample.nn --data . --out parts --resume
 grep -A 1 '^epoch 4:$' out >> parts.txt
 same whole.txt parts.txt
