@@ -6,7 +6,7 @@
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd)
 build=$root/build/test
-jobs=$(nproc 2>/dev/null || echo 2)
+jobs=$(($(nproc 2> /dev/null || echo 2) + 1))   # some tests wait
 label=
 GRADC_NIGHTLY=${GRADC_NIGHTLY:-}
 while [ $# -gt 0 ]; do
