@@ -102,7 +102,8 @@ static const Option options[] = {
   { "--output", "-o", "FILE", BUILD | FMT | EXPORT | IMPORT | GRAPH, OPTION_TEXT, AT(out), NO_WORDS,
     "where to write; build, fmt and graph: - is standard output" },
   { "--emit", NULL, "KIND", BUILD, OPTION_TEXT, AT(emit), NO_WORDS,
-    "c (default), exe, header (of the net as a library), ast, graph, loop, grad (the backward as "
+    "c (default), exe, header (of the net as a library), infer (a function with its weights and "
+    "nothing else, for one sample or --batch N), ast, graph, loop, grad (the backward as "
     "mathematics); with LLVM: ll, bc, asm, obj, so" },
   { "--backend", NULL, "NAME", MAKES | REPORT, OPTION_TEXT, AT(backend), "back end", "c llvm",
     "c: through a C compiler; llvm: in memory (default for runs where it is and CC is not set)" },
@@ -148,9 +149,10 @@ static const Option options[] = {
     "predict by N passes with dropout: mean and spread of each output" },
   { "--check", NULL, NULL, FMT, OPTION_FLAG, AT(check), NO_WORDS,
     "only say whether the spec is in canonical form" },
-  { "--weights", NULL, "RUN|FILE", EXPORT | IMPORT | REPORT, OPTION_TEXT, AT(weights),
-    NO_WORDS, "export, report: of a run, default runs/<net>; import: FILE.npz or FILE.safetensors" },
-  { "--untrained", NULL, NULL, EXPORT | REPORT, OPTION_FLAG, AT(untrained), NO_WORDS,
+  { "--weights", NULL, "RUN|FILE", BUILD | EXPORT | IMPORT | REPORT, OPTION_TEXT, AT(weights),
+    NO_WORDS, "build --emit infer, export, report: of a run, default runs/<net>; import: FILE.npz "
+    "or FILE.safetensors" },
+  { "--untrained", NULL, NULL, BUILD | EXPORT | REPORT, OPTION_FLAG, AT(untrained), NO_WORDS,
     "initial weights" },
   { "--rename", NULL, "THEIRS=OURS,..", IMPORT, OPTION_TEXT, AT(rename), NO_WORDS,
     "layers that have other names in the file: conv1=c1,fc.0=h.dense1" },
@@ -395,8 +397,8 @@ static int read_option(Parsed *p, const Verb *v, int argc, char **argv, int *i)
   const Option *o = find_option(word, equals ? (size_t)(equals - word) : strlen(word));
   if (!o)
     return -1;
-  bool programs_too =
-      o->kind == OPTION_BATCH || o->verbs == READS || !(o->verbs & ~(unsigned)LOOKS);
+  bool looks = (o->verbs & LOOKS) && !(o->verbs & ~(unsigned)(LOOKS | BUILD));
+  bool programs_too = o->kind == OPTION_BATCH || o->verbs == READS || looks;
   if (v->kind == RUNS_PROGRAM && programs_too && !(o->verbs & verb_bit(v)))
     return -1;
   if (!(o->verbs & verb_bit(v)))

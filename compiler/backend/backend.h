@@ -22,6 +22,8 @@ typedef struct {
   bool thin;                    /* include gradrt.h and link libgradrt instead of carrying the runtime's text */
   bool library;                 /* C: the functions of backend/library.h in the place of main */
   bool loaded;                  /* C: gradrt_loaded_net in the place of main; it returns the net */
+  /* C: nothing but inference, with these weights (a state block of the net); NULL: all of it */
+  const void *weights;
   Measure measure;
   const char *runtime_links;    /* thin: the libraries of libgradrt, " -lz -lpng"; NULL: " -lz" */
   Arena *arena;

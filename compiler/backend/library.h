@@ -35,5 +35,7 @@ const char *library_links(const gradrt_net *net);
 
 /* The header that declares the functions, with what each needs of its caller. C11 and C++. */
 void library_header(const EmitArgs *args, Out *out);
+/* The header that declares the one function of a file with inference alone. */
+void library_infer_header(const EmitArgs *args, Out *out);
 
 #endif

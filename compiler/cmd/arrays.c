@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "checkpoint.h"
 #include "internal.h"
+#include "run.h"
 #include <stdio.h>
 #include <string.h>
 #include <zlib.h>
@@ -30,6 +31,20 @@ Arrays *arrays_new(Arena *a, const gradrt_net *net)
   uint64_t seed = net->training ? (uint64_t)net->training->seed : 0;
   bool as_torch = net->training && net->training->torch_rng;
   return gradrt_state_init(net, w->state, seed, as_torch, torch) ? NULL : w;
+}
+
+int arrays_load(Arrays *w, const CmdOptions *o)
+{
+  gradrt_options how = { .called = o->driver.file, .weights = o->weights,
+                         .untrained = o->untrained };
+  gradrt_session *s = ARENA_NEW(w->arena, gradrt_session);
+  char *path = arena_alloc(w->arena, GRADRT_PATH_MAX);
+  *s = (gradrt_session){ .net = w->net, .options = &how, .state = w->state };
+  snprintf(s->dir, sizeof s->dir, "runs/%s", w->net->name);
+  int code = gradrt_session_weights(s, path);
+  if (!code && !o->quiet)
+    fprintf(stderr, "weights: %s\n", path);
+  return code;
 }
 
 static void put_little(unsigned char *out, uint64_t v, int bytes)

@@ -28,6 +28,8 @@ typedef struct {
 /* The arrays of a net and a state block with its initial values for the seed of the spec. NULL:
  * reported. */
 Arrays *arrays_new(Arena *a, const gradrt_net *net);
+/* Fills the state block with the weights that were asked for: of a run, of a file, initial ones. */
+int arrays_load(Arrays *w, const CmdOptions *o);
 /* Writes a file whole or not at all, and fills the `at` of each array. */
 int arrays_write_npz(Arrays *w, const char *path);
 int arrays_write_safetensors(Arrays *w, const char *path);

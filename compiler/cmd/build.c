@@ -1,6 +1,7 @@
 /* build: a spec becomes one C file, or any stage of the pipeline as text, or an executable. */
 #include "backend/library.h"
 #include "base/str.h"
+#include "cmd/arrays.h"
 #include "cmd/cmd.h"
 #include "cmd/llvm.h"
 #include "cmd/math.h"
@@ -112,6 +113,61 @@ static int emit_c(const CmdOptions *o, Compilation *c, bool exe)
   return EXIT_OK;
 }
 
+/* The spec's batch is for training: a function of inference takes one sample, unless asked. */
+static void take_one_sample(DriverOptions *d, Arena *a)
+{
+  const char **set = ARENA_ARRAY(a, const char *, d->nset + 1);
+  set[0] = "batch=1";
+  memcpy(set + 1, d->set, (size_t)d->nset * sizeof *set);
+  for (int i = 0; i < d->nset; i++)
+    if (!strncmp(d->set[i], "batch=", 6))
+      return;
+  d->set = set;
+  d->nset++;
+}
+
+static int write_infer(const CmdOptions *o, const EmitArgs *args)
+{
+  const char *file = o->out ? o->out : default_name(args->arena, o->driver.file, "_infer.c");
+  Out *out = out_new(args->arena);
+  if (!backend_find("c")->emit(args, out))
+    return EXIT_INTERNAL;
+  int code = cmd_write(file, out_text(out), out_length(out));
+  if (code || str_eq(file, "-"))
+    return code;
+  const char *header = arena_printf(args->arena, "%s.h", default_name(args->arena, file, ""));
+  const char *slash = strrchr(file, '/');
+  if (slash)
+    header = arena_printf(args->arena, "%.*s/%s", (int)(slash - file), file, header);
+  out = out_new(args->arena);
+  library_infer_header(args, out);
+  code = cmd_write(header, out_text(out), out_length(out));
+  if (!code && !o->quiet)
+    fprintf(stderr, "wrote %s  %s\nnext  cc -O3 %s -c %s\n", file, header,
+            args->target->c_flags, file);
+  return code;
+}
+
+/* A function of inference with its weights, without the runtime. */
+static int emit_infer(const CmdOptions *o, Compilation *c)
+{
+  CmdOptions one = *o;
+  take_one_sample(&one.driver, c->arena);
+  if (o->driver.mc || o->thin || o->library || o->bench || o->profile)
+    return gradrt_error(EXIT_USAGE,
+                        "--emit infer goes without --mc, --thin, --library, --bench and --profile");
+  int code = compile_module(c, &one.driver);
+  if (code || c->stopped)
+    return code;
+  Arrays *w = arrays_new(c->arena, c->net);
+  code = w ? arrays_load(w, o) : EXIT_LIMIT;
+  if (code)
+    return code;
+  EmitArgs args = cmd_emit_args(&one, c);
+  args.weights = w->state;
+  return write_infer(o, &args);
+}
+
 typedef struct { const char *name; int (*emit)(const CmdOptions *, Compilation *); } Emit;
 
 static int emit_c_file(const CmdOptions *o, Compilation *c) { return emit_c(o, c, false); }
@@ -120,6 +176,7 @@ static int emit_exe(const CmdOptions *o, Compilation *c) { return emit_c(o, c, t
 static const Emit emits[] = {
   { "c", emit_c_file }, { "exe", emit_exe }, { "ast", emit_ast }, { "graph", emit_graph }, { "loop", emit_loop },
   { "grad", emit_grad }, { "header", emit_header },
+  { "infer", emit_infer },
 };
 
 static int build_kind(const CmdOptions *o)
@@ -128,7 +185,7 @@ static int build_kind(const CmdOptions *o)
   bool llvm = cmd_is_llvm_kind(kind) && (!str_eq(kind, "exe") || str_eq(o->backend, "llvm"));
   if (o->triple && !llvm)
     return gradrt_error(EXIT_USAGE, "--target goes with --emit ll, bc, asm and obj");
-  if (o->library && !str_eq(kind, "c"))
+  if (o->library && !str_eq(kind, "c") && !str_eq(kind, "infer"))
     return gradrt_error(EXIT_USAGE, "--library goes with --emit c; objects always have its functions");
   if (llvm) {
     Compilation *c = compilation_new();
@@ -144,8 +201,8 @@ static int build_kind(const CmdOptions *o)
       compilation_free(&c);
       return code;
     }
-  return gradrt_error(EXIT_USAGE, "there is no output kind '%s'; one of: c exe header ll bc asm "
-                      "obj so ast graph loop grad", kind);
+  return gradrt_error(EXIT_USAGE, "there is no output kind '%s'; one of: c exe header infer ll bc "
+                      "asm obj so ast graph loop grad", kind);
 }
 
 /* Measured tiles differ from machine to machine, and what is built does not, unless asked. */

@@ -90,21 +90,6 @@ static int write_description(const Arrays *w, const char *weights, const char *p
   return ok ? EXIT_OK : gradrt_error(EXIT_IO, "cannot write '%s'", path);
 }
 
-/* The weights that were asked for: a run's, a file's, or initial ones. */
-static int load(const CmdOptions *o, Arrays *w)
-{
-  gradrt_options how = { .called = o->driver.file, .weights = o->weights,
-                         .untrained = o->untrained };
-  gradrt_session *s = ARENA_NEW(w->arena, gradrt_session);
-  char *path = arena_alloc(w->arena, GRADRT_PATH_MAX);
-  *s = (gradrt_session){ .net = w->net, .options = &how, .state = w->state };
-  snprintf(s->dir, sizeof s->dir, "runs/%s", w->net->name);
-  int code = gradrt_session_weights(s, path);
-  if (!code && !o->quiet)
-    fprintf(stderr, "weights: %s\n", path);
-  return code;
-}
-
 static int write(const CmdOptions *o, const Compilation *c)
 {
   const char *path = o->out ? o->out : arena_printf(c->arena, "%s.npz", c->model->name);
@@ -112,7 +97,7 @@ static int write(const CmdOptions *o, const Compilation *c)
   if (!npz && !ends(path, ".safetensors"))
     return gradrt_error(EXIT_USAGE, "'%s' ends neither in .npz nor in .safetensors", path);
   Arrays *w = arrays_new(c->arena, c->net);
-  int code = w ? load(o, w) : EXIT_LIMIT;
+  int code = w ? arrays_load(w, o) : EXIT_LIMIT;
   if (!code)
     code = npz ? arrays_write_npz(w, path) : arrays_write_safetensors(w, path);
   const char *json = arena_printf(c->arena, "%.*s.json",

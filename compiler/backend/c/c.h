@@ -95,6 +95,8 @@ typedef struct {
   VEC(const LStmt *) calls[HOST_COUNT];         /* measure.c: as printed */
   const char *made;             /* watch.c: the table of what they write; NULL: nothing */
   int nmade;
+  const char **block;           /* infer.c: by buffer id: the array that holds a state variable */
+  const char *arena_block, *worker_block;       /* infer.c: the arrays of scratch */
   const char *peak;             /* measure.c: the function that measures the peak; NULL: none */
   double peak_flops;
   VEC(FuncName) func_names;
@@ -150,7 +152,18 @@ const char *c_measure_table(C *c, HostKind kind);       /* the step's calls; ret
 void c_watch_call(C *c, const LStmt *call);
 void c_watch_table(C *c);               /* what the calls write: c->made, c->nmade */
 
+/* ---- infer.c: inference alone ---- */
+/* True of all where the program is more than inference, else of what inference calls and reads. */
+bool c_needs_kernel(const C *c, const Kernel *k);
+bool c_needs_buffer(const C *c, const Buffer *buf);
+void c_infer_take_names(C *c);
+void c_infer_blocks(C *c);              /* weights and scratch: fills c->block and its neighbours */
+void c_infer_open(C *c, const Host *h); /* the function up to the names of its samples */
+const char *c_infer_address(C *c, const Buffer *buf);   /* as a C expression in the function */
+
 /* ---- table.c ---- */
+/* Plain values, as many on a line as fit. */
+void c_put_values(C *c, const double *value, int64_t n, DType t);
 const char *c_tables(C *c);                             /* the description; returns its name */
 void c_constants(C *c);                                 /* CONST buffers */
 

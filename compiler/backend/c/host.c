@@ -96,6 +96,8 @@ static void find_buffers(C *c, const LStmt *body, UsedList *list)
 static const char *address(C *c, const Host *h, const Buffer *buf)
 {
   Arena *a = c->arena;
+  if (c->args->weights)
+    return c_infer_address(c, buf);
   switch (buf->role) {
   case BUF_STATE:
     c->at = true;
@@ -184,10 +186,8 @@ static const char *host_doc(HostKind kind)
   ice("backend c: step function %d", (int)kind);
 }
 
-void c_host(C *c, const Host *h)
+static void open_step(C *c, const Host *h)
 {
-  live_host(c, h);
-  uint32_t hidden = names_hide(c->names);
   static const char *const doc =
       " Every worker calls it with its number and does its share between barriers.";
   const char *text = arena_printf(c->arena, "%s%s", host_doc(h->kind), doc);
@@ -197,14 +197,25 @@ void c_host(C *c, const Host *h)
   c_line(c, "{");
   out_indent(c->out);
   names_local(c->names, "s");
+}
+
+void c_host(C *c, const Host *h)
+{
+  live_host(c, h);
+  uint32_t hidden = names_hide(c->names);
+  if (c->args->weights)
+    c_infer_open(c, h);
+  else
+    open_step(c, h);
   const LVar *const var[] = { h->worker, h->nworkers, h->n };
   static const char *const fixed[] = { "worker", "nworkers", "n" };
   for (int i = 0; i < 3; i++)
     c->name[var[i]->id] = names_local(c->names, fixed[i]);
   UsedList buffers = { 0 };
   find_buffers(c, h->body, &buffers);
-  put_unused(c, h, &buffers);
-  if (c->uses[h->n->id])
+  if (!c->args->weights)
+    put_unused(c, h, &buffers);
+  if (!c->args->weights && c->uses[h->n->id])
     c_line(c, "const idx n = s->n;");
   for (uint32_t i = 0; i < buffers.n; i++)
     put_buffer(c, h, &buffers.at[i]);

@@ -120,6 +120,8 @@ static void put_store(C *c, const LStmt *s)
 
 static void put_barrier(C *c, const LStmt *s)
 {
+  if (c->args->weights)         /* there is one worker */
+    return;
   if (s->barrier.when) {
     c_begin(c);
     out_printf(c->line, "if (");

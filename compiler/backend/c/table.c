@@ -96,8 +96,7 @@ static void table_end(C *c)
   c_blank(c);
 }
 
-/* Plain values, as many on a line as fit. */
-static void put_values(C *c, const double *value, int64_t n, DType t)
+void c_put_values(C *c, const double *value, int64_t n, DType t)
 {
   Out *o = NULL;
   for (int64_t i = 0; i < n; i++) {
@@ -120,10 +119,10 @@ void c_constants(C *c)
 {
   for (uint32_t i = 0; i < c->m->buffers.n; i++) {
     const Buffer *buf = c->m->buffers.at[i];
-    if (buf->role != BUF_CONST)
+    if (buf->role != BUF_CONST || !c_needs_buffer(c, buf))
       continue;
     c->name[buf->id] = table_begin(c, dtype_c(buf->dtype), buf->name);
-    put_values(c, buf->values, buf->extent, buf->dtype);
+    c_put_values(c, buf->values, buf->extent, buf->dtype);
     table_end(c);
   }
 }
@@ -157,7 +156,7 @@ static const char *given_values(C *c, const gradrt_tensor *t, int i)
     if (!checked_mul(n, t->dim[d], &n))
       ice("backend c: tensor '%s' is too large", t->name);
   const char *name = table_begin(c, "double", arena_printf(c->arena, "given_%d", i));
-  put_values(c, t->given, n, DT_F64);
+  c_put_values(c, t->given, n, DT_F64);
   table_end(c);
   return name;
 }
