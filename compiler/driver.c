@@ -163,13 +163,23 @@ static void make_eval(Compilation *c)
     out[i + 1] = m->output[index[i]].value;
     name[i + 1] = m->output[index[i]].name;
   }
-  c->program->eval = eval_graph(c->program, m->forward, out, name, n + 1, ops_table());
+  c->program->eval =
+      c->eval_passes ? sample_graph(c->program, m->forward, out, name, n + 1, ops_table())
+                     : eval_graph(c->program, m->forward, out, name, n + 1, ops_table());
 }
 
 static bool draws(const Graph *g)
 {
   for (uint32_t i = 0; i < g->order.n; i++)
     if (g->order.at[i]->op->flags & OP_RANDOM)
+      return true;
+  return false;
+}
+
+static bool carries(const Program *p)
+{
+  for (uint32_t i = 0; i < p->state.n; i++)
+    if (p->state.at[i].role == STATE_CARRIED)
       return true;
   return false;
 }
@@ -185,7 +195,7 @@ static void make_infer(Compilation *c)
   }
   c->program->infer =
       c->passes ? sample_graph(c->program, m->forward, out, name, m->ninfer, ops_table())
-                : eval_graph(c->program, m->forward, out, name, m->ninfer, ops_table());
+                : infer_graph(c->program, m->forward, out, name, m->ninfer, ops_table());
   c->program->infer->name = "infer";
 }
 
@@ -234,7 +244,7 @@ static bool read_passes(Compilation *c, const DriverOptions *o)
     return true;
   long n = strtol(o->mc, &end, 10);
   if (*o->mc && !*end && n >= 1 && n <= PASSES_MAX) {
-    c->passes = (int)n;
+    *(o->mc_eval ? &c->eval_passes : &c->passes) = (int)n;
     return true;
   }
   fprintf(stderr, "gradc: error: --mc takes a whole number from 1 to %d, not '%s'\n", PASSES_MAX,
@@ -289,9 +299,15 @@ int compile_graphs(Compilation *c, const DriverOptions *o)
   }
   if (c->model->ninfer)
     make_infer(c);
-  if (c->passes && !(c->program->infer && draws(c->program->infer))) {
-    fprintf(stderr, "gradc: error: --mc: what predict computes has no dropout, so that all passes "
-                    "would be the same\n");
+  const Graph *sampled = o->mc_eval ? c->program->eval : c->program->infer;
+  if ((c->passes || c->eval_passes) && !(sampled && draws(sampled))) {
+    fprintf(stderr, "gradc: error: --mc: what %s computes has no dropout, so that all passes "
+                    "would be the same\n", o->mc_eval ? "eval" : "predict");
+    return EXIT_USAGE;
+  }
+  if (c->eval_passes && carries(c->program)) {
+    fprintf(stderr, "gradc: error: --mc: a layer with carry=true hands its state from one batch to "
+                    "the next, but each pass draws another\n");
     return EXIT_USAGE;
   }
   if (diag_errors(c->diag))
@@ -309,6 +325,23 @@ int compile_graphs(Compilation *c, const DriverOptions *o)
 }
 
 /* ---- module ---- */
+
+/* What the program reserves at once, against what this machine has; another one may have more. */
+static void warn_memory(Compilation *c)
+{
+  double state = (double)c->module->state_bytes, arena = 0, have = gradrt_memory();
+  for (int h = 0; h < HOST_COUNT; h++)
+    if (c->module->host[h] && (double)c->module->host[h]->arena_bytes > arena)
+      arena = (double)c->module->host[h]->arena_bytes;
+  if (2 * state + arena <= have || c->target != target_host())
+    return;
+  diag_warn(c->diag, c->model->train ? c->model->train->at : (Span){ 0, 0 }, "W0601",
+            "the program needs %.2f GiB of memory, this machine has %.2f",
+            (2 * state + arena) / 0x1p30, have / 0x1p30);
+  diag_note(c->diag, (Span){ 0, 0 }, "parameters and the optimizer: %.0f bytes, and a copy of them; "
+            "values of a batch of %lld: %.0f bytes", state, (long long)c->program->batch, arena);
+  diag_help(c->diag, "use fewer units, or a convolution, which shares its weights, or a smaller batch");
+}
 
 int compile_module(Compilation *c, const DriverOptions *o)
 {
@@ -329,8 +362,9 @@ int compile_module(Compilation *c, const DriverOptions *o)
   DescribeArgs describe_args = {
     .model = c->model, .module = c->module, .state = d->state, .target = c->target, .sources = c->sources,
     .version = GRADC_VERSION, .fingerprint = c->fingerprint, .spec = c->text, .arena = c->arena,
-    .passes = c->passes,
+    .passes = c->passes, .eval_passes = c->eval_passes,
   };
   c->net = describe(&describe_args);
+  warn_memory(c);
   return finish(c);
 }

@@ -30,6 +30,7 @@ typedef struct {
   /* measured register tiles, and what was chosen; lives as long as the compilations; or NULL */
   Tiles *tiles;
   const char *mc;               /* passes with dropout of predict; NULL: none, it is left out */
+  bool mc_eval;                 /* they are passes of eval */
   const char *data_dir, *data_root;     /* of data; NULL: the spec's folder, none */
   const char *memory;           /* budget of a step, as str_to_bytes reads it; NULL: the spec's */
 } DriverOptions;
@@ -50,7 +51,7 @@ typedef struct {
   const gradrt_net *net;
   const char *fingerprint;      /* of the mathematics: recomputation does not change it */
   const Budget *budget;         /* NULL: none was given */
-  int passes;                   /* of predict with dropout; 0: without */
+  int passes, eval_passes;      /* of predict, of eval, with dropout; 0: without */
   Out *dump;                    /* what passes printed */
   bool stopped;                 /* a pass was the last one asked for: there is no module */
 } Compilation;

@@ -124,6 +124,45 @@ static void checkpoint_torch(checkpoint_text *t, const gradrt_torch *r)
                  gradrt_checkpoint_real_text(text, r->next_normal));
 }
 
+/* Labels and vocabularies whose names are known and can be written. */
+static bool checkpoint_names(const gradrt_field *f)
+{
+  bool good = f->class_name && f->classes > 0 && !f->next_of && (f->is_label || f->token);
+  for (int64_t i = 0; good && i < f->classes; i++) {
+    const char *p = f->class_name[i];
+    int64_t left = (int64_t)strlen(p);
+    for (int take = 1; left > 0 && take > 0; p += take, left -= take)
+      take = gradrt_safetensors_utf8(p, left);
+    good = left == 0;
+  }
+  return good;
+}
+
+/* Names of classes and tokens: a JSON object of lists by field, {"y":["cat","dog"]}, as text. */
+static void checkpoint_classes(checkpoint_text *t, const gradrt_net *net)
+{
+  checkpoint_text names = { .n = 0 };
+  for (int f = 0; f < net->nfield; f++) {
+    const gradrt_field *field = &net->field[f];
+    if (!checkpoint_names(field))
+      continue;
+    checkpoint_put(&names, names.n ? "," : "{");
+    checkpoint_string(&names, field->name);
+    for (int64_t i = 0; i < field->classes; i++) {
+      checkpoint_put(&names, i ? "," : ":[");
+      checkpoint_string(&names, field->class_name[i]);
+    }
+    checkpoint_put(&names, "]");
+  }
+  if (names.n) {
+    checkpoint_put(&names, "}");
+    checkpoint_put(t, ",\"" CHECKPOINT_CLASSES_KEY "\":");
+    checkpoint_string(t, names.at);
+  }
+  t->failed = t->failed || names.failed;
+  free(names.at);
+}
+
 static void checkpoint_metadata(checkpoint_text *t, const gradrt_net *net, const gradrt_position *p,
                                 uint32_t data_crc)
 {
@@ -151,6 +190,7 @@ static void checkpoint_metadata(checkpoint_text *t, const gradrt_net *net, const
   char vocabulary[CHECKPOINT_VOCABULARY_TEXT];
   if (gradrt_checkpoint_vocabulary(net, vocabulary))
     checkpoint_put(t, ",\"" CHECKPOINT_VOCABULARY_KEY "\":\"%s\"", vocabulary);
+  checkpoint_classes(t, net);
   snprintf(text, sizeof text, "%08" PRIx32, data_crc);
   checkpoint_meta(t, CHECKPOINT_DATA_CRC, text);
   checkpoint_put(t, ",\"%s\":\"00000000\"}", gradrt_checkpoint_key(CHECKPOINT_HEADER_CRC));

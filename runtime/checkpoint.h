@@ -79,6 +79,8 @@ bool gradrt_refuse(gradrt_refusal *r, int code, const char *fmt, ...)
  * nothing: gradrt_safetensors_free does, after success and refusal alike. */
 bool gradrt_safetensors_parse(gradrt_safetensors *h, int64_t data_bytes, gradrt_refusal *r);
 void gradrt_safetensors_free(gradrt_safetensors *h);
+/* Bytes of the well-formed UTF-8 sequence at p, of n bytes; 0: there is none. */
+int gradrt_safetensors_utf8(const char *p, int64_t n);
 /* Metadata by key; NULL: absent. */
 const char *gradrt_safetensors_value(const gradrt_safetensors *h, const char *key);
 const char *gradrt_safetensors_dtype_name(gradrt_safetensors_dtype d);
@@ -95,6 +97,8 @@ const char *gradrt_checkpoint_real_text(char text[CHECKPOINT_REAL_TEXT], double 
 enum { CHECKPOINT_VOCABULARY_TEXT = 32 };
 #define CHECKPOINT_VOCABULARY_KEY "gradc.vocabulary"
 bool gradrt_checkpoint_vocabulary(const gradrt_net *net, char text[CHECKPOINT_VOCABULARY_TEXT]);
+/* Names of classes and tokens as a JSON object of lists by field, {"y":["cat","dog"]}. */
+#define CHECKPOINT_CLASSES_KEY "gradc.classes"
 /* From the metadata's values in the order of CHECKPOINT_KEYS; p is undefined after a refusal. */
 bool gradrt_checkpoint_position(const char *const *value, gradrt_position *p, gradrt_refusal *why);
 

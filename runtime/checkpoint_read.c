@@ -281,7 +281,7 @@ static void ckread_compare(ckread *c, int i, ckread_list *wrong)
 static bool ckread_wanted(const ckread *c, const gradrt_tensor *t)
 {
   bool named = c->purpose != CKREAD_PART || fnmatch(c->glob, t->name, 0) == 0;
-  return c->purpose == CKREAD_RUN || (t->role != GRADRT_SLOT && named);
+  return c->purpose == CKREAD_RUN || (gradrt_tensor_is_weight(t) && named);
 }
 
 /* Tensors of the file that this net does not have. */
@@ -598,6 +598,18 @@ int gradrt_weights_read_part(const gradrt_net *net, const char *path, const char
   ckread_close(&c);
   *taken = c.taken;
   return good ? GRADRT_OK : c.why.code;
+}
+
+char *gradrt_weights_note(const char *path, const char *key)
+{
+  ckread c = { .path = path, .fd = -1 };
+  const char *found =
+      ckread_open(&c) && ckread_header(&c) ? gradrt_safetensors_value(&c.head, key) : NULL;
+  char *note = found ? malloc(strlen(found) + 1) : NULL;
+  if (note)
+    strcpy(note, found);
+  ckread_close(&c);
+  return note;
 }
 
 int gradrt_weights_read(const gradrt_net *net, const char *path, void *state)

@@ -239,8 +239,6 @@ static int data_fold(gradrt_data *d, const gradrt_data_options *o)
   int train = d->net->training->train_split, valid = d->net->training->best_split;
   int source = d->net->split[train].source, by = data_stratified_field(d->net);
   int64_t n = d->source[source].n;
-  if (d->source[source].owner)
-    return gradrt_error(GRADRT_DATA, "--folds: the rows are windows of a series, which overlap");
   uint8_t *owner = gradrt_alloc((size_t)n);
   data_turn *turn = by >= 0 ? data_stratify(d, source, by) : NULL;
   int code = owner && (turn || by < 0)
@@ -269,7 +267,8 @@ static int data_fold(gradrt_data *d, const gradrt_data_options *o)
 static int data_read(gradrt_data *d, const gradrt_data_options *o, int source)
 {
   const gradrt_source *s = &d->net->source[source];
-  gradrt_ask ask = { .net = d->net, .source = s, .dir = o->dir, .root = o->root, .look = o->look };
+  gradrt_ask ask = { .net = d->net, .source = s, .dir = o->dir, .root = o->root, .look = o->look,
+                     .labels = o->labels };
   const data_reader *r = data_readers;
   while (r->kind && strcmp(r->kind, s->kind) != 0)
     r++;
@@ -453,6 +452,11 @@ const gradrt_column *gradrt_data_columns(const gradrt_data *d, int split, int *n
   *n = r->ncolumn;
   *skipped = r->skipped;
   return r->column;
+}
+
+gradrt_sides gradrt_data_sides(const gradrt_data *d, int split)
+{
+  return d->source[d->net->split[split].source].sides;
 }
 
 /* ---- fingerprint ---- */

@@ -23,8 +23,10 @@ typedef struct {
   bool named;                   /* the path is the user's own, not the spec's: taken as it is */
   bool inputs;                  /* for predict: no labels, and other targets need not be there */
   bool look;                    /* missing numbers are counted, not refused; columns are told */
+  bool ending;                  /* inputs of windows: only the last one, which ends with the file */
   bool subset;                  /* samples of classes that are not kept will be dropped */
   int first;                    /* tables: the column from which fields without columns are fed */
+  gradrt_named *labels;         /* gets the names of classes that a table tells; NULL: nobody */
 } gradrt_ask;
 
 typedef struct {
@@ -37,6 +39,7 @@ typedef struct {
   int64_t ndocument;
   uint8_t *owner;               /* number of each row's split + 1, 0: of the one that takes what the
                                    others leave; owned; NULL: rows are still to be dealt out */
+  gradrt_sides sides;           /* of the pictures that were read */
 } gradrt_rows;
 
 /* ---- data_file.c: opening and reading ---- */
@@ -57,6 +60,9 @@ void gradrt_file_close(gradrt_file *f);         /* also when it is not open */
 /* The whole file and a 0 after it, by gradrt_alloc; path as in gradrt_file. */
 int gradrt_file_slurp(const gradrt_ask *a, const char *name, char **text, size_t *size, char *path);
 
+/* The path of a file that the spec names, where gradrt_file_open would find it; false: it is
+ * nowhere, or lies outside. Silent. */
+bool gradrt_file_find(const gradrt_ask *a, const char *name, char path[GRADRT_DATA_PATH]);
 /* The path of a folder that the spec names, in a->dir or a->root; false: there is none. Silent. */
 bool gradrt_folder_find(const gradrt_ask *a, const char *name, char path[GRADRT_DATA_PATH]);
 
@@ -73,18 +79,24 @@ int gradrt_names_find(const gradrt_names *n, const char *name);         /* -1: i
  * none, or no folder gives classes. Silent. */
 bool gradrt_folder_classes(const gradrt_ask *a, gradrt_names *out);
 
-/* A net whose labels are called as the folders of its pictures. */
-typedef struct {
+/* A net whose labels get names that only the data or the weights know. */
+struct gradrt_named {
   gradrt_net net;
   gradrt_field field[GRADRT_FIELDS_MAX];
-  gradrt_names names;
+  gradrt_names names;           /* folders */
   const char **shown;
-} gradrt_named;
-/* Looks for the folders below dir and root; the net itself where they name nothing. Silent.
- * gradrt_net_forget_names frees what n holds, in any case. */
+  const char **given[GRADRT_FIELDS_MAX];        /* by gradrt_named_give */
+};
+/* Labels are called as the folders of the net's pictures, below dir and root, where these are.
+ * Silent. gradrt_net_forget_names frees what n holds, in any case. */
 const gradrt_net *gradrt_net_with_names(gradrt_named *n, const gradrt_net *net, const char *dir,
                                         const char *root);
 void gradrt_net_forget_names(gradrt_named *n);
+
+/* ---- class_names.c: names of classes in tables and in weights ---- */
+/* Calls the n classes of a label so, unless they have names or are not n. Names are copied. to
+ * NULL: nothing happens. */
+void gradrt_named_give(gradrt_named *to, const char *field, const char *const *name, int64_t n);
 
 /* ---- data_value.c: elements, fields and labels ---- */
 typedef struct { char kind; int size; bool big; } gradrt_wire;  /* 'u' 'i' 'f'; bytes; big-endian */
@@ -131,7 +143,14 @@ int gradrt_only_find(const char *only, const char *name);       /* place in the 
 int gradrt_read_kept(int (*read)(const gradrt_ask *, gradrt_rows *), const gradrt_ask *a,
                      gradrt_rows *out);
 
-/* ---- data_images.c ---- */
+/* ---- data_pixels.c ---- */
+/* The name of the next picture, as the spec would name it; false: it has no name that fits. */
+typedef bool (*gradrt_picture_next)(void *ctx, char name[GRADRT_DATA_PATH]);
+/* Decodes the pictures that `next` names, asked in the order of the rows, into all rows of a field,
+ * on as many threads as there are CPUs, and notes their sides. Silent. Returns the first row that
+ * has no picture, else out->n: rows before it are filled. */
+int64_t gradrt_pictures_decode(const gradrt_ask *a, int field, gradrt_rows *out,
+                               gradrt_picture_next next, void *ctx);
 /* Decodes the picture `name` into a row of a field, resized where the spec asks for that. */
 int gradrt_picture_row(const gradrt_ask *a, const char *name, int field, void *rows, int64_t row);
 

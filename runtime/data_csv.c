@@ -442,6 +442,17 @@ static int csv_tell_columns(const csv_job *j, gradrt_rows *out)
   return GRADRT_OK;
 }
 
+/* Labels that are words, numbered here, lend their words to the classes. */
+static void csv_tell_classes(const csv_job *j)
+{
+  for (int i = 0; i < j->plan.n; i++) {
+    const gradrt_feature *f = &j->plan.feature[i];
+    if (f->use == GRADRT_CSV_LABEL && !f->numbers && !f->words.fixed && !j->ask->subset)
+      gradrt_named_give(j->ask->labels, j->ask->net->field[f->field].name,
+                        (const char *const *)f->words.word, f->words.n);
+  }
+}
+
 int gradrt_read_csv(const gradrt_ask *a, gradrt_rows *out)
 {
   csv_job *j = gradrt_alloc(sizeof *j);
@@ -451,6 +462,8 @@ int gradrt_read_csv(const gradrt_ask *a, gradrt_rows *out)
   if (code == GRADRT_OK && csv_needs_reference(j))
     code = csv_follow_reference(j);
   code = code == GRADRT_OK ? gradrt_plan_place(&j->plan, a, &j->table) : code;
+  if (code == GRADRT_OK)
+    csv_tell_classes(j);
   code = code == GRADRT_OK ? csv_fill(j, out) : code;
   code = code == GRADRT_OK && a->look ? csv_tell_columns(j, out) : code;
   csv_close(j);

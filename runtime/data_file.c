@@ -191,10 +191,15 @@ int gradrt_file_open(gradrt_file *f, const gradrt_ask *a, const char *name)
 
 bool gradrt_folder_find(const gradrt_ask *a, const char *name, char path[GRADRT_DATA_PATH])
 {
+  return gradrt_file_find(a, name, path) && gradrt_path_is_dir(path);
+}
+
+bool gradrt_file_find(const gradrt_ask *a, const char *name, char path[GRADRT_DATA_PATH])
+{
   const char *dir = a->dir && *a->dir ? a->dir : ".";
   int n = snprintf(path, GRADRT_DATA_PATH, "%s%s%s", a->named || name[0] == '/' ? "" : dir,
                    a->named || name[0] == '/' ? "" : "/", name);
-  if (!*name || n >= GRADRT_DATA_PATH || !gradrt_path_is_dir(path))
+  if (!*name || n >= GRADRT_DATA_PATH)
     return false;
   char *full = realpath(path, NULL);
   bool inside = full && (a->named || file_beneath(full, dir) ||

@@ -157,14 +157,15 @@ const gradrt_net *gradrt_net_with_names(gradrt_named *n, const gradrt_net *net, 
   gradrt_ask ask = { .net = net, .dir = dir ? dir : ".", .root = root };
   const gradrt_source *s = folder_reference(net);
   const char *only = s ? gradrt_only(s) : NULL;
-  *n = (gradrt_named){ .shown = NULL };
-  if (net->nfield > GRADRT_FIELDS_MAX || !gradrt_folder_classes(&ask, &n->names))
+  *n = (gradrt_named){ .net = *net };
+  if (net->nfield > GRADRT_FIELDS_MAX)
     return net;
-  n->net = *net;
   n->net.field = n->field;
+  memcpy(n->field, net->field, (size_t)net->nfield * sizeof *n->field);
+  if (!gradrt_folder_classes(&ask, &n->names))
+    return &n->net;
   for (int f = 0; f < net->nfield; f++) {
     gradrt_field *field = &n->field[f];
-    *field = net->field[f];
     bool fits = field->is_label && !field->class_name && !n->shown &&
                 (only ? gradrt_only_numbers(only) : field->classes == n->names.n);
     n->shown = fits ? gradrt_alloc((size_t)field->classes * sizeof *n->shown) : n->shown;
@@ -176,6 +177,8 @@ const gradrt_net *gradrt_net_with_names(gradrt_named *n, const gradrt_net *net, 
 
 void gradrt_net_forget_names(gradrt_named *n)
 {
+  for (int f = 0; f < GRADRT_FIELDS_MAX; f++)
+    gradrt_free(n->given[f]);
   gradrt_free(n->shown);
   gradrt_names_free(&n->names);
 }

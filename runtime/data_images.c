@@ -2,7 +2,6 @@
  * in byte order are the classes, or a table names the files and says their labels: its first
  * column, or the one called `file`, holds the names, fields say which columns feed them. */
 #include "data_csv.h"
-#include "pictures.h"
 #include "run.h"
 
 #include <errno.h>
@@ -27,92 +26,6 @@ typedef struct {
 static const char *images_place(const gradrt_ask *a)
 {
   return a->source->place ? a->source->place : a->net->file;
-}
-
-/* ---- one picture ---- */
-
-/* Planes and sides of a field that holds pictures. false: it holds none. */
-static bool images_shape(const gradrt_field *f, gradrt_picture *m)
-{
-  bool planes = f->rank == 3 && (f->dim[0] == 1 || f->dim[0] == 3);
-  if (f->rank != 2 && !planes)
-    return false;
-  *m = (gradrt_picture){ .planes = planes ? (int)f->dim[0] : 1 };
-  if (f->dim[f->rank - 1] > GRADRT_SIDE_MAX || f->dim[f->rank - 2] > GRADRT_SIDE_MAX)
-    return false;
-  m->height = (int)f->dim[f->rank - 2];
-  m->width = (int)f->dim[f->rank - 1];
-  return true;
-}
-
-static bool images_resizes(const gradrt_net *net)
-{
-  for (int i = 0; i < net->nsource; i++)
-    if (strcmp(net->source[i].kind, "images") == 0 &&
-        gradrt_prop_number(&net->source[i], "size", 0) > 0)
-      return true;
-  return false;
-}
-
-static int images_misfit(const gradrt_ask *a, const char *path, const gradrt_picture *m,
-                         const gradrt_field *f)
-{
-  char shape[GRADRT_DATA_SHAPE];
-  int code = gradrt_error(GRADRT_DATA, "%s: a picture of %d x %d pixels does not fit field '%s' %s",
-                          path, m->width, m->height, f->name,
-                          gradrt_shape_text(shape, f->rank, f->dim));
-  gradrt_note("images(.., size=[%" PRId64 ", %" PRId64 "]) %s", f->dim[f->rank - 2],
-              f->dim[f->rank - 1],
-              a->named ? "in the data block resizes pictures" : "resizes every picture");
-  return code;
-}
-
-/* Pixels hold their colours together; rows hold one plane for each colour. */
-static void images_store(const gradrt_picture *m, const gradrt_field *f, void *rows, int64_t row)
-{
-  const gradrt_wire byte = { 'u', 1, false };
-  int64_t pixels = (int64_t)m->width * m->height, at = row * pixels * m->planes;
-  if (m->planes == 1)
-    gradrt_wire_copy(f->dtype, rows, at, byte, m->pixel, pixels);
-  for (int c = 0; c < m->planes && m->planes > 1; c++)
-    for (int64_t i = 0; i < pixels; i++)
-      if (f->dtype == GRADRT_U8)
-        ((uint8_t *)rows)[at + c * pixels + i] = m->pixel[i * m->planes + c];
-      else
-        gradrt_dtype_put(f->dtype, rows, at + c * pixels + i, m->pixel[i * m->planes + c]);
-}
-
-int gradrt_picture_row(const gradrt_ask *a, const char *name, int field, void *rows, int64_t row)
-{
-  const gradrt_field *f = &a->net->field[field];
-  char path[GRADRT_DATA_PATH], *text = NULL;
-  size_t size = 0;
-  gradrt_picture want, m = { .planes = 0 };
-  if (!images_shape(f, &want))
-    return gradrt_error(GRADRT_DATA, "%s: field '%s' holds no pictures: its shape is not "
-                        "[3, height, width], [1, height, width] or [height, width]",
-                        f->place ? f->place : a->net->file, f->name);
-  int code = gradrt_file_slurp(a, name, &text, &size, path);
-  if (code == GRADRT_OK)
-    code = gradrt_picture_decode(path, (unsigned char *)text, size, want.planes, &m);
-  gradrt_free(text);
-  if (code != GRADRT_OK)
-    return code;
-  bool fits = m.width == want.width && m.height == want.height;
-  if (!fits && !images_resizes(a->net)) {
-    code = images_misfit(a, path, &m, f);
-  } else if (!fits) {
-    bool room = gradrt_picture_resize(&m, &want);
-    if (room)
-      images_store(&want, f, rows, row);
-    else
-      code = gradrt_error(GRADRT_LIMIT, "%s: out of memory to resize it", path);
-    gradrt_picture_free(&want);
-  } else {
-    images_store(&m, f, rows, row);
-  }
-  gradrt_picture_free(&m);
-  return code;
 }
 
 /* ---- classes are folders ---- */
@@ -224,7 +137,23 @@ static int images_list(images_job *j, const char *path, const char *folder)
   return GRADRT_OK;
 }
 
-static int images_fill_folder(const images_job *j, int64_t at, int64_t first, gradrt_rows *out)
+/* Pictures of the folders one after the other. */
+typedef struct { const images_job *j; int64_t folder, next; } images_walk;
+
+static bool images_walk_next(void *walk, char name[GRADRT_DATA_PATH])
+{
+  images_walk *w = walk;
+  while (w->next == w->j->found[w->folder].n) {
+    w->folder++;
+    w->next = 0;
+  }
+  return snprintf(name, GRADRT_DATA_PATH, "%s/%s/%s", w->j->folder, w->j->class_folder[w->folder],
+                  w->j->found[w->folder].name[w->next++]) < GRADRT_DATA_PATH;
+}
+
+/* Rows below `decoded` have their pictures. */
+static int images_fill_folder(const images_job *j, int64_t at, int64_t first, int64_t decoded,
+                              gradrt_rows *out)
 {
   char name[GRADRT_DATA_PATH];
   const gradrt_names *found = &j->found[at];
@@ -232,10 +161,10 @@ static int images_fill_folder(const images_job *j, int64_t at, int64_t first, gr
   for (int64_t i = 0; i < found->n && code == GRADRT_OK; i++) {
     int n = snprintf(name, sizeof name, "%s/%s/%s", j->folder, j->class_folder[at],
                      found->name[i]);
-    code = n < (int)sizeof name
-               ? gradrt_picture_row(j->ask, name, j->picture, out->rows[j->picture], first + i)
-               : gradrt_error(GRADRT_DATA, "%s: the path %s is too long", images_place(j->ask),
-                              name);
+    if (n >= (int)sizeof name)
+      code = gradrt_error(GRADRT_DATA, "%s: the path %s is too long", images_place(j->ask), name);
+    else if (first + i >= decoded)
+      code = gradrt_picture_row(j->ask, name, j->picture, out->rows[j->picture], first + i);
     if (j->label >= 0 && code == GRADRT_OK)
       gradrt_dtype_put(j->ask->net->field[j->label].dtype, out->rows[j->label], first + i,
                        j->class_number[at]);
@@ -258,9 +187,13 @@ static int images_fill_folders(images_job *j, const gradrt_names *folders, const
     code = gradrt_rows_alloc(j->ask, out, j->picture);
   if (code == GRADRT_OK && j->label >= 0)
     code = gradrt_rows_alloc(j->ask, out, j->label);
-  int64_t first = 0;
+  images_walk walk = { .j = j };
+  int64_t first = 0,
+          decoded = code == GRADRT_OK
+                        ? gradrt_pictures_decode(j->ask, j->picture, out, images_walk_next, &walk)
+                        : 0;
   for (int64_t i = 0; i < j->nfound && code == GRADRT_OK; i++) {
-    code = images_fill_folder(j, i, first, out);
+    code = images_fill_folder(j, i, first, decoded, out);
     first += j->found[i].n;
   }
   return code;
@@ -367,24 +300,39 @@ static int images_file_column(const images_job *j, const gradrt_table *t)
   return -1;
 }
 
+/* Pictures of the records one after the other. */
+typedef struct { const images_job *j; gradrt_table *t; int column; } images_list_walk;
+
+static bool images_list_next(void *walk, char name[GRADRT_DATA_PATH])
+{
+  images_list_walk *w = walk;
+  char cell[GRADRT_DATA_PATH];
+  bool more = false;
+  if (gradrt_table_next(w->t, &more) != GRADRT_OK || !more)
+    return false;
+  gradrt_cell_text(&w->t->cell[w->column], cell, sizeof cell);
+  return *cell &&
+         snprintf(name, GRADRT_DATA_PATH, "%s/%s", w->j->folder, cell) < GRADRT_DATA_PATH;
+}
+
 /* Decodes the pictures that the records of the table name, in their order. */
 static int images_fill_listed(const images_job *j, gradrt_table *t, gradrt_rows *out)
 {
-  char cell[GRADRT_DATA_PATH], name[GRADRT_DATA_PATH];
+  char name[GRADRT_DATA_PATH];
   int column = images_file_column(j, t), code = column < 0 ? GRADRT_DATA : GRADRT_OK;
-  bool more = true;
+  images_list_walk walk = { j, t, column };
   gradrt_table_rewind(t);
-  for (int64_t row = 0; code == GRADRT_OK; row++) {
-    code = gradrt_table_next(t, &more);
-    if (code != GRADRT_OK || !more || row == out->n)
-      break;
-    gradrt_cell_text(&t->cell[column], cell, sizeof cell);
-    int n = snprintf(name, sizeof name, "%s/%s", j->folder, cell);
-    code = *cell && n < (int)sizeof name
-               ? gradrt_picture_row(j->ask, name, j->picture, out->rows[j->picture], row)
-               : gradrt_error(GRADRT_DATA, "%s:%" PRId64 ": the name of a file is %s", t->path,
-                              t->line, *cell ? "too long" : "missing");
-    if (code != GRADRT_OK && *cell)
+  int64_t decoded =
+      column < 0 ? 0 : gradrt_pictures_decode(j->ask, j->picture, out, images_list_next, &walk);
+  gradrt_table_rewind(t);
+  for (int64_t row = 0; code == GRADRT_OK && decoded < out->n && row < out->n; row++) {
+    bool fits = images_list_next(&walk, name);
+    if (row < decoded)
+      continue;
+    code = fits ? gradrt_picture_row(j->ask, name, j->picture, out->rows[j->picture], row)
+                : gradrt_error(GRADRT_DATA, "%s:%" PRId64 ": the name of a file is missing or too "
+                               "long", t->path, t->line);
+    if (code != GRADRT_OK && fits)
       gradrt_note("%s:%" PRId64 " names it", t->path, t->line);
   }
   return code;

@@ -337,7 +337,7 @@ int gradrt_data_read_inputs(const gradrt_net *net, const gradrt_data_options *o,
   gradrt_prop prop[INPUT_PROPS_MAX + 2];
   gradrt_source source = { .kind = "predict", .prop = prop };
   gradrt_ask ask = { .net = net, .source = &source, .dir = o->dir, .root = o->root,
-                     .named = true, .inputs = true };
+                     .named = true, .inputs = true, .ending = o->ending };
   gradrt_rows out = { .n = 0 };
   int code = input_peek(&ask, path, head, &nhead);
   if (code != GRADRT_OK)

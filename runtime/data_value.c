@@ -153,14 +153,19 @@ int gradrt_shape_check(const gradrt_field *f, const char *path, int rank, const 
   return code;
 }
 
-static double value_memory(void)
+double gradrt_memory(void)
 {
+  double bytes = INFINITY, limit;
 #ifdef _SC_PHYS_PAGES
   double pages = (double)sysconf(_SC_PHYS_PAGES), page = (double)sysconf(_SC_PAGESIZE);
-  return pages > 0 && page > 0 ? pages * page : INFINITY;
-#else
-  return INFINITY;
+  bytes = pages > 0 && page > 0 ? pages * page : bytes;
 #endif
+  FILE *f = fopen("/sys/fs/cgroup/memory.max", "r");
+  if (f && fscanf(f, "%lf", &limit) == 1 && limit > 0 && limit < bytes)
+    bytes = limit;
+  if (f)
+    fclose(f);
+  return bytes;
 }
 
 int gradrt_rows_alloc(const gradrt_ask *a, gradrt_rows *out, int field)
@@ -170,7 +175,7 @@ int gradrt_rows_alloc(const gradrt_ask *a, gradrt_rows *out, int field)
   bool fits = out->n <= (int64_t)UINT32_MAX && gradrt_mul_size(bytes, (size_t)out->n, &bytes);
   for (int i = 0; i < f->rank; i++)
     fits = fits && gradrt_mul_size(bytes, (size_t)f->dim[i], &bytes);
-  fits = fits && bytes < SIZE_MAX / 2 && (double)bytes <= value_memory();
+  fits = fits && bytes < SIZE_MAX / 2 && (double)bytes <= gradrt_memory();
   out->rows[field] = fits ? gradrt_alloc(bytes) : NULL;
   if (out->rows[field])
     return GRADRT_OK;

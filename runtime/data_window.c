@@ -153,6 +153,8 @@ static int window_deal_documents(window_job *j)
 
 static int64_t window_count(const window_job *j, int64_t rows)
 {
+  if (j->ask->ending)
+    return rows >= j->length;
   if (!j->rows.document)
     return rows < j->length + j->after ? 0 : (rows - j->length - j->after) / j->stride + 1;
   int64_t targets = rows - j->after;
@@ -166,6 +168,8 @@ static int64_t window_count(const window_job *j, int64_t rows)
 static int64_t window_begin(const window_job *j, const window_run *run, int64_t k)
 {
   bool ends_at_target = j->rows.document && j->last;
+  if (j->ask->ending)
+    return run->end - j->length;
   return run->begin + k * j->stride - (ends_at_target ? j->length - 1 : 0);
 }
 

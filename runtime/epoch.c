@@ -22,6 +22,9 @@ void gradrt_training_order(gradrt_training *r)
 #ifndef GRADRT_WITHOUT_AUGMENT
   gradrt_feed_pause(r->feed);
 #endif
+  if (r->at.batch_in_epoch == 0) {
+    gradrt_carried_clear(r->s.net, r->s.state);
+  }
   if (!r->t->torch_rng) {
     return;
   }
@@ -228,6 +231,29 @@ static int epoch_nonfinite(gradrt_training *r, double loss, int64_t n)
   return code;
 }
 
+int gradrt_training_evaluate(gradrt_training *r, int split, gradrt_meter *m, double *loss)
+{
+  int64_t seen;
+  gradrt_training_rest(r);
+  int code = gradrt_session_evaluate(&r->s, split, m, r->eval_batches, loss, &seen);
+  if (code != GRADRT_OK || gradrt_evaluation_finite(m, *loss, seen)) {
+    return code;
+  }
+  code = epoch_check_state(r);          /* weights that are not finite say more */
+  if (code != GRADRT_OK) {
+    return code;
+  }
+  gradrt_progress_break(&r->progress);
+  code = gradrt_evaluation_blame(&r->s, split, m, *loss);
+  gradrt_note("this is after step %" PRId64 " (epoch %" PRId64 "), lr %.6g", r->at.step,
+              r->at.epoch + 1, r->rate);
+  epoch_commit_best(r);
+  if (r->saved_step >= 0) {
+    gradrt_note("last good checkpoint: %s (step %" PRId64 ")", r->last, r->saved_step);
+  }
+  return code;
+}
+
 /* The rate of a step, with what a `plateau` has taken from it. */
 static double epoch_rate(const gradrt_training *r, int64_t step)
 {
@@ -265,10 +291,24 @@ int64_t gradrt_training_parts(const gradrt_training *r)
   return (epoch_group(r, &first) + batch - 1) / batch;
 }
 
+/* The share of the targets of n samples that count, of batches whose gradients one step sums. */
+static double epoch_counted(gradrt_training *r, int64_t first, int64_t n)
+{
+  double counted = 0;
+  for (int64_t done = 0, part; done < n; done += part) {
+    part = n - done < r->s.net->batch ? n - done : r->s.net->batch;
+    epoch_ids(r, first + done, part);
+    counted += gradrt_counted_share(r->s.net, r->set->rows, r->s.ids, part) * (double)part;
+  }
+  return counted / (double)n;
+}
+
 void gradrt_training_batch(gradrt_training *r, int64_t part, gradrt_step *step)
 {
   int64_t first, n = epoch_group(r, &first), batch = r->s.net->batch, rest = n - part * batch;
   step->n = rest < batch ? rest : batch;
+  if (r->t->counted && part == 0)
+    r->s.share = n > batch ? epoch_counted(r, first, n) : 0;
   epoch_ids(r, first + part * batch, step->n);
   epoch_args(r, step);
   step->args[GRADRT_ARG_GROUP] = (double)n;
@@ -338,12 +378,9 @@ static int epoch_evaluate(gradrt_training *r, double *row)
   if (r->monitor < 0) {
     return GRADRT_OK;
   }
-  int64_t seen;
   double loss;
   gradrt_meter_reset(r->monitor_meter);
-  gradrt_training_rest(r);
-  int code =
-      gradrt_session_evaluate(&r->s, r->monitor, r->monitor_meter, r->eval_batches, &loss, &seen);
+  int code = gradrt_training_evaluate(r, r->monitor, r->monitor_meter, &loss);
   if (code == GRADRT_OK) {
     int c = 4 + r->history.nmetric;
     row[c++] = loss;
@@ -439,14 +476,12 @@ static int epoch_end(gradrt_training *r)
 int gradrt_training_measure(gradrt_training *r, int split, int metric, double *out)
 {
   const gradrt_net *net = r->s.net;
-  int64_t seen;
   gradrt_meter *m = gradrt_meter_new(net, metric >= 0 ? &r->t->metric[metric] : NULL,
                                      metric >= 0 ? 1 : 0, &net->eval);
   if (!m) {
     return gradrt_error(GRADRT_LIMIT, "out of memory for a metric");
   }
-  gradrt_training_rest(r);
-  int code = gradrt_session_evaluate(&r->s, split, m, r->eval_batches, out, &seen);
+  int code = gradrt_training_evaluate(r, split, m, out);
   if (code == GRADRT_OK && metric >= 0 && strcmp(r->t->metric[metric].kind, "loss") != 0) {
     *out = gradrt_meter_value(m, 0);
   }

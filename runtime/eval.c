@@ -126,6 +126,9 @@ int gradrt_scores_run(gradrt_session *s, gradrt_score *score, int n)
     gradrt_meter_reset(score[i].meter);
     code =
         gradrt_session_evaluate(s, score[i].split, score[i].meter, 0, &score[i].loss, &score[i].n);
+    if (code == GRADRT_OK && !gradrt_evaluation_finite(score[i].meter, score[i].loss, score[i].n)) {
+      code = gradrt_evaluation_blame(s, score[i].split, score[i].meter, score[i].loss);
+    }
   }
   return code;
 }

@@ -105,13 +105,11 @@ static int every_eval(gradrt_training *r, const gradrt_action *a, bool epoch)
   const char *split = r->s.net->split[a->split].name;
   char name[2 * GRADRT_NAME_MAX], text[40];
   double loss;
-  int64_t seen;
   gradrt_meter *m = gradrt_meter_new(r->s.net, h->metric, h->nmetric, &r->s.net->eval);
   if (!m) {
     return gradrt_error(GRADRT_LIMIT, "out of memory for the metrics");
   }
-  gradrt_training_rest(r);
-  int code = gradrt_session_evaluate(&r->s, a->split, m, r->eval_batches, &loss, &seen);
+  int code = gradrt_training_evaluate(r, a->split, m, &loss);
   if (code == GRADRT_OK && every_shown(r)) {
     every_head(r, epoch, "eval");
     snprintf(name, sizeof name, "%s_loss", split);

@@ -26,6 +26,12 @@ typedef struct {
 static int folds_prepare(const gradrt_net *net, folds_net *f)
 {
   int valid = gradrt_split_find(net, "valid"), train = net->training->train_split;
+  if (net->window > 0) {
+    int code = gradrt_error(GRADRT_USAGE, "--folds deals single rows, but the samples of %s are "
+                            "windows of rows that follow one another", net->name);
+    gradrt_note("split the source in stretches: split: train = 80%%, valid = 20%%;");
+    return code;
+  }
   if (net->nsplit + 1 > GRADRT_SPLITS_MAX) {
     return gradrt_error(GRADRT_LIMIT, "--folds: %s has more than %d splits", net->file,
                         GRADRT_SPLITS_MAX - 1);

@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define GRADRT_ABI 3
+#define GRADRT_ABI 5
 
 enum { GRADRT_RANK_MAX = 6, GRADRT_DIGITS_MAX = 8, GRADRT_FIELDS_MAX = 8, GRADRT_OUTPUTS_MAX = 16 };
 
@@ -31,7 +31,8 @@ enum {
 typedef enum { GRADRT_F32, GRADRT_F64, GRADRT_U8, GRADRT_I32, GRADRT_U32, GRADRT_I64 } gradrt_dtype;
 
 /* ---- tensors kept for the whole run ---- */
-typedef enum { GRADRT_PARAM, GRADRT_SLOT, GRADRT_STAT } gradrt_role;
+/* CARRIED: goes on from batch to batch of an epoch, one row for each sample; no weights. */
+typedef enum { GRADRT_PARAM, GRADRT_SLOT, GRADRT_STAT, GRADRT_CARRIED } gradrt_role;
 typedef enum {
   GRADRT_INIT_ZEROS, GRADRT_INIT_CONSTANT, GRADRT_INIT_UNIFORM, GRADRT_INIT_NORMAL, GRADRT_INIT_GIVEN
 } gradrt_init;
@@ -101,7 +102,7 @@ typedef struct { int field, mean, std; double scale, offset; } gradrt_fit;      
 typedef enum {
   GRADRT_ARG_LR, GRADRT_ARG_N, GRADRT_ARG_STEP, GRADRT_ARG_BC1, GRADRT_ARG_BC2, GRADRT_ARG_SEED_LO,
   GRADRT_ARG_SEED_HI, GRADRT_ARG_EPOCH, GRADRT_ARG_GROUP, GRADRT_ARG_UPDATE, GRADRT_ARG_AVERAGE,
-  GRADRT_ARG_COUNT
+  GRADRT_ARG_SHARE, GRADRT_ARG_COUNT
 } gradrt_arg;
 
 typedef struct gradrt_barrier gradrt_barrier;
@@ -238,6 +239,10 @@ typedef struct {
   double average_keep, average_from;    /* EMA: share kept by a step; the first epoch, from 1 */
   int nevery;
   const gradrt_every *every;
+  const char *spreads;          /* a layer that cannot train on a batch of one sample; NULL: none */
+  const char *init;             /* FILE|DIR[:GLOB] of weights to start from; NULL: none */
+  int counted;                  /* field of targets, + 1, of which those below 0 do not count: the
+                                   loss is divided by the share of the others; 0: all count */
 } gradrt_train;
 
 typedef struct { int split; int nmetric; const gradrt_metric *metric; } gradrt_eval;
@@ -279,6 +284,9 @@ typedef struct gradrt_net {
   double peak_flops;            /* of one round */
   bool profiled;                /* step functions call gradrt_profile_mark */
   int passes;                   /* predict is the mean of so many with dropout; 0: without */
+  int eval_passes;              /* so is the evaluation of a split */
+  int next_output, next_field;  /* infer's output that predicts the rows one later of this field,
+                                   each + 1; 0: none does */
 } gradrt_net;
 
 /* The whole command line of a generated program: train, eval, predict, info. Returns the exit code. */

@@ -49,6 +49,7 @@ typedef struct {
 } gradrt_set;
 
 typedef struct gradrt_data gradrt_data;
+typedef struct gradrt_named gradrt_named;       /* data.h */
 
 typedef struct {
   const char *dir;              /* base of relative paths: the spec's folder, or --data */
@@ -59,6 +60,8 @@ typedef struct {
   int fold, folds;              /* of so many parts of the training split, the fold-th, from 1,
                                    is what training watches; 0: splits as the spec says */
   bool look;                    /* for showing the data: a table's missing numbers are no error */
+  bool ending;                  /* inputs of windows: only the last one, which ends with the file */
+  gradrt_named *labels;         /* gets the names of classes that tables tell; NULL: nobody */
 } gradrt_data_options;
 
 /* What feeds one element of a field that a table's column feeds. */
@@ -68,6 +71,9 @@ typedef struct {
   int64_t element;
   int64_t missing;              /* empty cells of the column in records of the right length */
 } gradrt_column;
+
+/* Height and width of pictures: the least and the largest; 0: there are none. */
+typedef struct { int least[2], most[2]; } gradrt_sides;
 
 /* Loads and checks every needed source (labels in range, sizes, types), splits it. */
 int gradrt_data_load(const gradrt_net *net, const gradrt_data_options *o, gradrt_data **out);
@@ -81,13 +87,27 @@ const char *gradrt_data_fingerprint(const gradrt_data *d);      /* hex CRC-32C o
  * of the fields' elements; n 0: it is no table. *skipped: records left out for missing cells. */
 const gradrt_column *gradrt_data_columns(const gradrt_data *d, int split, int *n,
                                          int64_t *skipped);
+/* Sides that the pictures of a split's source had before any were resized. */
+gradrt_sides gradrt_data_sides(const gradrt_data *d, int split);
 /* Rows for predict: a file in any format the spec's field can be read from (IDX, npy, CSV, PGM/PNM, raw).
  * o says where the training table lies, whose categories and means a table may need. */
 int gradrt_data_read_inputs(const gradrt_net *net, const gradrt_data_options *o, const char *path,
                             int64_t *n, void *rows[GRADRT_FIELDS_MAX]);
 
+/* ---- data_value.c, beside what data.h lists ---- */
+/* Bytes of memory that this machine has, or that its control group may use; INFINITY: unknown. */
+double gradrt_memory(void);
+
+/* ---- share.c ---- */
+/* The share of the targets of rows ids[0] .. ids[n - 1] that count; 1 where all do, for sums, and
+ * where the targets are not there. */
+double gradrt_counted_share(const gradrt_net *net, const void *const *rows, const uint32_t *ids,
+                            int64_t n);
+
 /* ---- state.c: canonical <-> stored ---- */
 int64_t gradrt_tensor_elems(const gradrt_tensor *t);
+/* Is it part of the weights, as predictions need them? */
+bool gradrt_tensor_is_weight(const gradrt_tensor *t);
 /* Copies between row-major doubles and the stored layout (pads are left zero). */
 void gradrt_tensor_store(const gradrt_net *net, const gradrt_tensor *t, void *state, const double *canonical);
 void gradrt_tensor_load(const gradrt_net *net, const gradrt_tensor *t, const void *state, double *canonical);
@@ -133,6 +153,8 @@ int gradrt_weights_read_part(const gradrt_net *net, const char *path, const char
 /* The same from a file that messages call by another name. */
 int gradrt_weights_read_as(const gradrt_net *net, const char *path, const char *called,
                            void *state);
+/* The metadata of a safetensors file under this key, to be freed; NULL: there is none. Silent. */
+char *gradrt_weights_note(const char *path, const char *key);
 
 /* ---- file.c: crash-safe writing ---- */
 typedef struct gradrt_writer gradrt_writer;

@@ -1,6 +1,6 @@
 /* `train --lr-range LOW..HIGH`: a learning-rate range test. Steps of training whose rate grows by
  * the same factor from one to the next, a table with a picture of the smoothed loss, and a rate to
- * begin with. Nothing is written. */
+ * begin with. Only --out DIR leaves a file, DIR/lr_range.html. */
 #include "run.h"
 
 #include <inttypes.h>
@@ -138,6 +138,37 @@ static void range_print(const range_test *t, int64_t pick)
   }
 }
 
+/* The curve as a page in the run directory. */
+static int range_write(const gradrt_session *s, const range_test *t, int64_t pick)
+{
+  char path[GRADRT_PATH_MAX], title[GRADRT_NAME_MAX];
+  double *value = gradrt_alloc(2 * (size_t)t->n * sizeof *value);
+  gradrt_history h = { .ncolumn = 2, .nrow = t->n, .value = value };
+  for (int64_t i = 0; value && i < t->n; i++) {
+    value[2 * i] = t->rate[i];
+    value[2 * i + 1] = t->loss[i];
+  }
+  int code = value ? gradrt_path_make(s->dir) : gradrt_error(GRADRT_LIMIT, "out of memory");
+  code = code == GRADRT_OK ? gradrt_path_join(path, s->dir, "lr_range.html") : code;
+  gradrt_writer *w = code == GRADRT_OK ? gradrt_writer_open(path) : NULL;
+  if (w) {
+    snprintf(title, sizeof title, "%.90s: a range of learning rates", s->net->name);
+    gradrt_report_begin(w, title);
+    gradrt_writer_printf(w, "<h1>");
+    gradrt_report_text(w, title);
+    gradrt_writer_printf(w, "</h1>\n<div class=\"row\">\n");
+    gradrt_report_rates(w, &h, pick >= 0 ? t->rate[pick] : 0);
+    gradrt_writer_printf(w, "</div>\n");
+    gradrt_report_spec(w, s->net);
+    gradrt_writer_printf(w, "</main></body></html>\n");
+    code = gradrt_writer_commit(w);
+  } else if (code == GRADRT_OK) {
+    code = GRADRT_IO;
+  }
+  gradrt_free(value);
+  return code;
+}
+
 int gradrt_lr_range_run(gradrt_training *r)
 {
   const gradrt_options *o = r->s.options;
@@ -164,6 +195,9 @@ int gradrt_lr_range_run(gradrt_training *r)
     range_print_json(&t, range_steepest(&t));
   } else {
     range_print(&t, range_steepest(&t));
+  }
+  if (code == GRADRT_OK && o->out) {
+    code = range_write(&r->s, &t, range_steepest(&t));
   }
   gradrt_free(t.rate);
   return code == GRADRT_OK ? gradrt_interrupted() : code;

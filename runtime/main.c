@@ -7,7 +7,9 @@
 #include <math.h>
 #include <string.h>
 
-static const char *const main_role_name[] = { "parameter", "optimizer", "statistic" };
+static const char *const main_role_name[] = {
+  "parameter", "optimizer", "statistic", "carried"
+};
 
 static void main_shape(const gradrt_tensor *t, char *buf, size_t size)
 {
@@ -179,14 +181,15 @@ static int main_command(const gradrt_net *net, int argc, char **argv)
     printf("%s (gradc %s, %s)\n", net->name, net->version, net->cpu);
     return GRADRT_OK;
   }
-#ifndef GRADRT_WITHOUT_IMAGES
-  gradrt_named named;
-  code = main_verb(gradrt_net_with_names(&named, net, o.data, o.data_root), &o);
-  gradrt_net_forget_names(&named);
+  gradrt_named *named = gradrt_alloc(sizeof *named);
+  if (!named) {
+    return gradrt_error(GRADRT_LIMIT, "out of memory");
+  }
+  o.labels = named;
+  code = main_verb(gradrt_net_with_names(named, net, o.data, o.data_root), &o);
+  gradrt_net_forget_names(named);
+  gradrt_free(named);
   return code;
-#else
-  return main_verb(net, &o);
-#endif
 }
 
 /* Results that could not be written (a full disk) are no success. */

@@ -319,12 +319,14 @@ static void metric_add_classes(const gradrt_meter *m, metric_entry *e, void *con
         }
         continue;
       }
-      bool right = truth >= 0 && (e->kind == METRIC_TOPK && e->axes.width > 1
-                                    ? metric_in_top(m, e, outs, at, truth)
-                                    : metric_argmax(m, outs, at, &e->axes) == truth);
+      bool top = e->kind == METRIC_TOPK && e->axes.width > 1;
+      int64_t guess = top ? -1 : metric_argmax(m, outs, at, &e->axes);
+      bool right = truth >= 0 && (top ? metric_in_top(m, e, outs, at, truth) : guess == truth);
       if (e->label) {
         e->label[p].right += right;
         e->label[p].present += truth == 1;
+        e->label[p].guessed += guess == 1;
+        e->label[p].found += truth == 1 && guess == 1;
       }
       e->counter[0] += right;
       e->counter[1] += 1;
@@ -448,6 +450,22 @@ int64_t gradrt_meter_seen(const gradrt_meter *m, int metric)
     return 0;
   }
   return (int64_t)e->counter[e->kind == METRIC_R2 ? 0 : 1];
+}
+
+int gradrt_meter_nonfinite(const gradrt_meter *m)
+{
+  for (int i = 0; i < m->nentry; i++) {
+    const metric_entry *e = &m->entry[i];
+    double v = gradrt_meter_value(m, i);
+    bool bad = !gradrt_is_finite(v) && !isnan(v);
+    for (int k = 0; k < e->ncounter; k++) {
+      bad = bad || !gradrt_is_finite(e->counter[k]);
+    }
+    if (bad) {
+      return i;
+    }
+  }
+  return -1;
 }
 
 const gradrt_metric *gradrt_meter_metrics(const gradrt_meter *m, int *n)

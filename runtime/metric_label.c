@@ -1,5 +1,5 @@
-/* The accuracy of each label of samples with several yes-or-no labels, beside how often the label
- * is there, as text and as JSON. */
+/* Accuracy, precision and recall of each label of samples with several yes-or-no labels, beside how
+ * often the label is there, as text and as JSON. */
 #include "run.h"
 
 #include <inttypes.h>
@@ -26,20 +26,33 @@ const char *gradrt_meter_label_name(const gradrt_meter *m, int metric, int label
   return gradrt_text_plain(buf, size, name);
 }
 
+gradrt_label_score gradrt_meter_label_score(const gradrt_meter *m, int metric, int label)
+{
+  int labels;
+  const gradrt_label_count *count = gradrt_meter_labels(m, metric, &labels) + label;
+  int64_t seen = gradrt_meter_seen(m, metric) / labels;
+  double found = (double)count->found;
+  return (gradrt_label_score){
+    .accuracy = seen ? (double)count->right / (double)seen : 0,
+    .precision = count->guessed ? found / (double)count->guessed : 0,
+    .recall = count->present ? found / (double)count->present : 0,
+  };
+}
+
 void gradrt_meter_print_labels(const gradrt_meter *m, int metric)
 {
   int labels, width = (int)strlen("label");
   const gradrt_label_count *count = gradrt_meter_labels(m, metric, &labels);
-  double seen = (double)gradrt_meter_seen(m, metric) / (labels ? labels : 1);
   char name[GRADRT_NAME_MAX];
   for (int k = 0; k < labels; k++) {
     int length = (int)strlen(gradrt_meter_label_name(m, metric, k, name, sizeof name));
     width = length > width ? length : width;
   }
-  printf("%*s  %9s %9s\n", width, "label", "accuracy", "present");
-  for (int k = 0; k < labels && seen > 0; k++) {
+  printf("%*s  %9s %9s %9s %9s\n", width, "label", "accuracy", "precision", "recall", "present");
+  for (int k = 0; k < labels && gradrt_meter_seen(m, metric) > 0; k++) {
+    gradrt_label_score s = gradrt_meter_label_score(m, metric, k);
     gradrt_meter_label_name(m, metric, k, name, sizeof name);
-    printf("%*s  %9.4f %9" PRId64 "\n", width, name, (double)count[k].right / seen,
+    printf("%*s  %9.4f %9.4f %9.4f %9" PRId64 "\n", width, name, s.accuracy, s.precision, s.recall,
            count[k].present);
   }
 }
@@ -48,13 +61,13 @@ void gradrt_meter_json_labels(const gradrt_meter *m, int metric, FILE *f)
 {
   int labels;
   const gradrt_label_count *count = gradrt_meter_labels(m, metric, &labels);
-  double seen = (double)gradrt_meter_seen(m, metric) / (labels ? labels : 1);
   char name[GRADRT_NAME_MAX];
-  for (int k = 0; k < labels && seen > 0; k++) {
+  for (int k = 0; k < labels && gradrt_meter_seen(m, metric) > 0; k++) {
+    gradrt_label_score s = gradrt_meter_label_score(m, metric, k);
     fputs(k ? ",{\"label\":" : "[{\"label\":", f);
     gradrt_json_string(f, gradrt_meter_label_name(m, metric, k, name, sizeof name));
-    fprintf(f, ",\"accuracy\":%.9g,\"present\":%" PRId64 "}", (double)count[k].right / seen,
-            count[k].present);
+    fprintf(f, ",\"accuracy\":%.9g,\"precision\":%.9g,\"recall\":%.9g,\"present\":%" PRId64 "}",
+            s.accuracy, s.precision, s.recall, count[k].present);
   }
   fputc(']', f);
 }

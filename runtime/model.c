@@ -171,6 +171,7 @@ static void model_step(gradrt_model *m, const gradrt_function *f, gradrt_step *s
   s->ids = m->ids;
   s->n = n;
   s->args[GRADRT_ARG_N] = (double)n;
+  s->args[GRADRT_ARG_SHARE] = gradrt_counted_share(m->net, rows, m->ids, n);
   s->args[GRADRT_ARG_SEED_LO] = (double)(m->seed & 0xFFFFFFFFu);
   s->args[GRADRT_ARG_SEED_HI] = (double)(m->seed >> 32);
   memcpy(s->out, m->out, sizeof s->out);

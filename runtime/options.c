@@ -77,6 +77,8 @@ static const options_row options_table[] = {
     "freshly initialised weights" },
   { "top", OPTIONS_P, OPTIONS_WHOLE, OPTIONS_AT(top), 1, 1000, "K",
     "show the K likeliest classes (default 3)" },
+  { "ahead", OPTIONS_P, OPTIONS_WHOLE, OPTIONS_AT(ahead), 1, 1e9, "N",
+    "go on with a series: N rows behind the file, each prediction fed back" },
   { "prompt", OPTIONS_X, OPTIONS_TEXT, OPTIONS_AT(prompt), 0, 0, "TEXT",
     "how the text begins (default: a new line)" },
   { "length", OPTIONS_X, OPTIONS_WHOLE, OPTIONS_AT(length), 1, 1e9, "N",
@@ -433,6 +435,7 @@ static void options_defaults(gradrt_options *o, const char *program)
                          .length = NAN,
                          .temperature = NAN,
                          .top_k = NAN,
+                         .ahead = NAN,
                          .seconds = NAN,
                          .folds = NAN };
   const char *progress = getenv("GRADC_PROGRESS"), *color = getenv("GRADC_COLOR");

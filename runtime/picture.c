@@ -103,6 +103,22 @@ static const char *picture_other(const unsigned char *b, size_t n)
   return NULL;
 }
 
+bool gradrt_picture_try(const unsigned char *bytes, size_t n, int planes, gradrt_picture *out,
+                        char reason[GRADRT_REASON])
+{
+  *out = (gradrt_picture){ .planes = 0 };
+  bool good = picture_is_png(bytes, n)    ? gradrt_png_decode(bytes, n, out, reason)
+              : picture_is_jpeg(bytes, n) ? gradrt_jpeg_decode(bytes, n, out, reason)
+                                          : false;
+  if (good && !picture_convert(out, planes)) {
+    snprintf(reason, GRADRT_REASON, "out of memory");
+    good = false;
+  }
+  if (!good)
+    gradrt_picture_free(out);
+  return good;
+}
+
 int gradrt_picture_decode(const char *path, const unsigned char *bytes, size_t n, int planes,
                         gradrt_picture *out)
 {
@@ -113,18 +129,10 @@ int gradrt_picture_decode(const char *path, const unsigned char *bytes, size_t n
     return gradrt_error(GRADRT_DATA, "%s: not a PNG or JPEG picture%s%s", path,
                         other ? ", but " : "", other ? other : "");
   }
-  bool png = picture_is_png(bytes, n);
-  bool good = png ? gradrt_png_decode(bytes, n, out, reason)
-                  : gradrt_jpeg_decode(bytes, n, out, reason);
-  if (good && !picture_convert(out, planes)) {
-    snprintf(reason, sizeof reason, "out of memory");
-    good = false;
-  }
-  if (good)
+  if (gradrt_picture_try(bytes, n, planes, out, reason))
     return GRADRT_OK;
-  gradrt_picture_free(out);
   return gradrt_error(GRADRT_DATA, "%s: cannot decode this %s picture: %s", path,
-                      png ? "PNG" : "JPEG", reason);
+                      picture_is_png(bytes, n) ? "PNG" : "JPEG", reason);
 }
 
 int gradrt_picture_write(const char *path, const gradrt_picture *m)

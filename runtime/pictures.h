@@ -28,6 +28,9 @@ bool gradrt_picture_known(const unsigned char *bytes, size_t n);
  * reason. */
 int gradrt_picture_decode(const char *path, const unsigned char *bytes, size_t n, int planes,
                         gradrt_picture *out);
+/* The same without a message: false: reason says why, in words about "this picture". */
+bool gradrt_picture_try(const unsigned char *bytes, size_t n, int planes, gradrt_picture *out,
+                        char reason[GRADRT_REASON]);
 /* Bilinear: each new pixel is the mean of old ones, weighted by a triangle as wide as two pixels of
  * the coarser grid; where a side grows that is interpolation between two neighbours. false: out of
  * memory; to's sides and planes are set by the caller, its pixels allocated here. */

@@ -17,6 +17,7 @@ typedef struct {
   int64_t classes;
   int top;
   int shown;                    /* the output that is written as a picture; -1: none */
+  int64_t ahead;                /* rows to go on with; 0: the samples of the files are predicted */
   int64_t rows;                 /* predicted so far */
   double *value[GRADRT_OUTPUTS_MAX];    /* one row of each output */
   /* Passes with dropout: mean of a batch of rows, sum of squared distances from it; and the
@@ -29,12 +30,22 @@ static double predict_at(const gradrt_net *net, const void *rows, int64_t i)
   return net->real == GRADRT_F64 ? ((const double *)rows)[i] : (double)((const float *)rows)[i];
 }
 
+/* Numbers of an output that are shown for a row: a series goes on with one row of one output. */
+static int64_t predict_elems(const predict_job *j, int o)
+{
+#ifndef GRADRT_WITHOUT_FORECAST
+  if (j->ahead)
+    return o == j->s->net->next_output - 1 ? gradrt_forecast_elems(j->s->net) : 0;
+#endif
+  return gradrt_output_elems(&j->s->net->infer.output[o]);
+}
+
 /* The first output with as many elements as a label field has classes; one logit stands for two. */
 static void predict_find_classes(predict_job *j)
 {
   const gradrt_net *net = j->s->net;
   j->output = -1;
-  for (int o = 0; o < net->infer.noutput && j->output < 0; o++) {
+  for (int o = 0; o < net->infer.noutput && j->output < 0 && !j->ahead; o++) {
     int64_t elems = gradrt_output_elems(&net->infer.output[o]);
     for (int f = 0; f < net->nfield && j->output < 0; f++) {
       if (net->field[f].is_label && net->field[f].classes == elems && elems > 1 &&
@@ -117,16 +128,17 @@ static void predict_text(const predict_job *j, const char *path, int64_t row, do
 {
   char plain[GRADRT_PATH_MAX];
   const gradrt_function *fn = &j->s->net->infer;
-  printf("%s[%" PRId64 "]  ", gradrt_text_plain(plain, sizeof plain, path), row);
+  printf("%s[%s%" PRId64 "]  ", gradrt_text_plain(plain, sizeof plain, path), j->ahead ? "+" : "",
+         row);
   const char *gap = "";
   if (j->output >= 0) {
     predict_text_classes(j, value[j->output]);
     gap = "   ";
   }
   for (int o = 0; o < fn->noutput; o++) {
-    if (o != j->output) {
+    if (o != j->output && predict_elems(j, o) > 0) {
       printf("%s", gap);
-      predict_text_values(j, o, value[o], gradrt_output_elems(&fn->output[o]));
+      predict_text_values(j, o, value[o], predict_elems(j, o));
       gap = "   ";
     }
   }
@@ -136,10 +148,15 @@ static void predict_text(const predict_job *j, const char *path, int64_t row, do
 static void predict_json_rows(const predict_job *j, double *const *value)
 {
   const gradrt_function *fn = &j->s->net->infer;
+  const char *comma = "";
   for (int o = 0; o < fn->noutput; o++) {
-    fputs(o ? "," : "", stdout);
+    int64_t elems = predict_elems(j, o);
+    if (elems == 0 && j->ahead) {
+      continue;
+    }
+    fputs(comma, stdout);
+    comma = ",";
     gradrt_json_string(stdout, fn->output[o].name);
-    int64_t elems = gradrt_output_elems(&fn->output[o]);
     for (int64_t i = 0; i < elems; i++) {
       fputs(i ? "," : ":[", stdout);
       gradrt_json_number(stdout, value[o][i]);
@@ -153,7 +170,7 @@ static void predict_json(const predict_job *j, const char *path, int64_t row, do
   char name[GRADRT_NAME_MAX];
   fputs("{\"v\":1,\"event\":\"prediction\",\"input\":", stdout);
   gradrt_json_string(stdout, path);
-  printf(",\"row\":%" PRId64, row);
+  printf(",\"%s\":%" PRId64, j->ahead ? "ahead" : "row", row);
   if (j->output >= 0) {
     int best;
     predict_rank(j, value[j->output], &best, 1);
@@ -185,9 +202,10 @@ static void predict_csv_cell(gradrt_writer *w, const char *s)
 static void predict_csv_header(const predict_job *j)
 {
   const gradrt_function *fn = &j->s->net->infer;
-  gradrt_writer_printf(j->csv, "input,row%s", j->output >= 0 ? ",class,name" : "");
+  gradrt_writer_printf(j->csv, "input,%s%s", j->ahead ? "ahead" : "row",
+                       j->output >= 0 ? ",class,name" : "");
   for (int o = 0; o < fn->noutput; o++) {
-    int64_t elems = gradrt_output_elems(&fn->output[o]);
+    int64_t elems = predict_elems(j, o);
     for (int64_t i = 0; i < elems; i++) {
       gradrt_writer_printf(j->csv, ",%s_%" PRId64, fn->output[o].name, i);
     }
@@ -211,7 +229,7 @@ static void predict_csv(const predict_job *j, const char *path, int64_t row, dou
     predict_csv_cell(j->csv, predict_class(j, best, name, sizeof name));
   }
   for (int o = 0; o < fn->noutput; o++) {
-    int64_t elems = gradrt_output_elems(&fn->output[o]);
+    int64_t elems = predict_elems(j, o);
     for (int64_t i = 0; i < elems; i++) {
       gradrt_writer_printf(j->csv, ",%.9g", value[o][i]);
     }
@@ -305,13 +323,39 @@ static void predict_batch(predict_job *j, const char *path, int64_t first, gradr
   }
 }
 
+#ifndef GRADRT_WITHOUT_FORECAST
+/* Goes on with the last window of a file: rows 1, 2, .. behind it. */
+static int predict_ahead(predict_job *j, const char *path, void *const *rows, int64_t last,
+                         gradrt_step *step)
+{
+  const gradrt_net *net = j->s->net;
+  int o = net->next_output - 1, code = GRADRT_OK;
+  int64_t elems = gradrt_forecast_elems(net);
+  int64_t given = gradrt_output_elems(&net->infer.output[o]);
+  step->n = 1;
+  for (int64_t row = 1; row <= j->ahead && code == GRADRT_OK; row++) {
+    j->s->ids[0] = (uint32_t)last;
+    gradrt_session_run(j->s, GRADRT_FN_INFER, step);
+    predict_take(j, step, 0);
+    memmove(j->value[o], j->value[o] + given - elems, (size_t)elems * sizeof *j->value[o]);
+    code = gradrt_forecast_feed(net, rows[net->next_field - 1], last, j->value[o], row);
+    if (code == GRADRT_OK) {
+      predict_row(j, path, row, j->value);
+      j->rows++;
+    }
+  }
+  return code;
+}
+#endif
+
 static int predict_file(void *ctx, const char *path)
 {
   predict_job *j = ctx;
   const gradrt_net *net = j->s->net;
   void *rows[GRADRT_FIELDS_MAX] = { 0 };
   int64_t n;
-  gradrt_data_options o = { .dir = j->s->options->data, .root = j->s->options->data_root };
+  gradrt_data_options o = { .dir = j->s->options->data, .root = j->s->options->data_root,
+                            .ending = j->ahead > 0 };
   int code = gradrt_data_read_inputs(net, &o, path, &n, rows);
   if (code != GRADRT_OK) {
     return code;
@@ -322,7 +366,12 @@ static int predict_file(void *ctx, const char *path)
     shown[f] = rows[f];
   }
   gradrt_session_bind(j->s, GRADRT_FN_INFER, shown, &step);
-  for (int64_t first = 0; first < n; first += net->batch) {
+#ifndef GRADRT_WITHOUT_FORECAST
+  if (j->ahead) {
+    code = predict_ahead(j, path, rows, n - 1, &step);
+  }
+#endif
+  for (int64_t first = 0; first < n && !j->ahead; first += net->batch) {
     step.n = n - first < net->batch ? n - first : net->batch;
     predict_batch(j, path, first, &step);
   }
@@ -435,7 +484,8 @@ static int predict_run(gradrt_session *s)
   if (!o->json && !o->quiet && !o->silent) {
     fprintf(stderr, "weights: %s\n", gradrt_text_plain(plain, sizeof plain, path));
   }
-  predict_job j = { .s = s, .top = isnan(o->top) ? 3 : (int)o->top };
+  predict_job j = { .s = s, .top = isnan(o->top) ? 3 : (int)o->top,
+                    .ahead = isnan(o->ahead) ? 0 : (int64_t)o->ahead };
   predict_find_classes(&j);
   code = predict_find_picture(&j);
   if (code != GRADRT_OK) {
@@ -468,19 +518,40 @@ static int predict_run(gradrt_session *s)
   return gradrt_writer_commit(j.csv);
 }
 
+/* Whether the net can do what --ahead asks for, if it is there. */
+static int predict_verify_ahead(const gradrt_net *net, const gradrt_options *o)
+{
+  if (isnan(o->ahead)) {
+    return GRADRT_OK;
+  }
+#ifndef GRADRT_WITHOUT_FORECAST
+  if (net->window > 0) {
+    return gradrt_forecast_verify(net);
+  }
+#endif
+  int code = gradrt_error(GRADRT_USAGE,
+                          "%s cannot go on with a series: its samples are no windows", net->name);
+  gradrt_note("windows of a series are read by `window: 16;` in the data block");
+  return code;
+}
+
 int gradrt_predict_main(const gradrt_net *net, const gradrt_options *o)
 {
   if (!net->infer.fn) {
     return gradrt_error(GRADRT_USAGE, "%s was built without an infer function", net->name);
   }
+  int code = predict_verify_ahead(net, o);
+  if (code != GRADRT_OK) {
+    return code;
+  }
   if (o->ninput == 0 && !o->image) {
-    int code = gradrt_error(GRADRT_USAGE, "predict needs a file with inputs");
+    code = gradrt_error(GRADRT_USAGE, "predict needs a file with inputs");
     char predict[GRADRT_PATH_MAX + 64];
     gradrt_note("for example: %s images.idx --top 3", gradrt_options_call(o, "predict", predict, sizeof predict));
     return code;
   }
   gradrt_session s;
-  int code = gradrt_session_open(&s, net, o);
+  code = gradrt_session_open(&s, net, o);
   code = code == GRADRT_OK ? predict_run(&s) : code;
   gradrt_session_close(&s);
   return code;

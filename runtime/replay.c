@@ -87,13 +87,14 @@ static const char *replay_direction(const gradrt_find *f)
 }
 
 /* ", sample 3 (row 17 of the data), element [1, 2, 2]" */
-static const char *replay_place(const replay *p, const gradrt_find *f, char *buf, size_t size)
+static const char *replay_place(const gradrt_session *s, const gradrt_find *f, char *buf,
+                                size_t size)
 {
   size_t at = 0;
   buf[0] = 0;
   if (f->sample >= 0) {
     at += (size_t)snprintf(buf, size, ", sample %" PRId64 " of the batch (row %" PRIu32
-                           " of the data)", f->sample, p->run->s.ids[f->sample]);
+                           " of the data)", f->sample, s->ids[f->sample]);
   }
   for (int i = 0; i < f->rank && at < size; i++) {
     at += (size_t)snprintf(buf + at, size - at, "%s%" PRId64 "%s", i ? ", " : ", element [",
@@ -102,12 +103,18 @@ static const char *replay_place(const replay *p, const gradrt_find *f, char *buf
   return buf;
 }
 
-static void replay_print_json(const replay *p, const gradrt_find *f)
+static void replay_first(const gradrt_session *s, const gradrt_find *f)
 {
-  const gradrt_training *r = p->run;
-  printf("{\"v\":1,\"event\":\"nonfinite\",\"step\":%" PRId64 ",\"epoch\":%" PRId64
-         ",\"batch\":%" PRId64 ",\"layer\":",
-         r->at.step + 1, r->at.epoch + 1, r->at.batch_in_epoch + 1);
+  char layer[GRADRT_NAME_MAX], tensor[GRADRT_NAME_MAX], place[256];
+  gradrt_note("first bad value: layer '%s' (%s), %s, tensor %s%s: %s",
+              gradrt_text_plain(layer, sizeof layer, f->layer), f->place,
+              replay_direction(f), gradrt_text_plain(tensor, sizeof tensor, f->tensor),
+              replay_place(s, f, place, sizeof place), gradrt_nonfinite_text(f->value));
+}
+
+static void replay_find_json(const gradrt_find *f)
+{
+  fputs(",\"layer\":", stdout);
   gradrt_json_string(stdout, f->layer);
   fputs(",\"place\":", stdout);
   gradrt_json_string(stdout, f->place);
@@ -115,6 +122,13 @@ static void replay_print_json(const replay *p, const gradrt_find *f)
   gradrt_json_string(stdout, f->tensor);
   fputs(",\"value\":", stdout);
   gradrt_json_number(stdout, f->value);
+}
+
+static void replay_print_json(const gradrt_training *r, const gradrt_find *f)
+{
+  printf("{\"v\":1,\"event\":\"nonfinite\",\"step\":%" PRId64 ",\"epoch\":%" PRId64
+         ",\"batch\":%" PRId64, r->at.step + 1, r->at.epoch + 1, r->at.batch_in_epoch + 1);
+  replay_find_json(f);
   fputs("}\n", stdout);
   fflush(stdout);
 }
@@ -125,17 +139,14 @@ static void replay_report(const replay *p)
   const double ordinary = 1e18;
   const gradrt_training *r = p->run;
   const gradrt_find *f = gradrt_watcher_found(p->watcher);
-  char layer[GRADRT_NAME_MAX], tensor[GRADRT_NAME_MAX], place[256];
+  char layer[GRADRT_NAME_MAX], tensor[GRADRT_NAME_MAX];
   if (!f) {
     gradrt_note("it arises in step %" PRId64 " (epoch %" PRId64 ", batch %" PRId64
                 "), in no tensor that the step stores", r->at.step + 1, r->at.epoch + 1,
                 r->at.batch_in_epoch + 1);
     return;
   }
-  gradrt_note("first bad value: layer '%s' (%s), %s, tensor %s%s: %s",
-              gradrt_text_plain(layer, sizeof layer, f->layer), f->place,
-              replay_direction(f), gradrt_text_plain(tensor, sizeof tensor, f->tensor),
-              replay_place(p, f, place, sizeof place), gradrt_nonfinite_text(f->value));
+  replay_first(&r->s, f);
   bool fused = strcmp(f->layer, f->call->layer) != 0;
   gradrt_text_plain(layer, sizeof layer, f->call->layer);
   gradrt_note("it arises in step %" PRId64 " (epoch %" PRId64 ", batch %" PRId64
@@ -151,7 +162,7 @@ static void replay_report(const replay *p)
                 "division or exponential outside its range");
   }
   if (r->s.options->json) {
-    replay_print_json(p, f);
+    replay_print_json(r, f);
   }
 }
 
@@ -242,4 +253,87 @@ void gradrt_training_locate(gradrt_training *r, int64_t failed)
   r->at.epoch = epoch;
   r->at.step = step;
   r->at.batch_in_epoch = batch;
+}
+
+/* ---- evaluation ---- */
+
+bool gradrt_evaluation_finite(const gradrt_meter *m, double loss, int64_t seen)
+{
+  return seen == 0 || (gradrt_is_finite(loss) && gradrt_meter_nonfinite(m) < 0);
+}
+
+/* A training step at rate 0, on one thread, with the batch of the split that holds the sample at
+ * position `at`; the state stays. True: w met a bad value in its forward pass. */
+static bool replay_sample(gradrt_session *s, int split, int64_t at, gradrt_watcher *w)
+{
+  const gradrt_set *set = gradrt_data_set(s->data, split);
+  gradrt_pool *all = s->pool, *one = gradrt_pool_start(1);
+  void *state = gradrt_alloc(s->net->state_bytes);
+  gradrt_step step;
+  if (one && state) {
+    int64_t first = at / s->net->batch * s->net->batch, rest = set->n - first;
+    memcpy(state, s->state, s->net->state_bytes);
+    gradrt_session_bind(s, GRADRT_FN_TRAIN, set->rows, &step);
+    step.n = rest < s->net->batch ? rest : s->net->batch;
+    memcpy(s->ids, set->row + first, (size_t)step.n * sizeof *s->ids);
+    step.args[GRADRT_ARG_SEED_LO] = (double)(s->seed & 0xFFFFFFFFu);
+    step.args[GRADRT_ARG_SEED_HI] = (double)(s->seed >> 32);
+    step.args[GRADRT_ARG_BC1] = step.args[GRADRT_ARG_BC2] = 1;
+    step.args[GRADRT_ARG_GROUP] = (double)step.n;
+    step.args[GRADRT_ARG_UPDATE] = 1;
+    step.watch = w;
+    s->pool = one;
+    gradrt_watcher_begin(w);
+    gradrt_session_run(s, GRADRT_FN_TRAIN, &step);
+    s->pool = all;
+    memcpy(s->state, state, s->net->state_bytes);
+  }
+  gradrt_free(state);
+  gradrt_pool_stop(one);
+  const gradrt_find *f = gradrt_watcher_found(w);
+  return f && f->call->direction == GRADRT_FORWARD;
+}
+
+static void replay_evaluation_json(const gradrt_session *s, int split, const gradrt_find *f)
+{
+  fputs("{\"v\":1,\"event\":\"nonfinite\",\"split\":", stdout);
+  gradrt_json_string(stdout, s->net->split[split].name);
+  if (s->bad_at >= 0) {
+    printf(",\"sample\":%" PRId64, s->bad_at);
+  }
+  if (f) {
+    replay_find_json(f);
+  }
+  fputs("}\n", stdout);
+  fflush(stdout);
+}
+
+int gradrt_evaluation_blame(gradrt_session *s, int split, const gradrt_meter *m, double loss)
+{
+  const gradrt_net *net = s->net;
+  int metrics, metric = gradrt_meter_nonfinite(m);
+  char name[GRADRT_NAME_MAX], what[GRADRT_NAME_MAX] = "loss";
+  if (gradrt_is_finite(loss)) {
+    const gradrt_metric *of = &gradrt_meter_metrics(m, &metrics)[metric];
+    gradrt_text_plain(what, sizeof what, of->name ? of->name : of->kind);
+    loss = gradrt_meter_value(m, metric);
+  }
+  int code = gradrt_error(GRADRT_NONFINITE, "the %s on '%s' is %s", what,
+                          gradrt_text_plain(name, sizeof name, net->split[split].name),
+                          gradrt_nonfinite_text(loss));
+  gradrt_watcher *w =
+      s->bad_at >= 0 && net->train.fn ? gradrt_watcher_new(net, &net->train) : NULL;
+  if (s->bad_at >= 0) {
+    gradrt_note("sample %" PRId64 " of '%s' is the first (row %" PRIu32 " of the data)", s->bad_at,
+                name, gradrt_data_set(s->data, split)->row[s->bad_at]);
+  }
+  bool found = w && replay_sample(s, split, s->bad_at, w);
+  if (found) {
+    replay_first(s, gradrt_watcher_found(w));
+  }
+  if (s->options->json) {
+    replay_evaluation_json(s, split, found ? gradrt_watcher_found(w) : NULL);
+  }
+  gradrt_watcher_free(w);
+  return code;
 }

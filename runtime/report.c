@@ -48,15 +48,18 @@ static const char report_style[] =
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums}.scroll{overflow-x:auto}\n"
     "th,td{padding:4px 12px 4px 0;text-align:left;border-bottom:1px solid "
     "var(--grid);vertical-align:top}"
-    "th{font-weight:600}.n{text-align:right;padding-left:12px}.small{font-size:14px}\n"
+    "th{font-weight:600}.n{text-align:right;padding-left:12px;white-space:nowrap}"
+    ".small{font-size:14px}\n"
     "code,pre{font:13px/1.45 ui-monospace,monospace}td code{word-break:break-all}\n"
     "pre{background:var(--card);padding:14px;border-radius:6px;overflow-x:auto}summary{cursor:"
     "pointer}\n"
     "@page{size:A4;margin:15mm}@media "
-    "print{:root{--bg:#fff;--ink:#000;--soft:#444;--grid:#ccc;--card:#f4f4f4;"
+    "print{:root{color-scheme:light;--bg:#fff;--ink:#000;--soft:#444;--grid:#ccc;--card:#f4f4f4;"
     "--a:#0072b2;--b:#d55e00;--best:#009e73}main{padding:0;max-width:none}figure,tr{break-inside:"
     "avoid}"
-    ".row figure{flex-basis:80mm}pre{white-space:pre-wrap}img,rect,path{print-color-adjust:exact;"
+    "h2,h3,h4,h2+p,h3+p,h4+p,summary{break-after:avoid}svg{max-height:240mm}"
+    ".row figure{flex:1 1 80mm;max-width:88mm}.scroll,pre{overflow:visible}"
+    "pre{white-space:pre-wrap}img,rect,path{print-color-adjust:exact;"
     "-webkit-print-color-adjust:exact}}\n";
 
 void gradrt_report_text(gradrt_writer *w, const char *s)
@@ -173,6 +176,27 @@ static void report_classes(gradrt_writer *w, const gradrt_meter *m, int metric)
   gradrt_free(score);
 }
 
+/* Scores of each label of a net that says yes or no to several. */
+static void report_labels(gradrt_writer *w, const gradrt_meter *m, int metric)
+{
+  int labels;
+  const gradrt_label_count *count = gradrt_meter_labels(m, metric, &labels);
+  char name[GRADRT_NAME_MAX];
+  gradrt_writer_printf(
+      w, "<table class=\"small\"><caption>Scores of each label</caption><thead><tr><th>label</th>"
+         "<th class=\"n\">accuracy</th><th class=\"n\">precision</th><th class=\"n\">recall</th>"
+         "<th class=\"n\">present</th></tr></thead><tbody>\n");
+  for (int k = 0; k < labels; k++) {
+    gradrt_label_score s = gradrt_meter_label_score(m, metric, k);
+    gradrt_writer_printf(w, "<tr><td>");
+    gradrt_report_text(w, gradrt_meter_label_name(m, metric, k, name, sizeof name));
+    gradrt_writer_printf(w, "</td><td class=\"n\">%.4f</td><td class=\"n\">%.4f</td>"
+                         "<td class=\"n\">%.4f</td><td class=\"n\">%" PRId64 "</td></tr>\n",
+                         s.accuracy, s.precision, s.recall, count[k].present);
+  }
+  gradrt_writer_printf(w, "</tbody></table>\n");
+}
+
 void gradrt_report_score(gradrt_writer *w, gradrt_session *session, const gradrt_score *s)
 {
   char text[40], count[32];
@@ -183,7 +207,7 @@ void gradrt_report_score(gradrt_writer *w, gradrt_session *session, const gradrt
       "</h2>\n<table><thead><tr><th>measure</th><th class=\"n\">value</th></tr></thead><tbody>\n"
       "<tr><td>loss</td><td class=\"n\">%s</td></tr>\n",
       gradrt_text_value(text, sizeof text, s->loss, false));
-  bool confusion = false, scores = false;
+  bool tables = false;
   for (int i = 0; i < s->nmetric; i++) {
     const gradrt_metric *m = &s->metric[i];
     double v = gradrt_meter_value(s->meter, i);
@@ -201,16 +225,15 @@ void gradrt_report_score(gradrt_writer *w, gradrt_session *session, const gradrt
                        gradrt_text_count(count, sizeof count, s->n));
   for (int i = 0; i < s->nmetric; i++) {
     int classes;
-    if (!gradrt_meter_confusion(s->meter, i, &classes)) {
+    if (gradrt_meter_labels(s->meter, i, &classes)) {
+      report_labels(w, s->meter, i);
+    }
+    if (tables || !gradrt_meter_confusion(s->meter, i, &classes)) {
       continue;
     }
-    if (!confusion) {
-      gradrt_report_confusion(w, s->meter, i);
-    }
-    if (!scores) {
-      report_classes(w, s->meter, i);
-    }
-    confusion = scores = true;
+    gradrt_report_confusion(w, s->meter, i);
+    report_classes(w, s->meter, i);
+    tables = true;
   }
   gradrt_writer_printf(w, "</div>\n");
   gradrt_report_plane(w, session, s);

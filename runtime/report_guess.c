@@ -94,7 +94,9 @@ void gradrt_guess_batch(gradrt_guesser *g, const void *const *rows, int64_t n, g
   gradrt_step step;
   gradrt_session_bind(s, GRADRT_FN_EVAL, rows, &step);
   step.n = n;
+  gradrt_carried_put_aside(s->net, s->state, s->aside);
   gradrt_session_run(s, GRADRT_FN_EVAL, &step);
+  gradrt_carried_bring_back(s->net, s->state, s->aside);
   for (int64_t i = 0; i < n; i++) {
     out[i] = (gradrt_guess){ .row = s->ids[i], .share = NAN };
     out[i].guess = (int)guess_argmax(g, step.out[g->output], i * g->width, g->width);

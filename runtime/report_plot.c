@@ -29,6 +29,7 @@ static const char *const plot_series[PLOT_SERIES] = { "a", "b", "c", "d", "e", "
 
 /* One axis: values between low and high map onto pixels from a to b. */
 typedef struct {
+  const char *name;             /* of what lies along it: "epoch" */
   double low, high, a, b;
   bool log;
   int ntick;
@@ -109,7 +110,8 @@ static plot_axis plot_values(const gradrt_series *series, int n, bool share)
 static plot_axis plot_epochs(const gradrt_series *series, int n)
 {
   plot_axis x = {
-    .low = INFINITY, .high = -INFINITY, .a = PLOT_LEFT, .b = PLOT_WIDTH - PLOT_RIGHT
+    .name = "epoch", .low = INFINITY, .high = -INFINITY, .a = PLOT_LEFT,
+    .b = PLOT_WIDTH - PLOT_RIGHT
   };
   for (int i = 0; i < n; i++) {
     const gradrt_history *h = series[i].history;
@@ -149,8 +151,8 @@ static void plot_frame(gradrt_writer *w, const plot_axis *x, const plot_axis *y,
                        PLOT_LEFT, PLOT_HEIGHT - PLOT_BOTTOM, PLOT_WIDTH - PLOT_RIGHT,
                        PLOT_HEIGHT - PLOT_BOTTOM);
   gradrt_writer_printf(
-      w, "<text class=\"tick\" x=\"%d\" y=\"%d\" text-anchor=\"middle\">epoch</text>\n",
-      (PLOT_LEFT + PLOT_WIDTH - PLOT_RIGHT) / 2, PLOT_HEIGHT - 6);
+      w, "<text class=\"tick\" x=\"%d\" y=\"%d\" text-anchor=\"middle\">%s</text>\n",
+      (PLOT_LEFT + PLOT_WIDTH - PLOT_RIGHT) / 2, PLOT_HEIGHT - 6, x->name);
 }
 
 static void plot_line(gradrt_writer *w, const gradrt_history *h, int column, const plot_axis *x,
@@ -178,9 +180,9 @@ static void plot_line(gradrt_writer *w, const gradrt_history *h, int column, con
     if (gradrt_is_finite(v)) {
       gradrt_writer_printf(
           w,
-          "<circle class=\"dot %s\" cx=\"%.1f\" cy=\"%.1f\" r=\"2.5\"><title>epoch %.0f: %.6g"
+          "<circle class=\"dot %s\" cx=\"%.1f\" cy=\"%.1f\" r=\"2.5\"><title>%s %.10g: %.6g"
           "</title></circle>\n",
-          series, plot_place(x, gradrt_history_at(h, r, 0)), plot_place(y, v),
+          series, plot_place(x, gradrt_history_at(h, r, 0)), plot_place(y, v), x->name,
           gradrt_history_at(h, r, 0), v);
     }
   }
@@ -261,6 +263,31 @@ void gradrt_report_series(gradrt_writer *w, const char *title, const gradrt_seri
   gradrt_writer_printf(w, "</svg><figcaption>");
   gradrt_report_text(w, title);
   gradrt_writer_printf(w, "%s</figcaption></figure>\n", y.log ? " (logarithmic scale)" : "");
+}
+
+void gradrt_report_rates(gradrt_writer *w, const gradrt_history *h, double pick)
+{
+  gradrt_series loss = { h, 1, 1, "loss" };
+  plot_axis y = plot_values(&loss, 1, false);
+  plot_axis x = { .name = "learning rate", .low = gradrt_history_at(h, 0, 0),
+                  .high = gradrt_history_at(h, h->nrow - 1, 0), .a = PLOT_LEFT,
+                  .b = PLOT_WIDTH - PLOT_RIGHT, .log = true };
+  x.high = x.high > x.low ? x.high : 10 * x.low;
+  plot_log_ticks(&x);
+  gradrt_writer_printf(w, "<figure><svg viewBox=\"0 0 %d %d\" role=\"img\"><title>loss over the "
+                       "learning rate</title>\n", PLOT_WIDTH, PLOT_HEIGHT);
+  plot_frame(w, &x, &y, false);
+  plot_line(w, h, 1, &x, &y, plot_series[loss.look]);
+  if (pick > 0) {
+    double at = plot_place(&x, pick);
+    gradrt_writer_printf(w, "<line class=\"best\" x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" "
+                         "y2=\"%d\"/><text class=\"tick\" x=\"%d\" y=\"18\" text-anchor=\"end\">"
+                         "falls fastest: %.2g</text>\n", at, PLOT_TOP, at,
+                         PLOT_HEIGHT - PLOT_BOTTOM, PLOT_WIDTH - PLOT_RIGHT, pick);
+  }
+  gradrt_writer_printf(w, "</svg><figcaption>smoothed loss of each step, whose rate is higher than "
+                       "the one before%s</figcaption></figure>\n",
+                       y.log ? " (logarithmic scales)" : "");
 }
 
 /* Training and the monitored split (NULL: none) in one picture. */

@@ -37,6 +37,10 @@ double gradrt_clock(void);                              /* seconds of a monotoni
 const char *gradrt_class_name(const gradrt_net *net, const char *field, int64_t classes,
                               int64_t cls, char *buf, size_t size);
 
+/* ---- class_names.c: names of classes in weights ---- */
+/* Labels without names take those of the weights; says in a note where the weights know others. */
+void gradrt_class_names_meet(gradrt_named *to, const gradrt_net *net, const char *path);
+
 /* ---- options.c: the command line ---- */
 typedef enum {
   GRADRT_VERB_TRAIN, GRADRT_VERB_EVAL, GRADRT_VERB_PREDICT, GRADRT_VERB_INFO, GRADRT_VERB_HELP,
@@ -65,11 +69,13 @@ typedef struct {
   const char *lr_range;         /* LOW..HIGH; NULL: train */
   bool figures_only;            /* nothing but errors and progress is printed */
   const char *init;             /* FILE|DIR[:GLOB]: part of a net's weights to start from */
+  gradrt_named *labels;         /* gets names of classes; NULL: nobody */
   const char *called;           /* the spec that gradc ran this program for; NULL: run by itself */
   const char *resume;           /* "": the run directory; NULL: not given */
   const char *image;            /* predict: a further input */
   const char *prompt;           /* generate: how the text begins; NULL: not given */
   double length, temperature, top_k;    /* generate; NAN: not given */
+  double ahead;                 /* predict: rows to go on with; NAN: none */
   const char *param;            /* gradcheck: the only parameter to check; NULL: all */
   bool quiet, silent, json, untrained, fast_dev_run, version;
   bool no_prefetch;             /* samples are augmented between steps, not ahead of them */
@@ -86,6 +92,13 @@ int gradrt_options_parse(const gradrt_net *net, int argc, char **argv, gradrt_op
 const char *gradrt_options_call(const gradrt_options *o, const char *verb, char *buf, size_t size);
 void gradrt_options_help(const gradrt_net *net, const gradrt_options *o, FILE *f);
 
+/* ---- carried.c: states that go on from batch to batch ---- */
+size_t gradrt_carried_bytes(const gradrt_net *net);     /* of all of them; 0: there are none */
+void gradrt_carried_clear(const gradrt_net *net, void *state);  /* as an epoch begins */
+/* Copies them to `aside`, of gradrt_carried_bytes, and clears them; and brings them back. */
+void gradrt_carried_put_aside(const gradrt_net *net, void *state, void *aside);
+void gradrt_carried_bring_back(const gradrt_net *net, void *state, const void *aside);
+
 /* ---- session.c: one open net ---- */
 typedef struct {
   const gradrt_net *net;
@@ -93,6 +106,7 @@ typedef struct {
   gradrt_data *data;            /* NULL: nothing loaded */
   gradrt_pool *pool;
   void *state, *arena, *worker;
+  void *aside;                  /* carried states while an evaluation has its own */
   uint32_t *ids;                /* batch rounded up to 16 */
   void *out[3][GRADRT_OUTPUTS_MAX];     /* of train, eval, infer */
   uint64_t seed;
@@ -100,6 +114,10 @@ typedef struct {
   int64_t params;               /* elements of all parameters */
   gradrt_profile *profile[3];   /* of train, eval, infer; NULL: not measured */
   int64_t steps[3];             /* runs of each function */
+  double share;                 /* of the targets that count in what is being run; 0: each batch has
+                                   its own */
+  int64_t bad_at;               /* of the last evaluation: the first sample of its split whose loss
+                                   is not finite; -1: none */
   char dir[GRADRT_PATH_MAX];    /* run directory; not created here */
 } gradrt_session;
 
@@ -119,6 +137,11 @@ void gradrt_session_bind(gradrt_session *s, int fn, const void *const *rows, gra
 void gradrt_session_run(gradrt_session *s, int fn, gradrt_step *step);
 /* Evaluates a split in row order; m may be NULL. batches > 0: at most so many. loss: the mean over
  * samples, or the sum when the spec sums. -1: interrupted by a signal. */
+/* States that go on from batch to batch: zeros, as an epoch begins; put aside, so that other data
+ * can begin with zeros; brought back. */
+void gradrt_session_clear_carried(gradrt_session *s);
+void gradrt_session_put_aside(gradrt_session *s);
+void gradrt_session_bring_back(gradrt_session *s);
 int gradrt_session_evaluate(gradrt_session *s, int split, gradrt_meter *m, int64_t batches,
                             double *loss, int64_t *seen);
 /* The state as gradrt_session_load with need_fit left it: initial values from the seed. */
@@ -142,16 +165,22 @@ typedef struct { int truth, guess; int64_t count; } gradrt_mistake;
 int64_t gradrt_output_elems(const gradrt_output *o);    /* per sample when batched */
 const gradrt_metric *gradrt_meter_metrics(const gradrt_meter *m, int *n);
 int64_t gradrt_meter_seen(const gradrt_meter *m, int metric);   /* predictions counted */
+/* The first metric that is not finite though its samples give it a value; -1: none. */
+int gradrt_meter_nonfinite(const gradrt_meter *m);
 const char *gradrt_meter_class_name(const gradrt_meter *m, int metric, int cls, char *buf,
                                     size_t size);
-/* Of a metric `multilabel`: how often each label was right, and how often it is there; *labels of
- * them. NULL for other metrics. */
-typedef struct { int64_t right, present; } gradrt_label_count;
+/* Of a metric `multilabel`: how often each label was right, is there, was said to be there, and
+ * both; *labels of them. NULL for other metrics. */
+typedef struct { int64_t right, present, guessed, found; } gradrt_label_count;
 const gradrt_label_count *gradrt_meter_labels(const gradrt_meter *m, int metric, int *labels);
 const gradrt_field *gradrt_meter_target(const gradrt_meter *m, int metric);     /* or NULL */
 /* metric_label.c: the column that feeds a label, or its number; tables of labels. */
 const char *gradrt_meter_label_name(const gradrt_meter *m, int metric, int label, char *buf,
                                     size_t size);
+/* Shares of samples that were right, of `guessed` that are there, of `present` that were found; 0
+ * where there is nothing to share. */
+typedef struct { double accuracy, precision, recall; } gradrt_label_score;
+gradrt_label_score gradrt_meter_label_score(const gradrt_meter *m, int metric, int label);
 void gradrt_meter_print_labels(const gradrt_meter *m, int metric);
 void gradrt_meter_json_labels(const gradrt_meter *m, int metric, FILE *f);
 void gradrt_meter_json_tables(const gradrt_meter *m, FILE *f);  /* ,"confusion":[[..]],"prf":[..] */
@@ -272,7 +301,8 @@ enum { GRADRT_SPLIT_AFTER_TRAINING = -1, GRADRT_SPLIT_ANY = -2 };
 /* What to evaluate: this split; or every eval block; or, when there is none, the test split,
  * else the monitored one, else (ANY only) the training split. Nothing is run yet. */
 int gradrt_scores_prepare(const gradrt_net *net, int split, gradrt_score **out, int *nscore);
-int gradrt_scores_run(gradrt_session *s, gradrt_score *score, int n);   /* -1: interrupted */
+/* -1: interrupted; GRADRT_NONFINITE: a loss or metric is not finite, reported */
+int gradrt_scores_run(gradrt_session *s, gradrt_score *score, int n);
 /* On standard output: lines and tables, or JSON. weights: where they came from, or NULL. */
 void gradrt_scores_print(const gradrt_session *s, const gradrt_score *score, int n,
                          const char *weights);
@@ -353,13 +383,16 @@ const void *const *gradrt_training_rows(const gradrt_training *r);
 int64_t gradrt_training_parts(const gradrt_training *r);
 /* Fills the ids, n and arguments of one of them; augmented rows are there. */
 void gradrt_training_batch(gradrt_training *r, int64_t part, gradrt_step *step);
-/* Reads --weights and --init, if given. */
+/* Reads --weights, and --init or the `init` of the spec, if given. */
 int gradrt_training_weights(gradrt_training *r);
 /* The state as training steps want it, and as everything else does. */
 void gradrt_training_work(gradrt_training *r);
 void gradrt_training_rest(gradrt_training *r);
 /* Writes state and position to a file. */
 int gradrt_training_save(gradrt_training *r, const char *path);
+/* Evaluates a split as the run watches it; -1: interrupted; GRADRT_NONFINITE: a loss or metric is
+ * not finite, the best weights are saved, and all is reported. */
+int gradrt_training_evaluate(gradrt_training *r, int split, gradrt_meter *m, double *loss);
 /* A metric of the train block, -1: the loss, on a split, computed now; -1: interrupted. */
 int gradrt_training_measure(gradrt_training *r, int split, int metric, double *out);
 
@@ -404,6 +437,12 @@ const gradrt_find *gradrt_watcher_found(const gradrt_watcher *w);       /* NULL:
  * position is as before. */
 void gradrt_training_locate(gradrt_training *r, int64_t failed);
 const char *gradrt_nonfinite_text(double v);            /* "nan" "inf" "-inf" */
+/* Whether the loss and the metrics of an evaluation of `seen` samples are finite; what nothing was
+ * counted for has no value and is fine. */
+bool gradrt_evaluation_finite(const gradrt_meter *m, double loss, int64_t seen);
+/* Reports the evaluation of the split that the session did last, with the layer where a training
+ * step on the same samples meets the value first. GRADRT_NONFINITE. */
+int gradrt_evaluation_blame(gradrt_session *s, int split, const gradrt_meter *m, double loss);
 
 /* ---- generate.c: text from a net that predicts tokens ---- */
 /* Whether the net reads tokens, so that these functions may find what they need. */
@@ -434,6 +473,16 @@ double gradrt_profile_layer(const gradrt_session *s, int fn, const char *layer,
                             gradrt_direction direction);
 /* Prints a table of layers and directions; peak: FLOP/s of all workers, 0: not known. */
 void gradrt_profile_print(const gradrt_session *s, int fn, double peak);
+
+/* ---- forecast.c: only in programs whose samples are windows ---- */
+/* Refuses (GRADRT_USAGE) a net whose predictions cannot be fed back. */
+int gradrt_forecast_verify(const gradrt_net *net);
+/* Numbers of one row of the series that the net goes on with. */
+int64_t gradrt_forecast_elems(const gradrt_net *net);
+/* Moves window `sample` of the series' rows on by one row and puts value, elems numbers, at its
+ * end. GRADRT_NONFINITE, reported, when one of them is not finite; step: for the message. */
+int gradrt_forecast_feed(const gradrt_net *net, void *rows, int64_t sample, const double *value,
+                         int64_t step);
 
 /* ---- predict_picture.c ---- */
 /* Calls `each` for the pictures of a folder and then of its folders, in byte order, until it
@@ -471,6 +520,9 @@ typedef struct {
 } gradrt_series;
 void gradrt_report_series(gradrt_writer *w, const char *title, const gradrt_series *series, int n,
                           bool share);
+/* Loss, in column 1, over learning rates, in column 0 and rising; pick: the one that is marked, 0:
+ * none. */
+void gradrt_report_rates(gradrt_writer *w, const gradrt_history *h, double pick);
 /* Smallest of 1, 2, 5 times a power of ten that gives at most n steps over the width. */
 double gradrt_plot_step(double width, int n);
 void gradrt_report_confusion(gradrt_writer *w, const gradrt_meter *m, int metric);

@@ -144,7 +144,7 @@ static int safetensors_escape(safetensors_scan *s, char *out)
 }
 
 /* Bytes of the well-formed UTF-8 sequence at p, of at most n; 0: none. */
-static int safetensors_utf8(const char *p, int64_t n)
+int gradrt_safetensors_utf8(const char *p, int64_t n)
 {
   const unsigned char *u = (const unsigned char *)p;
   if (u[0] < 0x80)
@@ -173,7 +173,7 @@ static bool safetensors_string(safetensors_scan *s, const char **out)
   char *start = s->text + s->at, *end = start;
   while (s->at < s->n && s->text[s->at] != '"') {
     char c = s->text[s->at];
-    int take = safetensors_utf8(s->text + s->at, s->n - s->at);
+    int take = gradrt_safetensors_utf8(s->text + s->at, s->n - s->at);
     if ((unsigned char)c < 0x20 || take == 0)
       return safetensors_wrong(s, take ? "a control character in a string"
                                        : "a string that is not UTF-8");

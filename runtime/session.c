@@ -3,6 +3,7 @@
 #include "run.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,10 +96,18 @@ static int session_memory(gradrt_session *s)
   }
   size_t rows = ((size_t)net->batch + 15) / 16 * 16;
   size_t state = net->state_bytes > 64 ? net->state_bytes : 64;
+  double need = 2 * (double)state + (double)arena + (double)worker, have = gradrt_memory();
+  if (need > have) {
+    return gradrt_error(GRADRT_LIMIT, "%s needs %.2f GiB of memory, this machine has %.2f: twice "
+                        "%.2f for parameters and the optimizer, as they are and a copy, %.2f for "
+                        "values of a batch of %" PRId64, net->name, need / 0x1p30, have / 0x1p30,
+                        (double)state / 0x1p30, (double)(arena + worker) / 0x1p30, net->batch);
+  }
   s->state = gradrt_alloc(state);
   s->arena = s->state ? gradrt_alloc(arena) : NULL;
   s->worker = s->arena ? gradrt_alloc(worker) : NULL;
-  s->ids = s->worker ? gradrt_alloc(rows * sizeof *s->ids) : NULL;
+  s->aside = s->worker ? gradrt_alloc(gradrt_carried_bytes(net)) : NULL;
+  s->ids = s->aside ? gradrt_alloc(rows * sizeof *s->ids) : NULL;
   if (!s->ids) {
     return session_no_memory(net, state + arena + worker);
   }
@@ -171,6 +180,7 @@ void gradrt_session_close(gradrt_session *s)
     gradrt_pool_stop(s->pool);
   }
   gradrt_free(s->ids);
+  gradrt_free(s->aside);
   gradrt_free(s->worker);
   gradrt_free(s->arena);
   gradrt_free(s->state);
@@ -227,7 +237,8 @@ int gradrt_session_load(gradrt_session *s, const int *splits, int n, bool need_f
                             .root = s->options->data_root,
                             .only = n > 0 ? only : NULL, .nonly = n,
                             .fold = s->options->fold,
-                            .folds = s->options->fold ? (int)s->options->folds : 0 };
+                            .folds = s->options->fold ? (int)s->options->folds : 0,
+                            .labels = s->options->labels };
   int code = gradrt_data_load(net, &o, &s->data);
   gradrt_free(only);
   return code == GRADRT_OK && need_fit ? session_fit(s) : code;
@@ -254,6 +265,10 @@ void gradrt_session_run(gradrt_session *s, int fn, gradrt_step *step)
     s->ids[i] = s->ids[step->n - 1];
   }
   step->args[GRADRT_ARG_N] = (double)step->n;
+  if (fn != GRADRT_FN_INFER) {
+    step->args[GRADRT_ARG_SHARE] =
+        s->share > 0 ? s->share : gradrt_counted_share(s->net, step->rows, s->ids, step->n);
+  }
   s->steps[fn]++;
   gradrt_pool_run(s->pool, session_function(s->net, fn)->fn, step);
 }
@@ -268,10 +283,54 @@ double gradrt_session_loss(const gradrt_net *net, const gradrt_step *step)
   return session_real(net, step->out[0], 0);
 }
 
-int gradrt_session_evaluate(gradrt_session *s, int split, gradrt_meter *m, int64_t batches,
+static void session_set_real(const gradrt_net *net, void *rows, int64_t i, double v)
+{
+  if (net->real == GRADRT_F64) {
+    ((double *)rows)[i] = v;
+  } else {
+    ((float *)rows)[i] = (float)v;
+  }
+}
+
+/* Numbers of an output in a step of n samples. */
+static int64_t session_numbers(const gradrt_output *o, int64_t n)
+{
+  return gradrt_output_elems(o) * (o->batched ? n : 1);
+}
+
+/* One batch of an evaluation. With passes, dropout is drawn anew in each of them by seed, pass and
+ * row, and the outputs become their means; mean holds as many numbers as all outputs. */
+static void session_evaluate_batch(gradrt_session *s, gradrt_step *step, double *mean)
+{
+  const gradrt_net *net = s->net;
+  for (int pass = 0; pass < (net->eval_passes > 1 ? net->eval_passes : 1); pass++) {
+    double *at = mean;
+    step->args[GRADRT_ARG_EPOCH] = pass;
+    gradrt_session_run(s, GRADRT_FN_EVAL, step);
+    for (int o = 0; net->eval_passes > 0 && o < net->eval.noutput; o++) {
+      int64_t n = session_numbers(&net->eval.output[o], step->n);
+      for (int64_t i = 0; i < n; i++, at++) {
+        double before = pass ? *at : 0;
+        *at = before + (session_real(net, step->out[o], i) - before) / (pass + 1);
+      }
+    }
+  }
+  for (int o = 0; net->eval_passes > 0 && o < net->eval.noutput; o++) {
+    int64_t n = session_numbers(&net->eval.output[o], step->n);
+    for (int64_t i = 0; i < n; i++) {
+      session_set_real(net, step->out[o], i, *mean++);
+    }
+  }
+}
+
+static int session_evaluate(gradrt_session *s, int split, gradrt_meter *m, int64_t batches,
                             double *loss, int64_t *seen)
 {
   const gradrt_net *net = s->net;
+  size_t numbers = 0;
+  for (int o = 0; net->eval_passes > 0 && o < net->eval.noutput; o++) {
+    numbers += (size_t)session_numbers(&net->eval.output[o], net->batch);
+  }
   const gradrt_set *set = gradrt_data_set(s->data, split);
   if (!set || !net->eval.fn) {
     return gradrt_error(GRADRT_INTERNAL, "the split %s was not loaded", net->split[split].name);
@@ -282,25 +341,47 @@ int gradrt_session_evaluate(gradrt_session *s, int split, gradrt_meter *m, int64
   step.args[GRADRT_ARG_SEED_HI] = (double)(s->seed >> 32);
   double sum = 0;
   int64_t done = 0;
+  s->bad_at = -1;
+  double *mean = gradrt_alloc(numbers * sizeof *mean);
+  if (!mean) {
+    return session_no_memory(net, numbers * sizeof *mean);
+  }
+  int64_t all = batches > 0 && batches * net->batch < set->n ? batches * net->batch : set->n;
+  s->share = gradrt_counted_share(net, set->rows, set->row, all);
   for (int64_t b = 0; done < set->n && (batches <= 0 || b < batches); b++) {
     if (gradrt_interrupted()) {
+      gradrt_free(mean);
+      s->share = 0;
       return -1;
     }
     step.n = set->n - done < net->batch ? set->n - done : net->batch;
     memcpy(s->ids, set->row + done, (size_t)step.n * sizeof *s->ids);
-    gradrt_session_run(s, GRADRT_FN_EVAL, &step);
+    session_evaluate_batch(s, &step, mean);
     for (int64_t i = 0; net->eval.noutput > 0 && i < step.n; i++) {
-      sum += session_real(net, step.out[0], i);
+      double each = session_real(net, step.out[0], i);
+      s->bad_at = s->bad_at < 0 && !gradrt_is_finite(each) ? done + i : s->bad_at;
+      sum += each;
     }
     if (m) {
       gradrt_meter_add(m, step.out, step.n);
     }
     done += step.n;
   }
+  gradrt_free(mean);
+  s->share = 0;
   bool summed = net->training && net->training->loss_sum;
   *loss = summed ? sum : done > 0 ? sum / (double)done : NAN;
   *seen = done;
   return GRADRT_OK;
+}
+
+int gradrt_session_evaluate(gradrt_session *s, int split, gradrt_meter *m, int64_t batches,
+                            double *loss, int64_t *seen)
+{
+  gradrt_carried_put_aside(s->net, s->state, s->aside);
+  int code = session_evaluate(s, split, m, batches, loss, seen);
+  gradrt_carried_bring_back(s->net, s->state, s->aside);
+  return code;
 }
 
 /* ---- weights ---- */
@@ -352,5 +433,9 @@ int gradrt_session_weights(gradrt_session *s, char *path)
     return GRADRT_OK;
   }
   int code = gradrt_weights_find(s, s->options->weights, path);
-  return code == GRADRT_OK ? gradrt_weights_read(net, path, s->state) : code;
+  code = code == GRADRT_OK ? gradrt_weights_read(net, path, s->state) : code;
+  if (code == GRADRT_OK) {
+    gradrt_class_names_meet(s->options->labels, net, path);
+  }
+  return code;
 }

@@ -13,6 +13,11 @@ int64_t gradrt_tensor_elems(const gradrt_tensor *t)
   return n;
 }
 
+bool gradrt_tensor_is_weight(const gradrt_tensor *t)
+{
+  return t->role == GRADRT_PARAM || t->role == GRADRT_STAT;
+}
+
 /* Walks the elements of a tensor in row-major order and knows their stored positions. A digit
  * belongs to one axis, so a position is a sum of one term for each axis; only the last axis changes
  * from step to step. */

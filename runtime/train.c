@@ -79,6 +79,21 @@ static int train_splits(const gradrt_training *r, const gradrt_score *score, int
   return count;
 }
 
+/* Where a layer divides by the spread of a batch, the last one must have two samples. */
+static int train_check_last_batch(const gradrt_training *r)
+{
+  const gradrt_net *net = r->s.net;
+  if (!r->t->spreads || net->batch < 2 || r->set->n % net->batch != 1) {
+    return GRADRT_OK;
+  }
+  int code = gradrt_error(GRADRT_DATA, "%s cannot train: the last batch of %" PRId64
+                          " samples in batches of %" PRId64 " has one, and one value has no spread",
+                          r->t->spreads, r->set->n, net->batch);
+  gradrt_note("another batch helps (--batch %" PRId64 "), or another number of training samples",
+              net->batch > 2 ? net->batch - 1 : net->batch + 1);
+  return code;
+}
+
 static int train_limits(gradrt_training *r)
 {
   const gradrt_options *o = r->s.options;
@@ -90,6 +105,10 @@ static int train_limits(gradrt_training *r)
   r->accumulate = r->t->accumulate > 1 ? r->t->accumulate : 1;
   batch *= r->accumulate;
   r->steps_per_epoch = (r->set->n + batch - 1) / batch;
+  int code = train_check_last_batch(r);
+  if (code != GRADRT_OK) {
+    return code;
+  }
   r->epochs = (int64_t)ceil(!isnan(o->epochs) ? o->epochs : r->t->epochs);
   r->saved_step = -1;
   r->lr = !isnan(o->lr) ? o->lr : r->t->lr;
@@ -290,7 +309,8 @@ static int train_resume(gradrt_training *r)
   return code == GRADRT_OK ? gradrt_history_create(&r->history, r->s.dir, folder) : code;
 }
 
-/* --init FILE|DIR[:GLOB]: what of the net's parameters the glob names and the file has. */
+/* --init, or `init` of the spec, FILE|DIR[:GLOB]: what of the net's parameters the glob names and
+ * the file has. */
 static int train_init(gradrt_training *r, const char *asked)
 {
   char place[GRADRT_PATH_MAX], path[GRADRT_PATH_MAX], plain[GRADRT_PATH_MAX];
@@ -309,7 +329,7 @@ static int train_init(gradrt_training *r, const char *asked)
     code = gradrt_weights_read_part(r->s.net, path, glob, r->s.state, &taken);
   }
   for (int i = 0; i < r->s.net->ntensor; i++) {
-    params += r->s.net->tensor[i].role != GRADRT_SLOT;
+    params += gradrt_tensor_is_weight(&r->s.net->tensor[i]);
   }
   if (code == GRADRT_OK && !r->s.options->quiet && !r->s.options->silent) {
     fprintf(stderr, "%d of %d tensors from %s\n", taken, params,
@@ -321,12 +341,23 @@ static int train_init(gradrt_training *r, const char *asked)
 int gradrt_training_weights(gradrt_training *r)
 {
   const gradrt_options *o = r->s.options;
-  char path[GRADRT_PATH_MAX];
+  char path[GRADRT_PATH_MAX], named[GRADRT_PATH_MAX];
+  const char *init = o->init;
+  if (!o->weights && !init && r->t->init) {
+    int joined = gradrt_path_join(named, o->data ? o->data : ".", r->t->init);
+    if (joined != GRADRT_OK) {
+      return joined;
+    }
+    init = named;
+  }
   int code = o->weights ? gradrt_weights_find(&r->s, o->weights, path) : GRADRT_OK;
   if (o->weights && code == GRADRT_OK) {
     code = gradrt_weights_read(r->s.net, path, r->s.state);
   }
-  code = code == GRADRT_OK && o->init ? train_init(r, o->init) : code;
+  if (o->weights && code == GRADRT_OK) {
+    gradrt_class_names_meet(o->labels, r->s.net, path);
+  }
+  code = code == GRADRT_OK && init ? train_init(r, init) : code;
   gradrt_average_start(r->s.net, r->s.state);
   return code;
 }
@@ -373,6 +404,7 @@ static void train_print_row(const gradrt_training *r, int64_t row, bool best)
   char text[40], count[32];
   printf("%s epoch %.0f:", best ? "best" : "last", gradrt_history_at(h, row, 0));
   int64_t n = r->monitor >= 0 ? gradrt_data_set(r->s.data, r->monitor)->n : r->set->n;
+  int64_t seen = 0;             /* predictions; a run that was at its end has counted none */
   double share = NAN;
   const char *comma = "";
   for (int c = 3; c + 1 < h->ncolumn; c++) {
@@ -382,12 +414,15 @@ static void train_print_row(const gradrt_training *r, int64_t row, bool best)
     bool is_share = h->of[c] && gradrt_metric_is_share(h->of[c]);
     double v = gradrt_history_at(h, row, c);
     printf("%s %s %s", comma, h->column[c], gradrt_text_value(text, sizeof text, v, is_share));
-    share = is_share && isnan(share) ? v : share;
+    if (is_share && isnan(share)) {
+      share = v;
+      seen = r->monitor >= 0 ? gradrt_meter_seen(r->monitor_meter, (int)(h->of[c] - h->metric)) : 0;
+    }
     comma = ",";
   }
   if (!isnan(share)) {
     double low, high;
-    gradrt_wilson(share, (double)n, &low, &high);
+    gradrt_wilson(share, (double)(seen > 0 ? seen : n), &low, &high);
     printf("   (95 %% interval %.2f - %.2f, n = %s)", 100 * low, 100 * high,
            gradrt_text_count(count, sizeof count, n));
   }
@@ -501,8 +536,14 @@ static int train_finish(gradrt_training *r, gradrt_score *score, int nscore)
     code = gradrt_scores_run(&r->s, score, nscore);
   }
   gradrt_progress_break(&r->progress);
+  if (code == -1) {
+    return train_interrupted(r);
+  }
   if (code != GRADRT_OK) {
-    return code == -1 ? train_interrupted(r) : code;
+    if (o->json) {
+      train_print_json(r, r->history.nrow - 1, code);
+    }
+    return code;
   }
   if (r->writes) {
     gradrt_report report = { .training = r, .score = score, .nscore = nscore, .final_row = row,

@@ -20,6 +20,7 @@ typedef struct {
   const char *version;
   const SourceMap *sources;     /* for "lenet.nn:12" in comments */
   bool thin;                    /* include gradrt.h and link libgradrt instead of carrying the runtime's text */
+  bool linked;                  /* C: carries gradrt.h alone: linked with gradc's libgradrt */
   bool library;                 /* C: the functions of backend/library.h in the place of main */
   bool loaded;                  /* C: gradrt_loaded_net in the place of main; it returns the net */
   /* C: nothing but inference, with these weights (a state block of the net); NULL: all of it */

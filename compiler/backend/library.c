@@ -211,7 +211,8 @@ static void put_fields(const EmitArgs *e, LibraryFunction f, Out *o)
 static void put_tensors(const EmitArgs *e, Out *o)
 {
   static const char *const role[] = {
-    [GRADRT_PARAM] = "parameter", [GRADRT_SLOT] = "optimizer", [GRADRT_STAT] = "statistic"
+    [GRADRT_PARAM] = "parameter", [GRADRT_SLOT] = "optimizer", [GRADRT_STAT] = "statistic",
+    [GRADRT_CARRIED] = "carried"
   };
   for (int i = 0; i < e->net->ntensor; i++) {
     const gradrt_tensor *t = &e->net->tensor[i];

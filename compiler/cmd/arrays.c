@@ -20,7 +20,7 @@ Arrays *arrays_new(Arena *a, const gradrt_net *net)
   for (int i = 0; i < net->ntensor; i++) {
     const gradrt_tensor *t = &net->tensor[i];
     bool counter = gradrt_checkpoint_is_counter(t), wide = net->real == GRADRT_F64;
-    if (t->role == GRADRT_SLOT)
+    if (!gradrt_tensor_is_weight(t))
       continue;
     w->array[w->narray++] = (Array){
       .name = t->name, .dtype = counter ? "I64" : wide ? "F64" : "F32", .rank = t->rank,

@@ -100,7 +100,7 @@ static int emit_c(const CmdOptions *o, Compilation *c, bool exe)
   if (code || str_eq(out, "-"))
     return code;
   if (exe)
-    return cmd_cc(o, c, source, out, "exe");
+    return cmd_compile_program(o, c, source, out);
   if (!o->quiet) {
     const char *name = default_name(c->arena, out, "");
     if (o->library) {

@@ -57,7 +57,8 @@ int cmd_write(const char *path, const char *text, size_t length);
 const char *cmd_compiler(const CmdOptions *o);
 /* Path of the program of a compiled module, built unless the cache has it; NULL: *code says why. */
 const char *cmd_build_cached(const CmdOptions *o, Compilation *c, int *code);
-/* Compiles one C file with cmd_compiler. kind: "exe" or "so". Prints the command if verbose. */
+/* Compiles one C file with cmd_compiler. kind: "exe" or "so"; or "linked", a program that needs
+ * cmd_runtime_library: then no message tells why it failed. Prints the command if verbose. */
 int cmd_cc(const CmdOptions *o, const Compilation *c, const char *source, const char *target, const char *kind);
 /* Runs argv[0] of PATH and waits: its exit status, 128 + a signal, or minus errno where it cannot
  * be run. Silent. */
@@ -65,6 +66,13 @@ int cmd_spawn(char *const *argv);
 /* Runs argv[0] with these words (NULL ends them) and waits; EXIT_IO after one message when it fails. Prints the
  * command if verbose. */
 int cmd_run_tool(const CmdOptions *o, Arena *a, const char *const *argv);
+/* Makes a program: links the net's own code with cmd_runtime_library, in a third of the time that
+ * the whole text in source takes; compiles that where there is no runtime to link with. */
+int cmd_compile_program(const CmdOptions *o, Compilation *c, const char *source, const char *exe);
+/* The path of the libgradrt.a that belongs to this gradc; NULL: there is none. */
+const char *cmd_runtime_library(Arena *a);
+/* Does the target have the architecture of this machine? */
+bool cmd_same_machine(const Target *t);
 /* What back ends are given for a compiled module. */
 EmitArgs cmd_emit_args(const CmdOptions *o, Compilation *c);
 /* 32 hexadecimal digits of the SHA-256 of a text. */

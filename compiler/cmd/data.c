@@ -80,6 +80,16 @@ int64_t data_missing(const DataView *v, int split, int field, int64_t element)
   return c ? c->missing : -1;
 }
 
+const char *data_sides(const DataView *v, int split)
+{
+  gradrt_sides s = gradrt_data_sides(v->rows, split);
+  const char *side[2];
+  for (int k = 0; k < 2; k++)
+    side[k] = s.least[k] == s.most[k] ? arena_printf(v->arena, "%d", s.most[k])
+                                      : arena_printf(v->arena, "%d to %d", s.least[k], s.most[k]);
+  return s.most[0] ? arena_printf(v->arena, "%s x %s pixels", side[0], side[1]) : NULL;
+}
+
 int data_train_split(const DataView *v)
 {
   for (int i = 0; i < v->net->nsplit; i++)

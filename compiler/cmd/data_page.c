@@ -285,7 +285,12 @@ static void page_numbers(Out *o, const Sheet *s, int field)
 
 static void page_images(Out *o, const Sheet *s)
 {
+  const char *files = data_sides(s->v, data_train_split(s->v));
   page_heading(o, "samples of the training split");
+  out_printf(o, "<p>%d x %d pixels", s->height, s->width);
+  if (files)
+    out_printf(o, "; files of %s", files);
+  out_printf(o, "</p>\n");
   for (int i = 0; i < s->n; i++) {
     Picture p = image_of(s, s->set->rows[s->field], s->row[i]);
     out_printf(o, "<figure>");

@@ -36,6 +36,8 @@ static void print_splits(const DataView *v)
     gradrt_data_columns(v->rows, i, &n, &skipped);
     printf("%-12s %12s  %s, %s", v->net->split[i].name,
            gradrt_text_count(count, sizeof count, set_of(v, i)->n), s->kind, s->place);
+    if (data_sides(v, i))
+      printf("; files of %s", data_sides(v, i));
     if (skipped)
       printf("; %s rows with missing cells left out",
              gradrt_text_count(count, sizeof count, skipped));
@@ -253,8 +255,12 @@ void data_print_json(const DataView *v)
     gradrt_data_columns(v->rows, i, &n, &skipped);
     fputs(i ? ",{\"name\":" : "{\"name\":", stdout);
     gradrt_json_string(stdout, v->net->split[i].name);
-    printf(",\"rows\":%" PRId64 ",\"skipped\":%" PRId64 ",\"source\":\"%s\"}", set_of(v, i)->n,
+    printf(",\"rows\":%" PRId64 ",\"skipped\":%" PRId64 ",\"source\":\"%s\"", set_of(v, i)->n,
            skipped, v->net->source[v->net->split[i].source].kind);
+    gradrt_sides s = gradrt_data_sides(v->rows, i);
+    if (s.most[0])
+      printf(",\"height\":[%d,%d],\"width\":[%d,%d]", s.least[0], s.most[0], s.least[1], s.most[1]);
+    fputs("}", stdout);
   }
   fputs("],\"fields\":[", stdout);
   for (int f = 0; f < v->net->nfield; f++) {

@@ -28,6 +28,9 @@ int64_t data_groups(const gradrt_field *f);
 const char *data_group_name(const DataView *v, int field, int64_t group);
 /* Missing cells of the column that feeds an element, in the table of a split; -1: it has none. */
 int64_t data_missing(const DataView *v, int split, int field, int64_t element);
+/* "12 x 16 pixels", "8 to 30 x 8 to 40 pixels": height and width of the pictures of a split as
+ * their files have them; NULL: there are none. */
+const char *data_sides(const DataView *v, int split);
 int data_train_split(const DataView *v);        /* the split that is shown: train, else the first */
 
 void data_print(const DataView *v);

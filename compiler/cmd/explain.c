@@ -18,7 +18,13 @@ static const Page pages[] = {
 /* Words of the language that are no operations: a row without options, then its options. */
 typedef struct { const char *kind, *name, *dflt, *doc; } Word;
 static const Word words[] = {
-#define OPTION(kind, name, dflt, low, high, doc) { NULL, #name, dflt, doc },
+#define DEFAULT_FLAG(dflt) ((dflt)[0] == '0' ? "false" : "true")
+#define DEFAULT_COUNT(dflt) dflt
+#define DEFAULT_REAL(dflt) dflt
+#define DEFAULT_TEXT(dflt) dflt
+#define DEFAULT_WORD(dflt) dflt
+#define DEFAULT_LIST(dflt) dflt
+#define OPTION(kind, name, dflt, low, high, doc) { NULL, #name, DEFAULT_##kind(dflt), doc },
 #define SOURCE(name, unnamed, inputs, columns, doc) { "source of data", #name, NULL, doc },
 #include "sema/sources.def"
 #define SCHEDULE(name, unnamed, doc) { "schedule", #name, NULL, doc },

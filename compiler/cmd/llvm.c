@@ -20,12 +20,6 @@ bool cmd_uses_llvm(const CmdOptions *o)
   return llvm_present() && !(cc && cc[0]);
 }
 
-static bool same_machine(const Target *t)
-{
-  const Target *host = target_host();
-  return host && str_eq(host->arch, t->arch);
-}
-
 /* ---- build ---- */
 
 static const struct { const char *name, *suffix; LlvmKind kind; } kinds[] = {
@@ -41,29 +35,10 @@ static int settle(const Compilation *c, bool worked)
   return worked ? EXIT_OK : code ? code : EXIT_INTERNAL;
 }
 
-/* libgradrt.a stands beside gradc after a build, in ../lib after an installation. */
-static const char *find_runtime(Arena *a)
-{
-  static const char *const places[] = { "runtime/libgradrt.a", "../lib/libgradrt.a" };
-  char self[4096];
-  ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-  char *slash;
-  if (n <= 0)
-    return NULL;
-  self[n] = '\0';
-  slash = strrchr(self, '/');
-  for (size_t i = 0; slash && i < ARRAY_LEN(places); i++) {
-    const char *path = arena_printf(a, "%.*s/%s", (int)(slash - self), self, places[i]);
-    if (access(path, R_OK) == 0)
-      return path;
-  }
-  return NULL;
-}
-
 static int link_object(const CmdOptions *o, Compilation *c, const char *object, const char *out,
                        bool shared)
 {
-  const char *runtime = find_runtime(c->arena), *argv[16];
+  const char *runtime = cmd_runtime_library(c->arena), *argv[16];
   int n = 0;
   if (!runtime)
     return gradrt_error(EXIT_IO, "libgradrt.a is neither beside gradc nor in ../lib; link '%s' "
@@ -115,7 +90,7 @@ int cmd_emit_llvm(const CmdOptions *o, Compilation *c, const char *kind, const c
     return code;
   bool linked = str_eq(kind, "exe") || str_eq(kind, "so");
   out = arena_printf(c->arena, "%s%s", out, o->out ? "" : kinds[k].suffix);
-  if (linked && !same_machine(c->target))
+  if (linked && !cmd_same_machine(c->target))
     code = gradrt_error(EXIT_USAGE, "link for %s there: --emit obj", c->target->arch);
   else if (linked)
     code = str_eq(out, "-") ? gradrt_error(EXIT_USAGE, "a linked file cannot go to standard output")
@@ -186,7 +161,7 @@ static bool runs_here(const Target *t)
     want++;
   while (have < n && all[have] != host)
     have++;
-  return same_machine(t) && have <= want;
+  return cmd_same_machine(t) && have <= want;
 }
 
 /* ---- in memory ---- */

@@ -3,6 +3,7 @@
 #include "cmd/report.h"
 #include "base/str.h"
 #include "cmd/diagram.h"
+#include "data.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,18 +176,23 @@ static int report_net(ReportPage *p)
   if (code || p->c->stopped)
     return code;
   code = load_net(o, p->c, &loaded);
-  p->net = loaded.net;
+  gradrt_named *named = arena_alloc(p->c->arena, sizeof *named);
+  const char *dir = o->driver.data_dir ? o->driver.data_dir
+                                       : cmd_spec_dir(p->c->arena, o->driver.file);
+  *named = (gradrt_named){ .shown = NULL };
+  if (!code)
+    p->net = gradrt_net_with_names(named, loaded.net, dir, o->driver.data_root);
   gradrt_options how = {
     .verb = GRADRT_VERB_EVAL, .epochs = NAN, .lr = NAN, .seed = NAN, .steps = NAN,
     .save_every = NAN, .threads = threads ? (double)threads : NAN, .top = NAN, .seconds = NAN,
     .called = o->driver.file, .weights = o->weights, .untrained = o->untrained,
-    .data = o->driver.data_dir ? o->driver.data_dir : cmd_spec_dir(p->c->arena, o->driver.file),
-    .data_root = o->driver.data_root,
+    .data = dir, .data_root = o->driver.data_root, .labels = named,
   };
   code = code ? code : load(p, &how, weights);
   code = code ? code : write_page(p, weights);
   gradrt_session_close(&p->s);
   gradrt_scores_free(p->score, p->nscore);
+  gradrt_net_forget_names(named);
   load_free(&loaded);
   return code;
 }

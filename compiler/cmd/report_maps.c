@@ -13,6 +13,9 @@
 
 enum { MAPS_MAX = 32, MAP_SIDE = 56, MAP_SIDE_MAX = 512, STRIP = 64, STRIP_MAX = 4096, EPOCHS = 7 };
 
+/* The reference interpreter, which keeps every value, does some 1e8 of these in a second. */
+static const double maps_flops_max = 1e9;
+
 /* ---- values ---- */
 
 static bool is_shown(const Program *p, const Node *n)
@@ -24,19 +27,28 @@ static bool is_shown(const Program *p, const Node *n)
   return layer && n->op->cls != OP_VIEW && n->op->cls != OP_SOURCE && n->type[0].batched;
 }
 
-/* The graph whose outputs are all layers' values, in the order of the spec. */
-static Graph *layers_graph(Compilation *c)
+/* The graph whose outputs are the layers' values, in the order of the spec, as far as their FLOPs
+ * are few; *left: the first layer that is not among them, NULL: all are. */
+static Graph *layers_graph(Compilation *c, const char **left)
 {
   const Graph *f = c->model->forward;
   Value *out = ARENA_ARRAY(c->arena, Value, f->order.n + 1);
   const char **name = ARENA_ARRAY(c->arena, const char *, f->order.n + 1);
+  double flops = 0;
   int n = 0;
-  for (uint32_t i = 0; i < f->order.n; i++)
-    if (is_shown(c->program, f->order.at[i])) {
-      name[n] = f->order.at[i]->name;
-      out[n++] = (Value){ f->order.at[i], 0 };
-    }
-  return n ? eval_graph(c->program, f, out, name, n, ops_table()) : NULL;
+  *left = NULL;
+  for (uint32_t i = 0; i < f->order.n && !*left; i++) {
+    const Node *layer = f->order.at[i];
+    flops += layer->op->flops ? layer->op->flops(layer) : 0;
+    if (!is_shown(c->program, layer))
+      continue;
+    if (flops > maps_flops_max)
+      *left = layer->name;
+    name[n] = layer->name;
+    out[n++] = (Value){ f->order.at[i], 0 };
+  }
+  n -= *left != NULL;
+  return n ? infer_graph(c->program, f, out, name, n, ops_table()) : NULL;
 }
 
 /* The values of one sample: all fields as they are stored, all state as it is now. */
@@ -140,17 +152,20 @@ static void put_layer(ReportPage *p, const char *name, const RefTensor *t)
 void report_maps(ReportPage *p)
 {
   const gradrt_set *set = gradrt_data_set(p->s.data, p->score[0].split);
-  Graph *g = layers_graph(p->c);
-  if (!g || !set || p->sample >= set->n)
+  const char *left;
+  Graph *g = layers_graph(p->c, &left);
+  if ((!g && !left) || !set || p->sample >= set->n)
     return;
   uint32_t row = set->row[p->sample];
   double args[ARG_COUNT] = { 0 };
   args[ARG_N] = 1;
   args[ARG_BC1] = args[ARG_BC2] = 1;
   RefCtx r = { .arena = p->c->arena, .n = 1, .args = args, .sample = &row };
-  RefTensor **out = ARENA_ARRAY(p->c->arena, RefTensor *, g->outputs.n + 1);
+  uint32_t layers = g ? g->outputs.n : 0;
+  RefTensor **out = ARENA_ARRAY(p->c->arena, RefTensor *, layers + 1);
   prepare(p, &r, row);
-  ref_run(&r, g, out);
+  if (g)
+    ref_run(&r, g, out);
   gradrt_writer_printf(p->w, "<h2>Inside the network</h2>\n<p class=\"soft\">What every layer "
                              "makes of row %" PRIu32 " of ", row);
   gradrt_report_text(p->w, p->net->split[p->score[0].split].name);
@@ -163,8 +178,13 @@ void report_maps(ReportPage *p)
     gradrt_report_image(p->w, &image, longest < 112 ? 112 / longest : 1, p->net->field[f].name);
     gradrt_image_free(&image);
   }
-  for (uint32_t i = 0; i < g->outputs.n; i++)
+  for (uint32_t i = 0; i < layers; i++)
     put_layer(p, g->outputs.at[i].name, out[i]);
+  if (left) {
+    gradrt_writer_printf(p->w, "<p class=\"soft\">Not shown, for it would take long: ");
+    gradrt_report_text(p->w, left);
+    gradrt_writer_printf(p->w, " and what comes after it.</p>\n");
+  }
 }
 
 /* ---- augmented samples ---- */

@@ -26,6 +26,7 @@ const char *cmd_spec_dir(Arena *a, const char *file)
   return slash ? arena_strndup(a, file, slash == file ? 1 : (size_t)(slash - file)) : ".";
 }
 
+/* The key is a hash of the whole program, so that it tells runtimes apart too. */
 const char *cmd_build_cached(const CmdOptions *o, Compilation *c, int *code)
 {
   if (cmd_uses_llvm(o))
@@ -49,7 +50,7 @@ const char *cmd_build_cached(const CmdOptions *o, Compilation *c, int *code)
   const char *source = arena_printf(c->arena, "%s.c", exe), *temp = arena_printf(c->arena, "%s.%ld", exe, (long)getpid());
   *code = cmd_write(source, text, length);
   if (!*code)
-    *code = cmd_cc(o, c, source, temp, "exe");
+    *code = cmd_compile_program(o, c, source, temp);
   if (!*code && rename(temp, exe) != 0) {
     *code = gradrt_error(EXIT_IO, "cannot write '%s': %s", exe, strerror(errno));
   }
@@ -83,6 +84,7 @@ int cmd_run(const CmdOptions *o, const char *verb)
   Compilation *c = compilation_new();
   DriverOptions driver = o->driver;
   driver.tiles = cmd_tiles(o, c->arena);
+  driver.mc_eval = str_eq(verb, "eval");
   int code = compile_module(c, &driver);
   bool memory = cmd_uses_llvm(o);
   const char *exe = NULL;

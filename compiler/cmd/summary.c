@@ -134,7 +134,9 @@ static void print_kernels(const Compilation *c, const Tiles *tiles)
       printf(s->barrier.when ? "  .\n" : "  --\n");
     } else if (s->kind == LS_CALL) {
       const Kernel *k = s->call.kernel;
-      printf("%-28s %-24s %10.3f  %s%s\n", k->name, k->template_name, k->flops / 1e6, k->about,
+      bool shared = s->call.layer && k->layer && !str_eq(s->call.layer, k->layer);
+      printf("%-28s %-24s %10.3f  %s%s%s%s\n", k->name, k->template_name, k->flops / 1e6, k->about,
+             shared ? "; here for " : "", shared ? s->call.layer : "",
              tiles_tuned(tiles, k->name) ? " [tuned]" : "");
     }
   }

@@ -5,6 +5,7 @@
 #include "internal.h"
 #include "pictures.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,12 +34,18 @@ int cmd_write(const char *path, const char *text, size_t length)
   return gradrt_writer_commit(w) ? EXIT_IO : EXIT_OK;
 }
 
+/* The libraries of libgradrt. */
+static const char *runtime_links(Arena *a)
+{
+  return arena_printf(a, " -lz%s", gradrt_picture_libraries());
+}
+
 EmitArgs cmd_emit_args(const CmdOptions *o, Compilation *c)
 {
   EmitArgs args = { .module = c->module, .net = c->net, .target = c->target, .spec_file = c->model->file,
                     .version = GRADC_VERSION, .sources = c->sources, .thin = o->thin,
                     .library = o->library, .arena = c->arena, .diag = c->diag };
-  args.runtime_links = arena_printf(c->arena, " -lz%s", gradrt_picture_libraries());
+  args.runtime_links = runtime_links(c->arena);
   args.measure = o->profile ? MEASURE_KERNELS : o->bench ? MEASURE_STEPS : MEASURE_NOTHING;
   return args;
 }
@@ -66,17 +73,31 @@ const char *cmd_emit_c(const CmdOptions *o, Compilation *c, size_t *length)
   return out_text(out);
 }
 
-int cmd_spawn(char *const *argv)
+static int spawn(char *const *argv, const posix_spawn_file_actions_t *files)
 {
   pid_t pid;
   int status = 0;
-  int failed = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
+  int failed = posix_spawnp(&pid, argv[0], files, NULL, argv, environ);
   if (failed)
     return -failed;
   while (waitpid(pid, &status, 0) < 0)
     if (errno != EINTR)
       return EXIT_IO;
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int cmd_spawn(char *const *argv) { return spawn(argv, NULL); }
+
+/* As cmd_spawn; what the program says of errors is lost. */
+static int spawn_muted(char *const *argv)
+{
+  posix_spawn_file_actions_t files;
+  if (posix_spawn_file_actions_init(&files))
+    return EXIT_IO;
+  int status = posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_WRONLY, 0);
+  status = status ? EXIT_IO : spawn(argv, &files);
+  posix_spawn_file_actions_destroy(&files);
+  return status;
 }
 
 static int run(char *const *argv)
@@ -145,11 +166,36 @@ static void add_words(Arena *a, const char *text, char **argv, int *n)
   }
 }
 
+bool cmd_same_machine(const Target *t)
+{
+  const Target *host = target_host();
+  return host && str_eq(host->arch, t->arch);
+}
+
+/* It stands beside gradc after a build, in ../lib after an installation. */
+const char *cmd_runtime_library(Arena *a)
+{
+  static const char *const places[] = { "runtime/libgradrt.a", "../lib/libgradrt.a" };
+  char self[4096];
+  ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+  char *slash;
+  if (n <= 0)
+    return NULL;
+  self[n] = '\0';
+  slash = strrchr(self, '/');
+  for (size_t i = 0; slash && i < ARRAY_LEN(places); i++) {
+    const char *path = arena_printf(a, "%.*s/%s", (int)(slash - self), self, places[i]);
+    if (access(path, R_OK) == 0)
+      return path;
+  }
+  return NULL;
+}
+
 int cmd_cc(const CmdOptions *o, const Compilation *c, const char *source, const char *target, const char *kind)
 {
-  char *argv[COMPILER_WORDS_MAX + 24];
+  char *argv[COMPILER_WORDS_MAX + 32];
   int n = compiler_words(c->arena, cmd_compiler(o), argv);
-  bool host = c->target == target_host();
+  bool host = c->target == target_host(), linked = str_eq(kind, "linked");
   argv[n++] = arena_strdup(c->arena, "-std=c11");
   argv[n++] = arena_strdup(c->arena, "-O3");
   char flags[128];
@@ -163,17 +209,41 @@ int cmd_cc(const CmdOptions *o, const Compilation *c, const char *source, const 
   argv[n++] = arena_strdup(c->arena, source);
   argv[n++] = arena_strdup(c->arena, "-o");
   argv[n++] = arena_strdup(c->arena, target);
+  if (linked)
+    argv[n++] = arena_strdup(c->arena, cmd_runtime_library(c->arena));
   argv[n++] = arena_strdup(c->arena, "-lm");
   argv[n++] = arena_strdup(c->arena, "-lpthread");
-  add_words(c->arena, library_links(c->net), argv, &n);
+  add_words(c->arena, linked ? runtime_links(c->arena) : library_links(c->net), argv, &n);
   argv[n] = NULL;
   show(o, argv);
+  if (linked)
+    return spawn_muted(argv) == 0 ? EXIT_OK : EXIT_IO;
   int code = run(argv);
   if (code == 0)
     return EXIT_OK;
   if (code != EXIT_IO)
     gradrt_error(EXIT_IO, "the C compiler '%s' failed on '%s' (exit %d)", argv[0], source, code);
   return EXIT_IO;
+}
+
+/* False: nothing was made, as where the C compiler belongs to another libc than the runtime. */
+static bool link_program(const CmdOptions *o, Compilation *c, const char *exe)
+{
+  const char *source = arena_printf(c->arena, "%s.own.c", exe);
+  EmitArgs args = cmd_emit_args(o, c);
+  Out *text = out_new(c->arena);
+  args.linked = true;
+  bool ok = !o->thin && cmd_same_machine(c->target) && cmd_runtime_library(c->arena) &&
+            backend_find("c")->emit(&args, text) &&
+            cmd_write(source, out_text(text), out_length(text)) == EXIT_OK &&
+            cmd_cc(o, c, source, exe, "linked") == EXIT_OK;
+  unlink(source);
+  return ok;
+}
+
+int cmd_compile_program(const CmdOptions *o, Compilation *c, const char *source, const char *exe)
+{
+  return link_program(o, c, exe) ? EXIT_OK : cmd_cc(o, c, source, exe, "exe");
 }
 
 static bool make_dir(const char *path) { return mkdir(path, 0777) == 0 || errno == EEXIST; }

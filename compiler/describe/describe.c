@@ -97,13 +97,17 @@ static void set_init(const StateVar *v, gradrt_tensor *t)
 
 static const gradrt_tensor *tensors(const DescribeArgs *d)
 {
+  static const gradrt_role role[] = {
+    [STATE_PARAM] = GRADRT_PARAM, [STATE_SLOT] = GRADRT_SLOT, [STATE_STAT] = GRADRT_STAT,
+    [STATE_CARRIED] = GRADRT_CARRIED
+  };
   const Program *p = d->model->program;
   gradrt_tensor *t = ARENA_ARRAY(d->arena, gradrt_tensor, p->state.n + 1);
   for (uint32_t i = 0; i < p->state.n; i++) {
     const StateVar *v = &p->state.at[i];
     const Layout *l = &d->state[i];
     t[i].name = v->name;
-    t[i].role = v->role == STATE_PARAM ? GRADRT_PARAM : v->role == STATE_SLOT ? GRADRT_SLOT : GRADRT_STAT;
+    t[i].role = role[v->role];
     t[i].trainable = v->trainable;
     t[i].rank = v->type.rank;
     memcpy(t[i].dim, v->type.dim, sizeof t[i].dim);
@@ -203,6 +207,8 @@ static void set_data(const DescribeArgs *d, gradrt_net *net)
   net->window = m->window;
   net->stride = m->window ? m->stride : 0;
   net->streams = m->streams;
+  net->next_output = d->model->next_output;
+  net->next_field = d->model->next_field ? m->field[d->model->next_field - 1].field + 1 : 0;
 }
 
 static int split_index(const DescribeArgs *d, const char *name)
@@ -346,13 +352,13 @@ static const gradrt_train *training(const DescribeArgs *d)
     .beta1 = rule_number(t->optimizer, t->optimizer_attrs, "beta1"),
     .beta2 = rule_number(t->optimizer, t->optimizer_attrs, "beta2"),
     .shuffle = t->shuffle, .torch_rng = t->rng == RNG_TORCH, .loss_sum = t->loss_sum,
-    .train_split = (int)max_i64(split_index(d, "train"), 0),
+    .counted = d->model->counted, .train_split = (int)max_i64(split_index(d, "train"), 0),
     .npiece = t->nschedule, .piece = piece, .nmetric = t->nmetric, .metric = metrics(d, t->metric, t->nmetric),
     .nstop = t->nstop, .stop = stop, .best_split = split_index(d, t->best_split), .best_metric = t->best_metric,
     .best_low = wants_low(t, t->best_metric),
     .accumulate = t->accumulate, .average = average, .average_slot = slot,
     .average_keep = t->average_keep, .average_from = t->average_from,
-    .nevery = t->nevery, .every = everies(d, t),
+    .nevery = t->nevery, .every = everies(d, t), .spreads = t->spreads, .init = t->init,
   };
   return r;
 }
@@ -441,7 +447,7 @@ const gradrt_net *describe(const DescribeArgs *d)
     .batch = p->batch, .threads = (int)m->build.threads, .ntensor = (int)p->state.n, .tensor = tensors(d), .state_bytes = d->module->state_bytes,
     .train = function(d, p->train, HOST_TRAIN), .eval = function(d, p->eval, HOST_EVAL),
     .infer = function(d, p->infer, HOST_INFER), .training = training(d), .spec = d->spec,
-    .passes = d->passes,
+    .passes = d->passes, .eval_passes = d->eval_passes,
   };
   set_data(d, net);
   set_evals(d, net);

@@ -19,7 +19,7 @@ typedef struct {
   const char *version;
   const char *fingerprint;      /* of everything that decides the numbers; NULL: none yet */
   const char *spec;             /* text of the spec for reports; may be NULL */
-  int passes;                   /* of predict with dropout; 0: without */
+  int passes, eval_passes;      /* of predict, of eval, with dropout; 0: without */
   Arena *arena;
 } DescribeArgs;
 

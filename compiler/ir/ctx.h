@@ -57,8 +57,9 @@ bool grad_wanted(const Grad *g, const Node *n, uint32_t operand);       /* false
 void grad_add(Grad *g, const Node *n, uint32_t operand, Value d);       /* adds d to the operand's adjoint */
 
 /* ---- expand ---- */
-/* SAMPLE: evaluation, but dropout drops. */
-typedef enum { MODE_TRAIN, MODE_EVAL, MODE_SAMPLE } Mode;
+/* INFER: evaluation of samples by themselves, without what batches hand on. SAMPLE: the same, but
+ * dropout drops. */
+typedef enum { MODE_TRAIN, MODE_EVAL, MODE_INFER, MODE_SAMPLE } Mode;
 struct Expand {
   Graph *graph;
   Mode mode;

@@ -27,14 +27,15 @@ struct Node {
   Value in[];                   /* node NULL: optional operand not given */
 };
 
-typedef enum { STATE_PARAM, STATE_SLOT, STATE_STAT } StateRole;
+typedef enum { STATE_PARAM, STATE_SLOT, STATE_STAT, STATE_CARRIED } StateRole;
 
 /* A variable that lives as long as the training run. */
 typedef struct {
   uint32_t id;                  /* index in Program.state */
   const char *name;             /* PyTorch's: "c1.weight"; slots: "sgd.momentum.c1.weight" */
   Type type;                    /* never batched */
-  StateRole role;               /* parameter; optimizer slot; statistic (running mean, input scaling) */
+  StateRole role;               /* parameter; optimizer slot; statistic (running mean, input scaling);
+                                   what goes on from batch to batch of an epoch, [batch, ..] */
   bool trainable;               /* parameters only: false when frozen */
   Init init;
   int64_t fan_in, fan_out;      /* of the weight that decides the initial bound; 0: none */
@@ -62,7 +63,8 @@ typedef struct {
   X(EPOCH, "epoch", "epoch from 0")                                                     \
   X(GROUP, "group", "samples of all batches whose gradients this update sums")          \
   X(UPDATE, "update", "1 in the last batch of an update, else 0")                       \
-  X(AVERAGE, "average", "share of the new weights in the average of the weights")
+  X(AVERAGE, "average", "share of the new weights in the average of the weights")       \
+  X(SHARE, "share", "share of the targets' positions that count: those that are not below 0")
 typedef enum {
 #define X(k, text, doc) ARG_##k,
   STEP_ARGS(X)

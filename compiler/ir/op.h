@@ -72,6 +72,8 @@ struct OpDef {
   bool   (*windows)(const Node *, int64_t k[2]);
   /* with windows: the results of one of them from its cells, row-major */
   void   (*combine)(Lower *, const Node *, LExpr *const *cell, LExpr **result);
+  /* NEST: result 0 at *c is the element of operand 0 at another place, which replaces *c. */
+  void   (*elsewhere)(Lower *, const Node *, Coord *c);
   /* NEST: each result comes from one row of the operands, their last axis: computes it at the row's
    * place, which leaves that axis open. */
   void   (*row)(Lower *, const Node *, const Coord *);

@@ -78,6 +78,7 @@ static void print_role(Printer *p, const Program *prog, const StateVar *v)
     out_printf(p->o, " slot of \"%s\"", quoted(p, prog->state.at[v->slot_of].name));
     return;
   case STATE_STAT: out_printf(p->o, " stat"); return;
+  case STATE_CARRIED: out_printf(p->o, " carried"); return;
   }
   ice("state variable '%s' has no role", v->name);
 }

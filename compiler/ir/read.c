@@ -148,6 +148,10 @@ static bool read_role(Reader *r, StateVar *v)
     v->role = STATE_STAT;
     return true;
   }
+  if (scan_take(s, "carried")) {
+    v->role = STATE_CARRIED;
+    return true;
+  }
   v->role = STATE_SLOT;
   if (!scan_need(s, "slot") || !scan_need(s, "of") || !scan_string(s, &of))
     return false;

@@ -63,17 +63,42 @@ static LExpr *is_inside(Build *b, LExpr *row, int64_t rows)
 
 /* ---- reading ---- */
 
+/* Are the result's lanes samples? */
+static bool has_sample_lanes(const Lower *l, const Layout *lay)
+{
+  const Digit *last = &lay->digit[lay->n - 1];
+  return lay->n > 1 && last->axis == AXIS_BATCH && last->div == 1 && last->extent == l->block;
+}
+
+/* Loops over the samples of an item and their places: those of a group meet at each place, where
+ * they share what lies beside them in the lanes. */
+static void each_sample_place(Places *p, LExpr *item, bool lanes)
+{
+  Lower *l = p->l;
+  Build *b = l->b;
+  coord_clear(&p->c);
+  if (lanes)
+    coord_add(&p->c, AXIS_BATCH, item, l->block, ceil_div(l->program->batch, l->block));
+  else
+    coord_set(&p->c, AXIS_BATCH, item, l->program->batch);
+  each_place(p);
+  if (!lanes)
+    return;
+  LExpr *left = l_sub(b, l->n, l_muli(b, item, l->block));
+  LExpr *s = open_loop(p, "s", l_int(b, 0), l_min(b, left, l_int(b, l->block)));
+  coord_add(&p->c, AXIS_BATCH, s, 1, l->block);
+}
+
 void gather_rows(Lower *l, const Node *n, Value x, Value table)
 {
   Build *b = l->b;
   const Type *w = value_type(table);
   Places p = { .l = l, .t = value_type(x) };
+  bool lanes = has_sample_lanes(l, lower_layout(l, (Value){ (Node *)(uintptr_t)n, 0 }));
   lower_kernel(l, n, "", "gather", "sample by sample, a row of the table for each number");
-  LVar *sample = l_loop(b, "i", l_var(b, l->kernel->lo), l_var(b, l->kernel->hi), 1, FOR_PLAIN);
-  LExpr *i = l_var(b, sample);
-  coord_clear(&p.c);
-  coord_set(&p.c, AXIS_BATCH, i, l->program->batch);
-  each_place(&p);
+  LVar *item = l_loop(b, lanes ? "g" : "i", l_var(b, l->kernel->lo), l_var(b, l->kernel->hi), 1,
+                      FOR_PLAIN);
+  each_sample_place(&p, l_var(b, item), lanes);
   LExpr *row = number_at(&p, x);
   row = l_let(b, "from", l_op(b, SC_select, is_inside(b, row, w->dim[0]), row, l_int(b, 0)));
   LExpr *d = open_loop(&p, "d", l_int(b, 0), l_int(b, w->dim[1]));
@@ -86,8 +111,8 @@ void gather_rows(Lower *l, const Node *n, Value x, Value table)
   lower_finish(l, n, &to, &e, 1);
   places_end(&p);
   l_end(b);
-  lower_by_samples(l, 1);
-  lower_kernel_end(l, lower_host_n(l));
+  lower_by_samples(l, lanes ? l->block : 1);
+  lower_kernel_end(l, lanes ? lower_groups(l, lower_host_n(l)) : lower_host_n(l));
 }
 
 /* ---- adding ---- */

@@ -21,7 +21,7 @@ typedef struct {
   int64_t r_extent;
   int64_t v_extent, s_extent;   /* units in all */
   int64_t steps;                /* of a sequence [T, features], whose steps are samples; 0: [features] */
-  LExpr *group, *step;          /* sequences: of samples; weight gradient: the reduced step */
+  LExpr *group;                 /* sequences: of samples */
 } Matmul;
 
 static void lanes_of_batch(Lower *l, Coord *c, LExpr *group)
@@ -118,12 +118,10 @@ static void reduce_samples(Matmul *m, int nv, int ns)
   Build *b = l->b;
   m->r_block = l_var(b, l_loop(b, "g", l_int(b, 0), lower_groups(l, l->n), 1, FOR_ROLLED));
   LExpr *left = l_sub(b, l->n, l_muli(b, m->r_block, l->block));
-  if (m->steps)
-    m->step = l_var(b, l_loop(b, "t", l_int(b, 0), l_int(b, m->steps), 1, FOR_ROLLED));
   m->r_in = l_var(b, l_loop(b, "s", l_int(b, 0), l_min(b, l_int(b, l->block), left), 1, FOR_ROLLED));
   tile_multiply(l, m->acc, (Tile){ nv, ns }, load_vec, load_scal, NULL, m);
-  for (int loops = m->steps ? 3 : 2; loops > 0; loops--)
-    l_end(b);
+  l_end(b);
+  l_end(b);
 }
 
 static void reduce_plain(Matmul *m, const char *name, LExpr *count, int nv, int ns)
@@ -252,23 +250,21 @@ static void sample(const Matmul *m, Coord *c)
 {
   coord_add(c, AXIS_BATCH, m->r_block, m->l->block, ceil_div(m->l->program->batch, m->l->block));
   coord_add(c, AXIS_BATCH, m->r_in, 1, m->l->block);
-  if (m->steps)
-    coord_set(c, 0, m->step, m->steps);
 }
 
 static void xt_lanes(void *ctx, Coord *c, int i)
 {
   Matmul *m = ctx;
   sample(m, c);
-  coord_add(c, feature_axis(m), l_addi(m->l->b, m->v0, i), m->l->block, m->v_extent);
-  coord_add(c, feature_axis(m), NULL, 1, m->l->block);
+  coord_add(c, 0, l_addi(m->l->b, m->v0, i), m->l->block, m->v_extent);
+  coord_add(c, 0, NULL, 1, m->l->block);
 }
 
 static void dy_scalar(void *ctx, Coord *c, int i)
 {
   Matmul *m = ctx;
   sample(m, c);
-  coord_set(c, feature_axis(m), l_addi(m->l->b, m->s0, i), m->s_extent);
+  coord_set(c, 0, l_addi(m->l->b, m->s0, i), m->s_extent);
 }
 
 static void weight_grad_lanes(Matmul *m, int nv, int ns)
@@ -536,9 +532,13 @@ void dense_weight_grad(Lower *l, const Node *n, const Plan *p, Value dy, Value x
     emit_weight_grad_block(l, n, dy, x);
     return;
   }
+  if (steps(x)) {
+    dense_weight_grad_steps(l, n, dy, x);
+    return;
+  }
   Matmul m = { .l = l, .n = n, .vec = x, .scal = dy, .vec_coord = xt_lanes, .scal_coord = dy_scalar,
                .r_extent = l->program->batch, .s_extent = n->type[0].dim[0],
-               .v_extent = ceil_div(n->type[0].dim[1], l->block), .steps = steps(x) };
+               .v_extent = ceil_div(n->type[0].dim[1], l->block) };
   Tile t = tile_choose(l, m.v_extent, m.s_extent, 6, 0);
   m.nv = t.nv;
   m.ns = t.ns;

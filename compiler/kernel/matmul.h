@@ -16,5 +16,7 @@ void dense_plans(Plans *ps, const Node *n, DensePass pass, int main, int other);
 void dense_forward(Lower *l, const Node *n, const Plan *p, Value x, Value w, Value bias);
 void dense_input_grad(Lower *l, const Node *n, const Plan *p, Value dy, Value w);
 void dense_weight_grad(Lower *l, const Node *n, const Plan *p, Value dy, Value x);
+/* The last of them for sequences dy and x [T, features], samples in lanes. */
+void dense_weight_grad_steps(Lower *l, const Node *n, Value dy, Value x);
 
 #endif

@@ -48,15 +48,6 @@ static bool has_output_lanes(const Layout *w, int block)
 static int64_t features(const Type *t) { return t->dim[t->rank - 1]; }
 static int64_t steps(const Type *t) { return t->rank > 1 ? t->dim[0] : 1; }
 
-/* Squares of samples x features, or rows of samples, features in lanes. */
-static Layout feature_lanes(const Type *t, int block, int64_t batch)
-{
-  if (t->rank == 1)
-    return blocked_layout(t, block, batch);
-  return (Layout){ 4, { { AXIS_BATCH, 1, batch }, { 0, 1, t->dim[0] },
-                        { 1, block, ceil_div(t->dim[1], block) }, { 1, 1, block } } };
-}
-
 static void plan_lanes(Plans *ps, const Node *n, DensePass pass, int main, int other, int64_t o, int64_t k)
 {
   int64_t batch = ps->program->batch;
@@ -64,7 +55,9 @@ static void plan_lanes(Plans *ps, const Node *n, DensePass pass, int main, int o
              .cost = (double)o * (double)k * (double)ceil_div(batch, ps->block) };
   p.in[main] = family_layout(FAMILY_LANES, value_type(n->in[main]), ps->block, batch);
   if (pass == DENSE_WEIGHT_GRAD) {
-    p.in[other] = feature_lanes(value_type(n->in[other]), ps->block, batch);
+    const Type *x = value_type(n->in[other]);
+    p.in[other] = x->rank > 1 ? family_layout(FAMILY_LANES, x, ps->block, batch)
+                              : blocked_layout(x, ps->block, batch);
     p.out[0] = dense_lane_weights(o, k, ps->block);
     p.cost = (double)o * (double)ceil_div(k, ps->block) * (double)batch;
   } else {

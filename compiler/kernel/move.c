@@ -66,9 +66,9 @@ LExpr *move_load(Move *k, Value v, const Coord *c)
   return e->dtype == (int)l->program->real ? e : l_cast(l->b, e, l->program->real);
 }
 
-void move_shift(Move *k, Coord *c, int axis, int64_t by, int64_t extent)
+void move_shift(Lower *l, Coord *c, int axis, int64_t by, int64_t extent)
 {
-  Build *b = k->l->b;
+  Build *b = l->b;
   if (coord_lane_axis(c) != axis) {
     coord_set(c, axis, l_addi(b, coord_index(b, c, axis), -by), extent);
     return;

@@ -32,6 +32,6 @@ LExpr *move_at(Move *k, int axis);
 LExpr *move_load(Move *k, Value v, const Coord *c);
 /* c with the axis at `by` less; the lanes' axis moves by whole blocks, the others lose their parts.
  * extent: of the axis in the value that is to be read. */
-void move_shift(Move *k, Coord *c, int axis, int64_t by, int64_t extent);
+void move_shift(Lower *l, Coord *c, int axis, int64_t by, int64_t extent);
 
 #endif

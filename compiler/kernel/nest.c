@@ -10,6 +10,9 @@
 
 enum { SIDE_VECTOR, SIDE_SCALAR, SIDES };       /* of a tile, as tile_multiply counts them */
 enum { ITEMS_WANTED = 4, POINTS_MIN = 2 };      /* items of an axis; points before items */
+/* Most points along a side where both sides are vectors of samples, by the width of registers. A
+ * square reads least, and what it reads again and again fits the nearest cache. */
+enum { SQUARE_WIDE = 4, SQUARE_NARROW = 2 };
 
 typedef struct {
   Lower *l;
@@ -307,7 +310,7 @@ static int find_side(const Nest *nest, const Layout *lay, bool of_last)
 static bool is_batched(const Node *n, int k) { return value_type(n->in[k])->batched; }
 
 /* Most points along a side, so that enough work items are left; 0: any number. */
-static int side_limit(const Walk *w, const Layout *lay, int side, bool narrow)
+static int side_limit(const Walk *w, const Layout *lay, int side, bool both)
 {
   int t = w->side[side];
   if (t < 0)
@@ -318,7 +321,8 @@ static int side_limit(const Walk *w, const Layout *lay, int side, bool narrow)
     int64_t groups = batched ? ceil_div(w->l->program->batch, w->l->block) : 1;
     most = max_i64(POINTS_MIN, extent * groups / ITEMS_WANTED);
   }
-  return (int)min_i64(most, narrow ? POINTS_MIN : INT16_MAX);
+  int square = w->l->target->vector_bytes < 64 ? SQUARE_NARROW : SQUARE_WIDE;
+  return (int)min_i64(most, both ? square : INT16_MAX);
 }
 
 static void choose_tile(Walk *w, const Layout *lay)
@@ -334,7 +338,7 @@ static void choose_tile(Walk *w, const Layout *lay)
   for (int side = 0; side < SIDES; side++) {
     w->side[side] = find_side(nest, lay, w->last_first == (side == SIDE_VECTOR));
     extent[side] = w->side[side] < 0 ? 1 : nest->extent[w->side[side]];
-    limit[side] = side_limit(w, lay, side, both && w->l->target->vector_bytes < 64);
+    limit[side] = side_limit(w, lay, side, both);
   }
   w->tile = tile_choose(w->l, extent[SIDE_VECTOR], extent[SIDE_SCALAR], limit[SIDE_VECTOR],
                         limit[SIDE_SCALAR]);

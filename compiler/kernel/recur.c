@@ -6,10 +6,11 @@
  *     the cell of each unit
  *
  * h and dsum of two steps lie in turn in scratch of the worker, that being read and that being
- * made. Sums are one chain in the order of k or o, whatever the tile. */
+ * made. Sums are one chain in the order of k or o, whatever the tile. Where a batch fills half of
+ * the lanes at most, recur_few.c makes the products of a step before its cells. */
 #include "kernel/recur.h"
 #include "kernel/matmul.h"
-#include "kernel/tile.h"
+#include "kernel/recur_few.h"
 
 typedef struct {
   const Recur *r;
@@ -20,6 +21,7 @@ typedef struct {
   LExpr *group, *step, *unit;   /* unit: the first of the tile */
   LExpr *k_block, *k;           /* reduced index; k_block NULL: k is the whole of it */
   int tile;                     /* units */
+  RecurFew *few;                /* not NULL: makes the products of a step, before its tiles */
   int64_t rows;                 /* of w */
 } Walk;
 
@@ -65,6 +67,9 @@ void recur_plans(Plans *ps, const Node *n, uint32_t w, const char *algorithm)
   for (uint32_t i = 0; i < n->nout; i++)
     p.out[i] = family_layout(FAMILY_LANES, &n->type[i], ps->block, batch);
   p.in[w] = dense_lane_weights(tw->dim[0], tw->dim[1], ps->block);
+  for (uint32_t i = w + 2; i < n->nin; i++)
+    if (n->in[i].node)
+      p.in[i] = blocked_layout(value_type(n->in[i]), ps->block, batch);
   p.cost = (double)type_elems(tw) * (double)n->type[0].dim[0] *
            (double)ceil_div(batch, ps->block);
   plans_offer(ps, &p);
@@ -176,17 +181,32 @@ static void forward_tile(Walk *w)
 {
   Build *b = w->l->b;
   LExpr *sum[RECUR_GATES];
-  start_sums(w);
-  multiply_state(w);
+  if (!w->few) {
+    start_sums(w);
+    multiply_state(w);
+  }
   for (int i = 0; i < w->tile; i++) {
     RecurPoint p = point_at(w, i);
     p.old_h = l_let(b, "h", l_load(b, w->turn, place(w, w->from, p.unit), w->l->block));
     for (int q = 0; q < w->r->gates; q++)
-      sum[q] = reg_get(w->l, w->acc, q * w->tile + i);
+      sum[q] = w->few ? recur_few_sum(w->few, l_addi(b, p.unit, q * w->r->units))
+                      : reg_get(w->l, w->acc, q * w->tile + i);
     LExpr *h = w->r->forward(&p, sum);
     l_store(b, w->turn, place(w, w->to, p.unit), h);
     keep_second(w, &p);
   }
+}
+
+static void multiply_gradient(Walk *w)
+{
+  Lower *l = w->l;
+  Build *b = l->b;
+  for (int i = 0; i < w->tile; i++)
+    reg_set(l, w->acc, i, l_real(b, 0));
+  w->k_block = NULL;
+  w->k = l_var(b, l_loop(b, "o", l_int(b, 0), l_int(b, w->rows), 1, FOR_ROLLED));
+  tile_multiply(l, w->acc, (Tile){ 1, w->tile }, load_turn, backward_weight, NULL, w);
+  l_end(b);
 }
 
 static void backward_tile(Walk *w)
@@ -194,15 +214,11 @@ static void backward_tile(Walk *w)
   Lower *l = w->l;
   Build *b = l->b;
   LExpr *dsum[RECUR_GATES];
-  for (int i = 0; i < w->tile; i++)
-    reg_set(l, w->acc, i, l_real(b, 0));
-  w->k_block = NULL;
-  w->k = l_var(b, l_loop(b, "o", l_int(b, 0), l_int(b, w->rows), 1, FOR_ROLLED));
-  tile_multiply(l, w->acc, (Tile){ 1, w->tile }, load_turn, backward_weight, NULL, w);
-  l_end(b);
+  if (!w->few)
+    multiply_gradient(w);
   for (int i = 0; i < w->tile; i++) {
     RecurPoint p = point_at(w, i);
-    LExpr *dh = reg_get(l, w->acc, i);
+    LExpr *dh = w->few ? recur_few_sum(w->few, p.unit) : reg_get(l, w->acc, i);
     if (w->r->adds)
       dh = l_add(b, dh, p.carried);
     w->r->backward(&p, dh, dsum);
@@ -228,19 +244,39 @@ static int choose_tile(const Lower *l, int64_t units, int each, int most)
   return best;
 }
 
-static Buffer *scratch(Lower *l, const char *name, int64_t vectors)
+/* What the first step reads: vectors of the group's rows, or zeros. */
+static void start_state(const Walk *w, Buffer *to, Value rows, int64_t vectors)
 {
-  Buffer *buf = l_buffer(l->b, name, BUF_WORKER, l->program->real, vectors * l->block);
-  buf->layer = l->anchor->name;
-  return lower_formal(l, buf, true);
-}
-
-/* The first step reads zeros. */
-static void clear(Lower *l, Buffer *to, int64_t vectors)
-{
+  Lower *l = w->l;
   Build *b = l->b;
   LExpr *i = l_var(b, l_loop(b, "i", l_int(b, 0), l_int(b, vectors), 1, FOR_PLAIN));
-  l_store(b, to, l_muli(b, i, l->block), l_splat(b, l_real(b, 0), l->block));
+  LExpr *e = l_real(b, 0);
+  if (rows.node) {
+    Coord c;
+    coord_clear(&c);
+    coord_add(&c, 0, w->group, l->block, ceil_div(l->program->batch, l->block));
+    coord_add(&c, 0, NULL, 1, l->block);
+    coord_set(&c, 1, i, vectors);
+    e = lower_load(l, rows, &c, l->block);
+  }
+  l_store(b, to, l_muli(b, i, l->block), l_splat(b, e, l->block));
+  l_end(b);
+}
+
+/* The state after the last step, which lies at `at`, becomes the result if anybody reads it. */
+static void end_state(const Walk *w, uint32_t result, Buffer *from, int64_t at)
+{
+  Lower *l = w->l;
+  Build *b = l->b;
+  Value v = { (Node *)(uintptr_t)w->r->node, result };
+  if (!result || !lower_is_stored(l, v))
+    return;
+  LExpr *i = l_var(b, l_loop(b, "i", l_int(b, 0), l_int(b, w->r->units), 1, FOR_PLAIN));
+  Coord c;
+  samples_at(l, &c, w->group);
+  coord_set(&c, 0, i, w->r->units);
+  LExpr *e = l_load(b, from, place(w, l_int(b, at * l->block), i), l->block);
+  lower_store(l, v, &c, e);
   l_end(b);
 }
 
@@ -272,20 +308,29 @@ static void walk(Lower *l, const Recur *r, bool back, const char *template_name)
                             "all steps of a group; lanes hold %d samples; tile of %d units",
                             l->block, w.tile));
   w.acc = l_registers(b, "acc", (int)l->program->real, l->block, w.tile * (back ? 1 : r->gates));
-  w.turn = scratch(l, back ? "dsum" : "h", 2 * in_turn);
-  w.second = r->second ? scratch(l, "carried", r->units) : NULL;
+  w.turn = tile_scratch(l, back ? "dsum" : "h", 2 * in_turn);
+  w.second = r->second ? tile_scratch(l, "carried", r->units) : NULL;
+  RecurFew few;
+  if (recur_is_few(l)) {
+    few = recur_few_begin(l, r, back, w.turn);
+    w.few = &few;
+  }
   LExpr *lo = l_var(b, l->kernel->lo), *hi = l_var(b, l->kernel->hi);
   w.group = l_var(b, l_loop(b, "g", lo, hi, 1, FOR_PLAIN));
-  clear(l, w.turn, in_turn);
+  start_state(&w, w.turn, r->first[0], in_turn);
   if (w.second)
-    clear(l, w.second, r->units);
+    start_state(&w, w.second, r->first[1], r->units);
   LExpr *s = l_var(b, l_loop(b, "step", l_int(b, 0), l_int(b, r->steps), 1, FOR_ROLLED));
   w.step = back ? l_let(b, "t", l_sub(b, l_int(b, r->steps - 1), s)) : s;
   LExpr *odd = l_mod(b, s, l_int(b, 2));
   w.from = l_let(b, "from", l_muli(b, odd, in_turn * l->block));
   w.to = l_let(b, "to", l_sub(b, l_int(b, in_turn * l->block), w.from));
+  if (w.few)
+    recur_few_multiply(w.few, w.from);
   walk_units(&w, back ? backward_tile : forward_tile);
   l_end(b);
+  end_state(&w, r->end[0], w.turn, r->steps % 2 * in_turn);
+  end_state(&w, r->end[1], w.second, 0);
   l_end(b);
   lower_by_samples(l, l->block);
   lower_kernel_end(l, lower_groups(l, lower_host_n(l)));

@@ -31,6 +31,10 @@ struct Recur {
   bool second;                  /* a second value of each unit goes from step to step */
   bool adds;                    /* backward: it is added to the gradient of h */
   Value w, bias;                /* bias [gates * H] of the products; node NULL: none */
+  /* Forward: both states before the first step, [R, H] with sample i in row i; node NULL: zeros.
+   * And the results [H] that receive them after the last step; 0: there is none. */
+  Value first[2];
+  uint32_t end[2];
   /* Forward: from sum[q], product and bias of gate q, to the new h; stores what it has made. */
   LExpr *(*forward)(RecurPoint *p, LExpr **sum);
   /* Backward: from the gradient dh that later steps give to h, the gradients of this step's
@@ -48,7 +52,7 @@ LExpr *recur_load(const RecurPoint *p, Value v, int q);         /* at the point'
 void recur_store(const RecurPoint *p, uint32_t result, int q, LExpr *e);
 
 /* Samples in lanes for every operand and result of n with a batch, whatever the family; the weight,
- * operand w of [gates * H, H], as dense layers keep it. */
+ * operand w of [gates * H, H], as dense layers keep it; rows of states in lanes as samples are. */
 void recur_plans(Plans *ps, const Node *n, uint32_t w, const char *algorithm);
 
 /* y[c] = sum over samples and steps of x [T, C]: groups, then steps ascending, then lanes by

@@ -3,6 +3,13 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+Buffer *tile_scratch(Lower *l, const char *name, int64_t vectors)
+{
+  Buffer *buf = l_buffer(l->b, name, BUF_WORKER, l->program->real, vectors * l->block);
+  buf->layer = l->anchor->name;
+  return lower_formal(l, buf, true);
+}
+
 LExpr *reg_get(Lower *l, Buffer *acc, int i) { return l_load(l->b, acc, l_int(l->b, i), acc->lanes); }
 
 void reg_set(Lower *l, Buffer *acc, int i, LExpr *value)

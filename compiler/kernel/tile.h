@@ -20,6 +20,9 @@ bool tile_fits(const Lower *l, int nv, int ns);         /* do a tile's values ha
  * tile that l->tiles has for this kernel goes before; the choice is recorded there. */
 Tile tile_choose(Lower *l, int64_t nvec, int64_t nscal, int max_v, int max_s);
 
+/* Scratch of a worker for the kernel being built: so many vectors. */
+Buffer *tile_scratch(Lower *l, const char *name, int64_t vectors);
+
 LExpr *reg_get(Lower *l, Buffer *acc, int i);
 void reg_set(Lower *l, Buffer *acc, int i, LExpr *value);
 

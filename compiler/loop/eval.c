@@ -44,61 +44,91 @@ static bool compare(ScalarOp op, double a, double b)
   return op == SC_lt ? a < b : op == SC_le ? a <= b : op == SC_eq ? a == b : a != b;
 }
 
-static float arith32(ScalarOp op, float a, float b, float c)
+/* Operands are flushed; so are results. */
+static void arith32(ScalarOp op, float (*x)[LANES_MAX], int n, float *to)
 {
-  if (op == SC_add) return a + b;
-  if (op == SC_sub) return a - b;
-  if (op == SC_mul) return a * b;
-  if (op == SC_div) return a / b;
-  if (op == SC_fma) return fmaf(a, b, c);
-  if (op == SC_sqrt) return sqrtf(a);
-  if (op == SC_round) return rintf(a);
-  ice("%s has no meaning for f32", scalar_defs[op].name);
+  const float *a = x[0], *b = x[1], *c = x[2];
+  if (op == SC_add)
+    for (int i = 0; i < n; i++) to[i] = a[i] + b[i];
+  else if (op == SC_sub)
+    for (int i = 0; i < n; i++) to[i] = a[i] - b[i];
+  else if (op == SC_mul)
+    for (int i = 0; i < n; i++) to[i] = a[i] * b[i];
+  else if (op == SC_div)
+    for (int i = 0; i < n; i++) to[i] = a[i] / b[i];
+  else if (op == SC_fma)
+    for (int i = 0; i < n; i++) to[i] = fmaf(a[i], b[i], c[i]);
+  else if (op == SC_sqrt)
+    for (int i = 0; i < n; i++) to[i] = sqrtf(a[i]);
+  else if (op == SC_round)
+    for (int i = 0; i < n; i++) to[i] = rintf(a[i]);
+  else
+    ice("%s has no meaning for f32", scalar_defs[op].name);
+  for (int i = 0; i < n; i++)
+    to[i] = flush32(to[i]);
 }
 
-static double arith64(ScalarOp op, double a, double b, double c)
+/* Operands are flushed; so are results. */
+static void arith64(ScalarOp op, double (*x)[LANES_MAX], int n, double *to)
 {
-  if (op == SC_add) return a + b;
-  if (op == SC_sub) return a - b;
-  if (op == SC_mul) return a * b;
-  if (op == SC_div) return a / b;
-  if (op == SC_fma) return fma(a, b, c);
-  if (op == SC_sqrt) return sqrt(a);
-  if (op == SC_round) return rint(a);
-  ice("%s has no meaning for f64", scalar_defs[op].name);
+  const double *a = x[0], *b = x[1], *c = x[2];
+  if (op == SC_add)
+    for (int i = 0; i < n; i++) to[i] = a[i] + b[i];
+  else if (op == SC_sub)
+    for (int i = 0; i < n; i++) to[i] = a[i] - b[i];
+  else if (op == SC_mul)
+    for (int i = 0; i < n; i++) to[i] = a[i] * b[i];
+  else if (op == SC_div)
+    for (int i = 0; i < n; i++) to[i] = a[i] / b[i];
+  else if (op == SC_fma)
+    for (int i = 0; i < n; i++) to[i] = fma(a[i], b[i], c[i]);
+  else if (op == SC_sqrt)
+    for (int i = 0; i < n; i++) to[i] = sqrt(a[i]);
+  else if (op == SC_round)
+    for (int i = 0; i < n; i++) to[i] = rint(a[i]);
+  else
+    ice("%s has no meaning for f64", scalar_defs[op].name);
+  for (int i = 0; i < n; i++)
+    to[i] = flush64(to[i]);
 }
 
-/* x: operands; absent ones repeat the first. */
+/* x: operands; absent ones repeat the first. to may be one of them. */
 static void op_f32(ScalarOp op, const Val *const *x, int n, Val *to)
 {
-  for (int i = 0; i < n; i++) {
-    float raw = x[0]->f32[i], a = flush32(raw), b = flush32(x[1]->f32[i]),
-          c = flush32(x[2]->f32[i]);
-    if (op == SC_neg)
-      to->f32[i] = -raw;
-    else if (op == SC_abs)
-      to->f32[i] = fabsf(raw);
-    else if (op == SC_min || op == SC_max)
-      to->f32[i] = x[(a < b) == (op == SC_min) ? 0 : 1]->f32[i];
-    else
-      to->f32[i] = flush32(arith32(op, a, b, c));
+  float operand[3][LANES_MAX];
+  int arity = scalar_defs[op].arity;
+  if (op == SC_neg || op == SC_abs) {
+    for (int i = 0; i < n; i++)
+      to->f32[i] = op == SC_neg ? -x[0]->f32[i] : fabsf(x[0]->f32[i]);
+    return;
   }
+  for (int k = 0; k < arity; k++)
+    for (int i = 0; i < n; i++)
+      operand[k][i] = flush32(x[k]->f32[i]);
+  if (op == SC_min || op == SC_max)
+    for (int i = 0; i < n; i++)
+      to->f32[i] = x[(operand[0][i] < operand[1][i]) == (op == SC_min) ? 0 : 1]->f32[i];
+  else
+    arith32(op, operand, n, to->f32);
 }
 
 static void op_f64(ScalarOp op, const Val *const *x, int n, Val *to)
 {
-  for (int i = 0; i < n; i++) {
-    double raw = x[0]->f64[i], a = flush64(raw), b = flush64(x[1]->f64[i]),
-           c = flush64(x[2]->f64[i]);
-    if (op == SC_neg)
-      to->f64[i] = -raw;
-    else if (op == SC_abs)
-      to->f64[i] = fabs(raw);
-    else if (op == SC_min || op == SC_max)
-      to->f64[i] = x[(a < b) == (op == SC_min) ? 0 : 1]->f64[i];
-    else
-      to->f64[i] = flush64(arith64(op, a, b, c));
+  double operand[3][LANES_MAX];
+  int arity = scalar_defs[op].arity;
+  if (op == SC_neg || op == SC_abs) {
+    for (int i = 0; i < n; i++)
+      to->f64[i] = op == SC_neg ? -x[0]->f64[i] : fabs(x[0]->f64[i]);
+    return;
   }
+  for (int k = 0; k < arity; k++)
+    for (int i = 0; i < n; i++)
+      operand[k][i] = flush64(x[k]->f64[i]);
+  if (op == SC_min || op == SC_max)
+    for (int i = 0; i < n; i++)
+      to->f64[i] = x[(operand[0][i] < operand[1][i]) == (op == SC_min) ? 0 : 1]->f64[i];
+  else
+    arith64(op, operand, n, to->f64);
 }
 
 static uint32_t arith_u32(Eval *v, ScalarOp op, uint32_t a, uint32_t b)
@@ -213,11 +243,30 @@ static void op_zip(const LExpr *e, const Val *const *x, size_t bytes, Val *to)
       memcpy((char *)to + (2 * i + k) * bytes, (const char *)x[k] + (first + i) * bytes, bytes);
 }
 
+int64_t eval_index(Eval *v, const LExpr *e)
+{
+  if (e->kind == LE_INT)
+    return e->i;
+  if (e->kind == LE_VAR)
+    return v->var[e->var->id].i64[0];
+  if (e->kind == LE_OP && scalar_defs[e->op.op].arity == 2) {
+    int64_t a = eval_index(v, e->op.arg[0]), b = eval_index(v, e->op.arg[1]);
+    return v->error ? 0 : arith_i64(v, (ScalarOp)e->op.op, a, b);
+  }
+  Val x;
+  eval(v, e, &x);
+  return x.i64[0];
+}
+
 static void eval_op(Eval *v, const LExpr *e, Val *to)
 {
   ScalarOp op = (ScalarOp)e->op.op;
   Val arg[3];
   const Val *x[3] = { &arg[0], &arg[0], &arg[0] };
+  if (e->dtype == DT_I64 && e->lanes == 1 && scalar_defs[op].arity == 2) {
+    to->i64[0] = eval_index(v, e);
+    return;
+  }
   for (int i = 0; i < scalar_defs[op].arity; i++) {
     eval(v, e->op.arg[i], &arg[i]);
     x[i] = &arg[i];
@@ -334,21 +383,20 @@ void eval_from_double(Eval *v, double x, int dtype, Val *to) { cast_real(v, x, d
 static void eval_load(Eval *v, const LExpr *e, Val *to)
 {
   const Buffer *buf = e->load.buf;
-  Val index;
-  eval(v, e->load.index, &index);
+  int64_t index = eval_index(v, e->load.index);
   if (v->error)
     return;
   size_t bytes = (size_t)dtype_bytes(buf->dtype);
   if (buf->role == BUF_REGISTER) {
     const Reg *r = &v->reg[buf->id];
-    if (!r->assigned[index.i64[0]])
+    if (!r->assigned[index])
       eval_fail(v, "'%s' element %lld is read before it is assigned", buf->name,
-                (long long)index.i64[0]);
-    *to = r->value[index.i64[0]];
+                (long long)index);
+    *to = r->value[index];
     return;
   }
-  if (eval_inside(v, buf, index.i64[0], e->lanes, "load"))
-    memcpy(to, v->block[buf->id].at + (size_t)index.i64[0] * bytes, bytes * (size_t)e->lanes);
+  if (eval_inside(v, buf, index, e->lanes, "load"))
+    memcpy(to, v->block[buf->id].at + (size_t)index * bytes, bytes * (size_t)e->lanes);
 }
 
 static void eval_splat(Eval *v, const LExpr *e, Val *to)
@@ -405,7 +453,12 @@ void eval(Eval *v, const LExpr *e, Val *to)
   switch (e->kind) {
   case LE_INT: set_integer(to, e->dtype, 0, e->i); return;
   case LE_REAL: eval_from_double(v, e->r, e->dtype, to); return;
-  case LE_VAR: *to = v->var[e->var->id]; return;
+  case LE_VAR:
+    if (e->lanes == 1)
+      to->i64[0] = v->var[e->var->id].i64[0];   /* as wide as any scalar */
+    else
+      *to = v->var[e->var->id];
+    return;
   case LE_LOAD: eval_load(v, e, to); return;
   case LE_OP: eval_op(v, e, to); return;
   case LE_CAST: eval_cast(v, e, to); return;

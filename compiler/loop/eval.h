@@ -29,6 +29,8 @@ typedef struct {
 } Eval;
 
 void eval(Eval *v, const LExpr *e, Val *to);
+/* The value of a scalar of i64. */
+int64_t eval_index(Eval *v, const LExpr *e);
 void eval_func(Eval *v, const LFunc *f, Val *to);       /* parameters are set in v->var */
 void eval_from_double(Eval *v, double x, int dtype, Val *to);
 /* False, with v->error set: lanes elements from index leave the block. */

@@ -24,10 +24,8 @@ static void run_body(Eval *v, const LStmt *s);
 
 static void run_for(Eval *v, const LStmt *s)
 {
-  Val lo, hi;
-  eval(v, s->loop.lo, &lo);
-  eval(v, s->loop.hi, &hi);
-  for (int64_t i = lo.i64[0]; i < hi.i64[0] && !v->error; i += s->loop.step) {
+  int64_t lo = eval_index(v, s->loop.lo), hi = eval_index(v, s->loop.hi);
+  for (int64_t i = lo; i < hi && !v->error; i += s->loop.step) {
     set_int(v, s->loop.var, i);
     run_body(v, s->loop.body);
     if (i > INT64_MAX - s->loop.step)
@@ -45,21 +43,21 @@ static void run_if(Eval *v, const LStmt *s)
 static void run_store(Eval *v, const LStmt *s)
 {
   const Buffer *buf = s->store.buf;
-  Val value, index;
+  Val value;
   eval(v, s->store.value, &value);
-  eval(v, s->store.index, &index);
+  int64_t index = eval_index(v, s->store.index);
   if (v->error)
     return;
   size_t bytes = (size_t)dtype_bytes(buf->dtype);
   if (buf->role == BUF_REGISTER) {
     Reg *r = &v->reg[buf->id];
-    r->value[index.i64[0]] = value;
-    r->assigned[index.i64[0]] = true;
+    r->value[index] = value;
+    r->assigned[index] = true;
     return;
   }
   int lanes = s->store.value->lanes;
-  if (eval_inside(v, buf, index.i64[0], lanes, "store"))
-    memcpy(v->block[buf->id].at + (size_t)index.i64[0] * bytes, &value, bytes * (size_t)lanes);
+  if (eval_inside(v, buf, index, lanes, "store"))
+    memcpy(v->block[buf->id].at + (size_t)index * bytes, &value, bytes * (size_t)lanes);
 }
 
 static void run_body(Eval *v, const LStmt *s)

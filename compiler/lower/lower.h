@@ -119,6 +119,8 @@ void lower_finish_zero(Lower *l, const Node *n, const Coord *c);
 /* The scalar hook of an elementwise node over operand values x at c. */
 LExpr *lower_scalar(Lower *l, const Node *n, LExpr **x, const Coord *c, int lanes);
 void lower_store(Lower *l, Value v, const Coord *c, LExpr *value);      /* bare store into v's buffer */
+/* A square of block vectors: result j holds lane j of each row. Uses up the array. */
+LExpr **lower_turn(Lower *l, LExpr **row);
 
 /* ---- loops over all points of a value ---- */
 typedef struct {

@@ -60,7 +60,8 @@ typedef enum {
   PLACE_EPILOGUE,       /* an elementwise node finished inside its anchor's kernel */
   PLACE_WINDOW,         /* combines windows of its anchor's results, inside the anchor's kernel */
   PLACE_ROWS,           /* reduces rows of its anchor's results, inside the anchor's kernel */
-  PLACE_INLINE,         /* recomputed where it is loaded: sources, constants, cheap scalars */
+  PLACE_INLINE,         /* recomputed where it is loaded: sources, constants, cheap scalars, and
+                           what only shows elements elsewhere */
   PLACE_VIEW            /* the operand's buffer under another layout */
 } Placement;
 

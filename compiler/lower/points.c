@@ -29,8 +29,8 @@ bool points_is_lane(const Lower *l, const Layout *layout, int i)
 static LExpr *digit_extent(Lower *l, const Layout *layout, int i, LExpr *n)
 {
   const Digit *d = &layout->digit[i];
-  if (d->axis != AXIS_BATCH || i == layout->n - 1)
-    return d->axis == AXIS_BATCH && i == 0 ? n : l_int(l->b, d->extent);
+  if (d->axis != AXIS_BATCH || i > 0)
+    return l_int(l->b, d->extent);
   return d->div > 1 ? lower_groups(l, n) : n;
 }
 

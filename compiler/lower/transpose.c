@@ -75,21 +75,11 @@ static bool can_turn(Square *s, Value v)
   return (t == s->l->program->real || t == DT_U8) && lower_access(s->l, v, &c) == ACCESS_VECTOR;
 }
 
-/* The operand's block vectors with their lanes along the result's. */
-static LExpr **turn(Square *s, Value v)
+LExpr **lower_turn(Lower *l, LExpr **row)
 {
-  Lower *l = s->l;
   Build *b = l->b;
   int n = l->block;
-  LExpr **row = ARENA_ARRAY(l->arena, LExpr *, n), **next = ARENA_ARRAY(l->arena, LExpr *, n);
-  for (int i = 0; i < n; i++) {
-    Coord at = line_coord(s, i, true);
-    Coord c = broadcast_coord(&at, value_type(v), &s->anchor->type[0]);
-    if (s->to == AXIS_BATCH)    /* past the batch there are no samples one by one */
-      l->sample = l_min(b, coord_index(b, &at, AXIS_BATCH), l_addi(b, l->n, -1));
-    row[i] = l_let(b, "row", l_cast(b, lower_load(l, v, &c, n), l->program->real));
-    l->sample = NULL;
-  }
+  LExpr **next = ARENA_ARRAY(l->arena, LExpr *, n);
   for (int round = 1; round < n; round *= 2) {
     for (int i = 0; i < n / 2; i++) {
       next[2 * i] = l_let(b, "z", l_op(b, SC_ziplo, row[i], row[i + n / 2], NULL));
@@ -99,6 +89,25 @@ static LExpr **turn(Square *s, Value v)
     row = next;
     next = done;
   }
+  return row;
+}
+
+/* The operand's block vectors with their lanes along the result's. */
+static LExpr **turn(Square *s, Value v)
+{
+  Lower *l = s->l;
+  Build *b = l->b;
+  int n = l->block;
+  LExpr **row = ARENA_ARRAY(l->arena, LExpr *, n);
+  for (int i = 0; i < n; i++) {
+    Coord at = line_coord(s, i, true);
+    Coord c = broadcast_coord(&at, value_type(v), &s->anchor->type[0]);
+    if (s->to == AXIS_BATCH)    /* past the batch there are no samples one by one */
+      l->sample = l_min(b, coord_index(b, &at, AXIS_BATCH), l_addi(b, l->n, -1));
+    row[i] = l_let(b, "row", l_cast(b, lower_load(l, v, &c, n), l->program->real));
+    l->sample = NULL;
+  }
+  row = lower_turn(l, row);
   for (int i = 0; i < n && value_type(v)->dtype != l->program->real; i++)
     row[i] = l_cast(b, row[i], value_type(v)->dtype);
   return row;

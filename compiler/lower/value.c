@@ -242,6 +242,11 @@ LExpr *lower_load(Lower *l, Value v, const Coord *c, int lanes)
   }
   if (n->op->cls == OP_SOURCE)
     return source_constant(l, n, c);
+  if (n->op->elsewhere) {
+    Coord inner = *c;
+    n->op->elsewhere(l, n, &inner);
+    return lower_load(l, n->in[0], &inner, lanes);
+  }
   LExpr *x[8] = { NULL };
   for (uint32_t i = 0; i < n->nin; i++)
     if (n->in[i].node) {
@@ -293,6 +298,11 @@ Access lower_access(Lower *l, Value v, const Coord *c)
     return type_elems(&n->type[0]) == 1 || coord_lane_axis(c) >= RANK_MAX ? ACCESS_SAME : ACCESS_STRIDED;
   if (n->op->cls == OP_VIEW)
     return coord_lane_axis(c) == RANK_MAX ? ACCESS_SAME : ACCESS_STRIDED;
+  if (n->op->elsewhere) {
+    Coord inner = *c;
+    n->op->elsewhere(l, n, &inner);
+    return lower_access(l, n->in[0], &inner);
+  }
   Access worst = ACCESS_SAME;
   for (uint32_t i = 0; i < n->nin; i++)
     if (n->in[i].node) {

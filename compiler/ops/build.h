@@ -59,8 +59,11 @@ Value g_spread(const GBuild *b, Value x, const Type *to);       /* to the shape 
 /* layers */
 Value g_dense(const GBuild *b, Value x, Value w, Value bias);   /* bias.node NULL: none */
 Value g_dropout(const GBuild *b, Value x, double p);            /* keyed by the builder's name */
-Value g_rnn_scan(const GBuild *b, const Value *in, uint32_t nin, bool relu);   /* x w b? */
+Value g_rnn_scan(const GBuild *b, const Value *in, uint32_t nin, bool relu);   /* x w b? first? */
 Value g_last_dx(const GBuild *b, Value dy, int64_t steps);      /* [C] -> [steps, C] */
+/* A dense layer, or dense_dw(dy, x), whose x [T, tokens] is one_hot; no node: it is not. */
+Value g_columns(const GBuild *b, const Node *dense);
+Value g_columns_dw(const GBuild *b, Value dy, Value x);
 
 /* views and reductions */
 Value g_reshape(const GBuild *b, Value x, const Type *like);    /* to the dims of `like` */

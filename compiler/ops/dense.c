@@ -95,6 +95,14 @@ static void dense_ref(RefCtx *c, const Node *n, RefTensor *const *in, RefTensor 
     }
 }
 
+/* Behind one_hot no products are needed. */
+static Value dense_simplify(Graph *g, Node *n)
+{
+  GBuild b = g_like(g, n);
+  Value y = g_columns(&b, n);
+  return y.node ? y : (Value){ n, 0 };
+}
+
 static double dense_flops(const Node *n)
 {
   const Type *y = &n->type[0];
@@ -116,7 +124,8 @@ const OpDef op_dense = {
   .cls = OP_NEST, .flags = OP_LAYER,
   .operands = "x w b?", .results = "y", .attrs = dense_attr_defs, .attrs_size = sizeof(dense_attrs),
   .positional = 1, .infer = dense_infer, .params = dense_params, .grad = dense_grad,
-  .ref = dense_ref, .flops = dense_flops, .plans = dense_plan, .lower = dense_lower,
+  .simplify = dense_simplify, .ref = dense_ref, .flops = dense_flops, .plans = dense_plan,
+  .lower = dense_lower,
   .samples = (const OpSample[]){
     { "units=3", "x=f32[n,5]" }, { "units=1, bias=false", "x=f32[n,7]" },
     { "units=3", "x=f32[n,4,5]" }, { "units=17, bias=false", "x=f32[n,1,18]" }, { 0 }
@@ -202,6 +211,13 @@ static void dense_dw_ref(RefCtx *c, const Node *n, RefTensor *const *in, RefTens
     }
 }
 
+static Value dense_dw_simplify(Graph *g, Node *n)
+{
+  GBuild b = g_like(g, n);
+  Value dw = g_columns_dw(&b, n->in[0], n->in[1]);
+  return dw.node ? dw : (Value){ n, 0 };
+}
+
 static double dense_dw_flops(const Node *n)
 {
   const Type *dy = value_type(n->in[0]);
@@ -219,7 +235,8 @@ const OpDef op_dense_dw = {
   .name = "dense_dw", .doc = "gradient of dense towards its weight",
   .formula = "$dw[o,i] = sum_n $dy[n,o] * $x[n,i]", .matrix = "sum_n $dy $x^T",
   .cls = OP_NEST, .operands = "dy x",
-  .results = "dw", .infer = dense_dw_infer, .ref = dense_dw_ref, .flops = dense_dw_flops,
+  .results = "dw", .infer = dense_dw_infer, .simplify = dense_dw_simplify, .ref = dense_dw_ref,
+  .flops = dense_dw_flops,
   .plans = dense_dw_plan, .lower = dense_dw_lower,
   .samples = (const OpSample[]){
     { "", "dy=f32[n,3], x=f32[n,5]" }, { "", "dy=f32[n,1], x=f32[n,7]" },

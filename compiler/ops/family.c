@@ -20,6 +20,9 @@ bool want_real(Infer *c, const Node *n, uint32_t i)
     return true;
   infer_error(c, n, "E0207", "needs real numbers, but `%s` holds %s integers",
               op_operand_name(n->op, c->arena, i), dtype_text(c->in[i].dtype));
+  if (classes_of_input(c->program, n->in[i]) > 0)
+    return infer_help(c, "these are numbers of tokens or classes: `embedding(dim)` or `one_hot` "
+                         "makes vectors of them");
   return infer_help(c, "convert where the field is declared: 'as %s[..]'", dtype_text(c->real));
 }
 
@@ -39,6 +42,16 @@ bool want_batched(Infer *c, const Node *n, uint32_t i)
     return true;
   return infer_error(c, n, "E0202", "`%s` needs one tensor per sample",
                      op_operand_name(n->op, c->arena, i));
+}
+
+bool want_state_rows(Infer *c, const Node *n, uint32_t i, int64_t width)
+{
+  const Type *t = &c->in[i];
+  if (!t->batched && t->rank == 2 && t->dim[1] == width && t->dim[0] >= c->program->batch)
+    return true;
+  return infer_error(c, n, "E0201", "`%s` is %s, but must have rows of %lld for %lld samples",
+                     op_operand_name(n->op, c->arena, i), shape_text(c, t), (long long)width,
+                     (long long)c->program->batch);
 }
 
 bool want_same(Infer *c, const Node *n, uint32_t i, uint32_t j)

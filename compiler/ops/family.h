@@ -21,6 +21,8 @@ bool want_fraction(Infer *c, const Node *n, const char *what, double v);        
 /* Operands from `first` are a prediction and a real target of its shape, or of one element each;
  * labels: a target of one element may be an integer. E0209. */
 bool want_prediction(Infer *c, const Node *n, uint32_t first, bool labels);
+/* Operand i, which is given, is [R, width] without a batch: a row for each sample, R >= batch. */
+bool want_state_rows(Infer *c, const Node *n, uint32_t i, int64_t width);
 bool want_elems(Infer *c, const Node *n, const Type *out);      /* its size does not overflow */
 const char *shape_text(Infer *c, const Type *t);        /* "[6, 28, 28]"; "a number" for rank 0 */
 

@@ -94,6 +94,13 @@ static Product product_of(const Node *n, const Nest *nest)
   return p;
 }
 
+static bool index_sum_expand(Expand *e, const Node *n, Value *out)
+{
+  GBuild b = g_in_expand(e);
+  Nest nest = nest_of(n);
+  return index_layer(&b, n, &nest, out);
+}
+
 static void index_sum_plans(Plans *ps, const Node *n)
 {
   Nest nest = nest_of(n);
@@ -286,9 +293,9 @@ const OpDef op_index_sum = {
   .name = "index_sum", .doc = "sum of products of elements whose places are affine in indices",
   .formula = "$r[i] = sum_j $x[..] * $y[..] * $z[..] * $u[..] * $v[..] * $w[..]", .cls = OP_NEST,
   .operands = "x y? z? u? v? w?", .results = "r", .attrs = index_attr_defs,
-  .attrs_size = sizeof(index_attrs), .infer = index_infer, .grad = index_sum_grad,
-  .ref = index_sum_ref, .flops = index_flops, .plans = index_sum_plans, .lower = index_sum_lower,
-  .written = index_sum_written,
+  .attrs_size = sizeof(index_attrs), .infer = index_infer, .expand = index_sum_expand,
+  .grad = index_sum_grad, .ref = index_sum_ref, .flops = index_flops, .plans = index_sum_plans,
+  .lower = index_sum_lower, .written = index_sum_written,
   .samples = (const OpSample[]){
     /* y[f,i] = sum x[c,i+j] * w[f,c,j] */
     { "rank=2, extent=[3, 4, 2, 3], rows=[[0, 0, 1, 0, 0, 1, 2], [0, 1, 0, 1, 0, 1, 6], "
@@ -312,7 +319,23 @@ const OpDef op_index_sum = {
     { "rank=1, extent=[3, 5], rows=[[0, 1, 0, 1, 5], [0, 1, 0, 1, 5], [1, 0, 0, 1, 3]]",
       "x=f32[n,5], y=f32[5,3]" },
     { "rank=2, extent=[5, 3], rows=[[1, 0, 0, 1, 5], [0, 1, 0, 1, 3]], total=true",
-      "x=f32[n,5], y=f32[n,3]" }, { 0 }
+      "x=f32[n,5], y=f32[n,3]" },
+    /* convolutions: y[f,i,j] = sum x[c,2*i+u-1,j+2*v] * w[f,c,u,v],
+     * y[i,c] = sum x[i+u,c] * w[u,c] */
+    { "rank=3, extent=[3, 3, 4, 2, 2, 2], rows=[[0, 0, 0, 1, 0, 0, 0, 1, 2], "
+      "[0, 2, 0, 0, 1, 0, -1, 1, 5], [0, 0, 1, 0, 0, 2, 0, 1, 6], [1, 0, 0, 0, 0, 0, 0, 1, 3], "
+      "[0, 0, 0, 1, 0, 0, 0, 1, 2], [0, 0, 0, 0, 1, 0, 0, 1, 2], [0, 0, 0, 0, 0, 1, 0, 1, 2]]",
+      "x=f32[n,2,5,6], y=f32[3,2,2,2]" },
+    { "rank=2, extent=[4, 3, 2], rows=[[1, 0, 1, 0, 1, 5], [0, 1, 0, 0, 1, 3], "
+      "[0, 0, 1, 0, 1, 2], [0, 1, 0, 0, 1, 3]]", "x=f32[n,5,3], y=f32[2,3]" },
+    /* dense: y[o,t] = sum w[i,j,o] * x[t,i,j]; windows that differ from sample to sample */
+    { "rank=2, extent=[4, 3, 2, 2], rows=[[0, 0, 1, 0, 0, 1, 2], [0, 0, 0, 1, 0, 1, 2], "
+      "[1, 0, 0, 0, 0, 1, 4], [0, 1, 0, 0, 0, 1, 3], [0, 0, 1, 0, 0, 1, 2], "
+      "[0, 0, 0, 1, 0, 1, 2]]",
+      "x=f32[2,2,4], y=f32[n,3,2,2]" },
+    { "rank=2, extent=[3, 4, 2, 3], rows=[[0, 0, 1, 0, 0, 1, 2], [0, 1, 0, 1, 0, 1, 6], "
+      "[1, 0, 0, 0, 0, 1, 3], [0, 0, 1, 0, 0, 1, 2], [0, 0, 0, 1, 0, 1, 3]]",
+      "x=f32[n,2,6], y=f32[n,3,2,3]" }, { 0 }
   },
 };
 

@@ -29,6 +29,10 @@ const char *index_name(Arena *a, const char *names, int t);
 void index_inverse(Arena *a, const Nest *nest, const char *names, int k, const NestRow *code,
                    Nest *out, const char **out_names);
 
+/* The sum n of this map as a layer: a convolution or a dense layer, with the views and transposed
+ * axes around it. False: it is none, and nothing was made. */
+bool index_layer(const GBuild *b, const Node *n, const Nest *nest, Value *out);
+
 /* "c,2*i+j-1": the places of rows [from, to). */
 const char *index_places(Arena *a, const Nest *nest, const char *names, int from, int to);
 /* " where 0 <= m-c+2 <= 4": the conditions behind the operands' rows and before row `to`. */

@@ -47,7 +47,7 @@ static bool dropout_expand(Expand *e, const Node *n, Value *out)
   const dropout_attrs *a = n->attrs;
   GBuild b = g_in_expand(e);
   out[0] = n->in[0];
-  if (e->mode != MODE_EVAL && a->p > 0)
+  if ((e->mode == MODE_TRAIN || e->mode == MODE_SAMPLE) && a->p > 0)
     out[0] =
         g_op(&b, &op_dropout_mask, &(dropout_mask_attrs){ a->p, name_hash(n->name) }, n->in, 1);
   return true;

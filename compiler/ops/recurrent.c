@@ -4,14 +4,18 @@
  *
  *   states = scan(dense(x, weight_ih, bias_ih), weight_hh, bias_hh)
  *
- * Weights and biases start uniform within +- 1 / sqrt(units). */
-#include "ops/family.h"
+ * Weights and biases start uniform within +- 1 / sqrt(units). With carry the states of row i of a
+ * batch start the steps of row i of the next one; each is a variable [batch, units] of the run,
+ * which gradients take as given. In predictions every sample stands by itself. */
+#include "ops/recur.h"
 #include <math.h>
+#include <string.h>
 
 #define COMMON(A, op)                                                                   \
   A(op, int,  layers,  "1",       "layers on top of each other, at most 6")             \
   A(op, real, dropout, "0",       "probability of dropping a number between layers")    \
   A(op, flag, bias,    "true",    "add learnt numbers to both products")                \
+  A(op, flag, carry,   "false",   "begin with the states in which the batch before ended") \
   A(op, init, init,    "default", "how the weights start")                              \
   A(op, flag, train,   "true",    "false: weights and biases stay as they start")
 
@@ -34,7 +38,7 @@ enum { WEIGHT_IH, WEIGHT_HH, BIAS_IH, BIAS_HH };
 typedef struct {
   int64_t units, layers;
   double dropout;
-  bool bias, train;
+  bool bias, carry, train;
   Init init;
   int gates;
 } Options;
@@ -43,11 +47,11 @@ static Options options_of(const Node *n)
 {
   if (n->op == &op_rnn) {
     const rnn_attrs *a = n->attrs;
-    return (Options){ a->units, a->layers, a->dropout, a->bias, a->train, a->init, 1 };
+    return (Options){ a->units, a->layers, a->dropout, a->bias, a->carry, a->train, a->init, 1 };
   }
   const lstm_attrs *a = n->attrs;
   int gates = n->op == &op_lstm ? 4 : 3;
-  return (Options){ a->units, a->layers, a->dropout, a->bias, a->train, a->init, gates };
+  return (Options){ a->units, a->layers, a->dropout, a->bias, a->carry, a->train, a->init, gates };
 }
 
 static bool want_options(Infer *c, const Node *n, const Options *o)
@@ -119,13 +123,50 @@ static void recurrent_params(Params *p, const Node *n)
   }
 }
 
-static Value scan(const GBuild *b, const Node *n, Value x, Value w, Value bias)
+/* The state variable of a layer's h (0) or c (1), beside its weight; another function of the
+ * program may have made it. */
+static uint32_t carried(Expand *e, Value weight, const Options *o, int64_t layer, int which)
 {
-  Value in[] = { x, w, bias };
-  uint32_t nin = bias.node ? 3 : 2;
-  if (n->op == &op_rnn)
-    return g_rnn_scan(b, in, nin, str_eq(((const rnn_attrs *)n->attrs)->activation, "relu"));
-  return g_op(b, n->op == &op_lstm ? &op_lstm_scan : &op_gru_scan, NULL, in, nin);
+  Program *p = e->graph->program;
+  uint32_t beside = 0;
+  if (!value_state(weight, &beside))
+    ice("the weight of '%s' is no state variable", e->name);
+  const char *path = p->state.at[beside].name;
+  const char *name = arena_printf(p->arena, "%.*s.carried_%s_l%lld",
+                                  (int)(strrchr(path, '.') - path), path, which ? "c" : "h",
+                                  (long long)layer);
+  const StateVar *known = program_find_state(p, name);
+  if (known)
+    return known->id;
+  StateVar v = { .name = name,
+                 .type = type_make(p->real, false, 2, (int64_t[]){ p->batch, o->units }),
+                 .role = STATE_CARRIED,
+                 .init = { INIT_ZEROS, 0, 0 },
+                 .at = e->at };
+  return program_add_state(p, v)->id;
+}
+
+/* in: x, w and bias, then room for the first states. */
+static Value scan(Expand *e, const Node *n, const Options *o, int64_t layer, Value *in)
+{
+  GBuild b = g_in_expand(e);
+  bool carry = o->carry && (e->mode == MODE_TRAIN || e->mode == MODE_EVAL);
+  int states = carry ? recur_states(o->gates) : 0;
+  uint32_t nin = carry ? RECUR_FIRST + (uint32_t)states : in[RECUR_BIAS].node ? 3 : 2;
+  uint32_t id[RECUR_STATES] = { 0 };
+  for (int i = 0; i < states; i++) {
+    id[i] = carried(e, in[RECUR_W], o, layer, i);
+    in[RECUR_FIRST + i] = g_read(&b, id[i]);
+  }
+  Value y = n->op == &op_rnn
+                ? g_rnn_scan(&b, in, nin, str_eq(((const rnn_attrs *)n->attrs)->activation, "relu"))
+                : g_op(&b, n->op == &op_lstm ? &op_lstm_scan : &op_gru_scan, NULL, in, nin);
+  for (int i = 0; i < states; i++) {
+    Value end = recur_result(y.node, y.node->nout - (uint32_t)(states - i));
+    Value kept[] = { in[RECUR_FIRST + i], end };
+    expand_write(e, id[i], g_op(&b, &op_keep_rows, NULL, kept, 2));
+  }
+  return y;
 }
 
 static bool recurrent_expand(Expand *e, const Node *n, Value *out)
@@ -140,7 +181,8 @@ static bool recurrent_expand(Expand *e, const Node *n, Value *out)
     if (k && o.dropout > 0)
       x = g_dropout(&between, x, o.dropout);
     Value sums = g_dense(&b, x, own[WEIGHT_IH], own[BIAS_IH]);
-    x = scan(&b, n, sums, own[WEIGHT_HH], own[BIAS_HH]);
+    Value in[RECUR_FIRST + RECUR_STATES] = { sums, own[WEIGHT_HH], own[BIAS_HH] };
+    x = scan(e, n, &o, k, in);
   }
   out[0] = x;
   return true;

@@ -1,7 +1,11 @@
 /* Sequences, [T, C] per sample, time first: their last step and sums over their steps.
  *
  *   last       y[c] = x[T-1, c]
- *   step_sum   y[c] = sum_{n,t} x[n,t,c]: the gradient of a bias */
+ *   step_sum   y[c] = sum_{n,t} x[n,t,c]: the gradient of a bias
+ *
+ * and the states that recurrent layers keep from one batch to the next, [R, C] without a batch:
+ *
+ *   keep_rows  y[i, c] = x[i, c] of sample i; rows past the batch stay as they are */
 #include "kernel/recur.h"
 #include "ops/family.h"
 
@@ -183,4 +187,64 @@ const OpDef op_step_sum = {
   .infer = step_sum_infer, .ref = step_sum_ref, .flops = sum_flops, .plans = sum_plans,
   .lower = step_sum_lower,
   .samples = (const OpSample[]){ { "", "x=f32[n,3,5]" }, { "", "x=f32[n,2,24]" }, { 0 } },
+};
+
+/* ---- keep_rows ---- */
+static bool keep_rows_infer(Infer *c, const Node *n, Type *out)
+{
+  if (!want_operands(c, n, 2) || !want_reals(c, n) || !want_batched(c, n, 1))
+    return false;
+  if (c->in[1].rank != 1)
+    return infer_error(c, n, "E0202", "needs a vector, but x is %s", shape_text(c, &c->in[1]));
+  *out = c->in[0];
+  return want_state_rows(c, n, 0, c->in[1].dim[0]);
+}
+
+static void keep_rows_ref(RefCtx *c, const Node *n, RefTensor *const *in, RefTensor *const *out)
+{
+  (void)c;
+  (void)n;
+  for (int64_t i = 0; i < out[0]->elems; i++)
+    out[0]->v[i] = i < ref_elems(in[1]) ? in[1]->v[i] : in[0]->v[i];
+}
+
+static void keep_rows_plans(Plans *ps, const Node *n)
+{
+  int64_t batch = ps->program->batch;
+  Plan p = { .family = ps->family, .algorithm = "rows of the batch" };
+  p.in[0] = p.out[0] = blocked_layout(&n->type[0], ps->block, batch);
+  p.in[1] = family_layout(FAMILY_LANES, value_type(n->in[1]), ps->block, batch);
+  plans_offer(ps, &p);
+}
+
+static void keep_rows_lower(Lower *l, const Node *n, const Plan *plan)
+{
+  Build *b = l->b;
+  (void)plan;
+  lower_kernel(l, n, "", "rows", "lanes hold rows; those of the batch are new");
+  Points p;
+  points_begin(l, &p, &n->type[0], lower_layout(l, (Value){ (Node *)(uintptr_t)n, 0 }), false);
+  Coord c = p.c;
+  move_axis(&c, 0, AXIS_BATCH);
+  move_axis(&c, 1, 0);
+  LExpr *old = l_let(b, "old", lower_load(l, n->in[0], &p.c, p.lanes));
+  l_if(b, l_op(b, SC_lt, coord_index(b, &p.c, 0), l->n, NULL));
+  LExpr *mask = lower_batch_mask(l, &c, p.lanes), *x = lower_load(l, n->in[1], &c, p.lanes);
+  LExpr *new = l_op(b, SC_select, mask, x, old);
+  lower_finish(l, n, &p.c, &new, p.lanes);
+  l_else(b);
+  lower_finish(l, n, &p.c, &old, p.lanes);
+  l_end(b);
+  points_end(l, &p);
+  lower_kernel_end(l, p.items);
+}
+
+const OpDef op_keep_rows = {
+  .name = "keep_rows", .doc = "states by row, with those of the batch in place of older ones",
+  .formula = "$y[i,c] = i < n ? $x[i,c] : $old[i,c]", .cls = OP_NEST, .operands = "old x",
+  .results = "y", .infer = keep_rows_infer, .ref = keep_rows_ref, .flops = one_flop,
+  .plans = keep_rows_plans, .lower = keep_rows_lower,
+  .samples = (const OpSample[]){
+    { "", "old=f32[40,5], x=f32[n,5]" }, { "", "old=f32[33,17], x=f32[n,17]" }, { 0 }
+  },
 };

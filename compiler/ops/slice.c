@@ -94,19 +94,24 @@ static void slice_plans(Plans *ps, const Node *n)
   move_plans(ps, n, p.axis > 0 || (p.from % ps->block == 0 && p.to % ps->block == 0));
 }
 
+static void slice_elsewhere(Lower *l, const Node *n, Coord *c)
+{
+  Cells p = part_of(n->attrs, value_type(n->in[0]));
+  move_shift(l, c, p.axis, -p.from, p.size);
+}
+
 static void slice_point(Move *k, void *ctx)
 {
-  const Cells *p = ctx;
   Coord c = k->p.c;
-  move_shift(k, &c, p->axis, -p->from, p->size);
+  (void)ctx;
+  slice_elsewhere(k->l, k->n, &c);
   move_set(k, 0, move_load(k, k->n->in[0], &c));
 }
 
 static void slice_lower(Lower *l, const Node *n, const Plan *plan)
 {
-  Cells p = part_of(n->attrs, value_type(n->in[0]));
   (void)plan;
-  move_lower(l, n, "slice", slice_point, &p);
+  move_lower(l, n, "slice", slice_point, NULL);
 }
 
 const OpDef op_slice = {
@@ -115,7 +120,7 @@ const OpDef op_slice = {
   .formula = "$y[i] = $x[from + i]", .cls = OP_NEST, .flags = OP_LAYER, .operands = "x",
   .results = "y", .attrs = slice_attr_defs, .attrs_size = sizeof(slice_attrs), .positional = 3,
   .infer = slice_infer, .grad = slice_grad, .ref = slice_ref, .flops = no_flops,
-  .plans = slice_plans, .lower = slice_lower,
+  .plans = slice_plans, .lower = slice_lower, .elsewhere = slice_elsewhere,
   .samples = (const OpSample[]){
     { "axis=1, from=1, to=3", "x=f32[n,2,3,4]" }, { "axis=0, from=-2", "x=f32[n,5]" },
     { "axis=2, to=-1", "x=f32[n,17,2,3]" }, { "axis=0, from=16, to=32", "x=f32[n,33,2]" },
@@ -202,7 +207,7 @@ static void concat_point(Move *k, void *ctx)
     Coord c = k->p.c;
     if (i + 1 < n->nin)
       l_if(b, l_op(b, SC_lt, at, l_int(b, from + size), NULL));
-    move_shift(k, &c, axis, from, size);
+    move_shift(k->l, &c, axis, from, size);
     move_set(k, 0, move_load(k, n->in[i], &c));
     if (i + 1 < n->nin)
       l_else(b);

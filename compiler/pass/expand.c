@@ -113,6 +113,12 @@ Graph *eval_graph(Program *p, const Graph *forward, const Value *out, const char
   return outputs_graph(p, forward, MODE_EVAL, out, out_name, nout, ops);
 }
 
+Graph *infer_graph(Program *p, const Graph *forward, const Value *out, const char *const *out_name,
+                   int nout, const OpTable *ops)
+{
+  return outputs_graph(p, forward, MODE_INFER, out, out_name, nout, ops);
+}
+
 Graph *sample_graph(Program *p, const Graph *forward, const Value *out,
                     const char *const *out_name, int nout, const OpTable *ops)
 {

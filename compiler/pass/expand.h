@@ -18,11 +18,14 @@ bool pick_before_clamp(Graph *g);
 /* Expands every macro that is left, in place; true: something changed. */
 bool expand_all(Graph *g, Mode mode, const OpTable *ops);
 
-/* The evaluation or inference graph: outputs out[i] of `forward` under out_name[i]. It is called
- * "eval"; for evaluation the first output is the loss of each sample. The caller renames an
- * inference graph. */
+/* The evaluation graph: outputs out[i] of `forward` under out_name[i], the first of them the loss
+ * of each sample. */
 Graph *eval_graph(Program *p, const Graph *forward, const Value *out, const char *const *out_name,
                   int nout, const OpTable *ops);
+/* The same for samples by themselves: what batches of evaluation hand on is not there. It is called
+ * "eval", too; the caller renames it. */
+Graph *infer_graph(Program *p, const Graph *forward, const Value *out, const char *const *out_name,
+                   int nout, const OpTable *ops);
 /* The same with dropout at work, drawn by seed, epoch and row. */
 Graph *sample_graph(Program *p, const Graph *forward, const Value *out,
                     const char *const *out_name, int nout, const OpTable *ops);

@@ -8,7 +8,8 @@
  * A node that reduces rows joins the kernel that makes its first operand row by row.
  * An elementwise node joins the kernel of an operand when shape and layout are the same and no path leads
  * from that kernel through another one back into it. Sources and cheap scalars are recomputed where they
- * are read. The arithmetic is the same fused or not, so the bits are too. */
+ * are read; a node that only shows elements of its operand elsewhere is, too, where a single
+ * elementwise node reads it. The arithmetic is the same fused or not, so the bits are too. */
 #include "pass/kernels.h"
 #include <string.h>
 
@@ -286,6 +287,49 @@ static bool try_epilogue(Fuse *f, const Node *n)
   return true;
 }
 
+/* ---- elements elsewhere ---- */
+
+/* The only node that reads n; NULL: none or several. */
+static const Node *reader_of(const Graph *g, const Node *n)
+{
+  const Node *reader = NULL;
+  for (uint32_t i = 0; i < g->order.n; i++)
+    for (uint32_t k = 0; k < g->order.at[i]->nin; k++) {
+      if (g->order.at[i]->in[k].node != n)
+        continue;
+      if (reader && reader != g->order.at[i])
+        return NULL;
+      reader = g->order.at[i];
+    }
+  return is_result(g, n) ? NULL : reader;
+}
+
+/* Is n alone in its kernel, and kernel a free of draws, which go through elements in fours? */
+static bool may_dissolve(const Fuse *f, const Node *n, uint32_t a)
+{
+  for (uint32_t i = 0; i < f->g->order.n; i++) {
+    const Node *m = f->g->order.at[i];
+    if ((m != n && f->d->anchor[m->id] == n->id) ||
+        (f->d->anchor[m->id] == a && (m->op->flags & OP_RANDOM)))
+      return false;
+  }
+  return true;
+}
+
+/* Shall the reader of n read n's operand instead? Its kernel needs that one either way. */
+static bool is_shown(const Fuse *f, const Node *n)
+{
+  if (!n->op->elsewhere || f->d->place[n->id] != PLACE_KERNEL ||
+      f->d->place[n->in[0].node->id] == PLACE_INLINE)
+    return false;
+  const Node *u = reader_of(f->g, n);
+  return u && u->op->cls == OP_EWISE && type_same_shape(&u->type[0], &n->type[0]) &&
+         (f->d->place[u->id] == PLACE_KERNEL || f->d->place[u->id] == PLACE_EPILOGUE) &&
+         f->d->anchor[u->id] != n->id &&
+         layout_equal(&f->d->layout[u->id][0], &f->d->layout[n->id][0]) &&
+         may_dissolve(f, n, f->d->anchor[u->id]);
+}
+
 void fuse_nodes(const Graph *g, Decisions *d, bool fuse, Arena *a)
 {
   Fuse f = { .g = g, .d = d, .arena = a, .seen = ARENA_ARRAY(a, bool, g->next_id + 1) };
@@ -303,4 +347,7 @@ void fuse_nodes(const Graph *g, Decisions *d, bool fuse, Arena *a)
         (!try_window(&f, n) && !try_rows(&f, n) && !try_epilogue(&f, n)))
       d->anchor[n->id] = n->id;
   }
+  for (uint32_t i = 0; fuse && i < g->order.n; i++)
+    if (is_shown(&f, g->order.at[i]))
+      d->place[g->order.at[i]->id] = PLACE_INLINE;
 }

@@ -381,7 +381,7 @@ static Value apply(Sema *s, const Call *c, const Value *head, unsigned flags)
   Value v = sema_node(s, op, attrs, o.in, (uint32_t)o.n, path, c->at);
   if (!v.node && (op->flags & OP_LOSS) && o.n == 2)
     sema_refused(s, o.in[0], o.in[1]);
-  return v;
+  return v.node && (op->flags & OP_LOSS) && o.n == 2 ? sema_counted(s, v, o.in[1], c->at) : v;
 }
 
 static Value stage(Sema *s, const Ast *st, Value head, unsigned flags)

@@ -294,6 +294,7 @@ static void default_infer(Sema *s)
   for (m->ninfer = 0; m->ninfer < m->nmodel_output; m->ninfer++)
     m->infer[m->ninfer] = s->outputs.at[m->ninfer];
   const Node *loss = m->train ? m->train->loss.node : NULL;
+  loss = loss && m->counted ? loss->in[0].node : loss;
   const OpDef *link = loss && loss->op->link ? op_find(s->ops, loss->op->link) : NULL;
   for (int i = 0; link && i < m->ninfer; i++)
     if (value_equal(m->infer[i].value, loss->in[0])) {
@@ -317,8 +318,13 @@ static void finish(Sema *s, const Items *items)
   Model *m = s->model;
   if (!items->infer)
     default_infer(s);
-  for (int i = 0; i < m->ninfer && s->data && !diag_errors(s->diag); i++)
+  for (int i = 0; i < m->ninfer && s->data && !diag_errors(s->diag); i++) {
+    int next = m->next_field ? 0 : sema_next_field(s, m->infer[i].value);
+    m->next_output = next ? i + 1 : m->next_output;
+    m->next_field = next ? next : m->next_field;
     m->infer[i].value = sema_undone(s, m->infer[i].value, items->model->at);
+  }
+  sema_check_carried(s);
   if (!diag_errors(s->diag))
     sema_check_memory(s, m->train, items->model->at);
   m->output = s->outputs.at;

@@ -1,5 +1,5 @@
 /* Index notation: the indices of one statement of an `op`, their ranges, and places such as
- * `2*i + j` as rows of coefficients. Shared by index.c and op.c. */
+ * `2*i + j` as rows of coefficients. Shared by index.c and op*.c. */
 #ifndef GRADC_SEMA_INDEX_H
 #define GRADC_SEMA_INDEX_H
 

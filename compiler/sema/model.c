@@ -46,11 +46,11 @@ static void input_differs(Sema *s, const Ast *formal, const Name *field, const T
   const Type *have = value_type(field->value);
   diag_error(s->diag, formal->formal.type->at, "E0210",
              "the model wants `%s` as %s, but the data gives %s", field->text,
-             type_user(s->arena, want), type_user(s->arena, have));
+             sema_written(s, s->data, want), sema_written(s, s->data, have));
   diag_note(s->diag, field->at, "field `%s` is declared here", field->text);
   if (type_elems(have) != type_elems(want))
     diag_help(s->diag, "write %s: %s in the model's signature", field->text,
-              type_user(s->arena, have));
+              sema_written(s, s->data, have));
   else
     diag_help(s->diag, "add `as %s` to the field", type_user(s->arena, want));
 }

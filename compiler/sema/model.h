@@ -182,6 +182,8 @@ typedef struct {
   double average_from;          /* the first epoch whose weights count, from 1 */
   EverySpec *every;
   int nevery;
+  const char *spreads;          /* a layer that cannot train on a batch of one sample; NULL: none */
+  const char *init;             /* FILE|DIR[:GLOB] of weights to start from; NULL: none */
   const char *best_split;       /* which split and metric choose the best weights: from `stop when stalled`, */
   int best_metric;              /* else the first of valid, test with its loss; NULL and -1 if there is neither */
   Span at;
@@ -232,8 +234,12 @@ typedef struct {
   int nmodel_output;            /* how many of them the model's signature declares */
   NamedValue *infer;            /* `infer { output: softmax(logits) as prob; }`; default: the results, logits as probabilities */
   int ninfer;
+  int next_output, next_field;  /* the one of infer that predicts the rows one later of this field,
+                                   each + 1; 0: none does */
   Data *data;                   /* NULL: none */
   Train *train;                 /* NULL: none */
+  int counted;                  /* the program's field of targets of which those below 0 do not
+                                   count in the mean, + 1; 0: all do */
   Eval *eval;
   int neval;
   BuildSpec build;

@@ -226,6 +226,14 @@ Value sema_read(Sema *s, uint32_t state, const char *path, Span at)
   return sema_node(s, op, attrs, NULL, 0, path, at);
 }
 
+Value sema_arg(Sema *s, StepArg which, Span at)
+{
+  const OpDef *op = source_op(s, "which");
+  void *attrs = sema_attrs_new(s, op);
+  *(int64_t *)sema_attr_at(op, attrs, "which", ATTR_int) = which;
+  return sema_node(s, op, attrs, NULL, 0, NULL, at);
+}
+
 Value sema_constant(Sema *s, Literal l, Span at)
 {
   const OpDef *op = source_op(s, "value");
@@ -272,7 +280,7 @@ static const char *step_text(Sema *s, Value v)
       field = &s->names.at[i];
   bool source = field || !v.node->nin;
   const char *name = field ? field->text : source && v.node->name ? v.node->name : v.node->op->name;
-  return arena_printf(s->arena, "%s %s", name, type_user(s->arena, value_type(v)));
+  return arena_printf(s->arena, "%s %s", name, sema_written(s, s->data, value_type(v)));
 }
 
 static bool is_field_value(const Sema *s, Value v)

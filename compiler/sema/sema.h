@@ -200,6 +200,7 @@ bool sema_rule_fits(Sema *s, const OpDef *op, const void *attrs, Span at);
 Value sema_input(Sema *s, int field, Span at);
 Value sema_read(Sema *s, uint32_t state, const char *path, Span at);
 Value sema_constant(Sema *s, Literal l, Span at);
+Value sema_arg(Sema *s, StepArg which, Span at);        /* a number that each step is given */
 Value sema_cast(Sema *s, Value v, DType to, const char *path, Span at);
 /* elements must agree */
 Value sema_reshape(Sema *s, Value v, const Type *like, const char *path, Span at);
@@ -279,6 +280,10 @@ void sema_unknown_split(Sema *s, Span at, const Data *d, const char *name);
 
 /* ---- sequence.c: texts and series, whose samples are windows ---- */
 bool sema_is_token(const Ast *type);            /* token[..] */
+/* A type as a spec over these data (NULL: none) says it: whole numbers of a text are tokens. */
+const char *sema_written(const Sema *s, const Data *d, const Type *t);
+/* `carry` of recurrent layers wants streams: E0520. */
+void sema_check_carried(Sema *s);
 /* Reads `window: ..` and `streams: ..` and the vocabulary of the first text among the sources. */
 void sema_sequence(Sema *s, const Ast *items, const SourceSpec *source, int nsource, Data *data);
 /* What a field has to do with windows: token types, `= next(x)`, its first dimension. stored: the
@@ -287,6 +292,11 @@ bool sema_sequence_field(Sema *s, const Ast *item, const Data *data, FieldSpec *
                          const Type *stored);
 /* `tiny.vocab`: the number of tokens of the program's text. */
 bool sema_member(Sema *s, const Ast *e, double *out);
+/* A loss of these targets; where some of them are padding, the mean over the others. */
+Value sema_counted(Sema *s, Value loss, Value target, Span at);
+/* The place of field x among those of the data, + 1, where training compares v with `= next(x)` of
+ * numbers; else 0. */
+int sema_next_field(const Sema *s, Value v);
 /* v, or where it is what training compares with `= next(x)` of numbers, with the conversions of x
  * undone. */
 Value sema_undone(Sema *s, Value v, Span at);

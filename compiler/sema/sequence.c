@@ -129,15 +129,22 @@ static const FieldSpec *next_source(Sema *s, const Ast *e, const Data *data, int
   return NULL;
 }
 
+const char *sema_written(const Sema *s, const Data *d, const Type *t)
+{
+  const char *text = type_user(s->arena, t), *dims = strchr(text, '[');
+  bool token = d && d->vocab && t->dtype == DT_I32;
+  return token ? arena_printf(s->arena, "token%s", dims ? dims : "") : text;
+}
+
 /* The target has the window's shape, or that of one of its rows. */
-static bool next_fits(Sema *s, const Ast *item, const Type *from, const Type *to)
+static bool next_fits(Sema *s, const Ast *item, const Data *d, const Type *from, const Type *to)
 {
   Type row = type_make(from->dtype, from->batched, from->rank - 1, from->dim + 1);
   if (from->dtype == to->dtype && (type_same_shape(from, to) || type_same_shape(&row, to)))
     return true;
   diag_error(s->diag, item->field.type->at, "E0521",
              "what comes next is %s for each row of the window, or %s behind it, not %s",
-             type_user(s->arena, from), type_user(s->arena, &row), type_user(s->arena, to));
+             sema_written(s, d, from), sema_written(s, d, &row), sema_written(s, d, to));
   return false;
 }
 
@@ -153,7 +160,7 @@ static bool read_next(Sema *s, const Ast *item, const Data *data, FieldSpec *f, 
   }
   const FieldSpec *x = next_source(s, item->field.value, data, &index);
   if (!x || !x->value.node ||
-      !next_fits(s, item, &s->program->fields.at[x->field].type, stored))
+      !next_fits(s, item, data, &s->program->fields.at[x->field].type, stored))
     return false;
   if (x->token != f->token) {
     diag_error(s->diag, item->field.type->at, "E0521", "`%s` is %stokens, `%s` is %s", x->name,
@@ -191,7 +198,7 @@ bool sema_sequence_field(Sema *s, const Ast *item, const Data *data, FieldSpec *
   diag_error(s->diag, item->field.type->at, "E0520",
              "field `%s`: a window has %lld rows, so the first dimension must be %lld, not %s",
              f->name, (long long)data->window, (long long)data->window,
-             type_user(s->arena, stored));
+             sema_written(s, data, stored));
   return false;
 }
 
@@ -216,20 +223,76 @@ bool sema_member(Sema *s, const Ast *e, double *out)
   return false;
 }
 
+/* ---- carried states ---- */
+
+static bool carries(const Node *n)
+{
+  for (const AttrDef *a = n->op->attrs; a && a->name; a++)
+    if (a->kind == ATTR_flag && str_eq(a->name, "carry"))
+      return *(const bool *)((const char *)n->attrs + a->offset);
+  return false;
+}
+
+void sema_check_carried(Sema *s)
+{
+  const Graph *g = s->model->forward;
+  for (uint32_t i = 0; g && s->data && !s->data->streams && i < g->order.n; i++) {
+    if (!carries(g->order.at[i]))
+      continue;
+    diag_error(s->diag, g->order.at[i]->at, "E0520",
+               "`carry` goes on where the batch before ended, but `%s` is not read in streams",
+               s->data->name);
+    diag_help(s->diag, "add `streams: true;` beside its `window`, or leave `carry` out");
+    return;
+  }
+}
+
+/* ---- padding ---- */
+
+Value sema_counted(Sema *s, Value loss, Value target, Span at)
+{
+  const Data *d = s->data;
+  for (int i = 0; d && d->lines && i < d->nfield; i++) {
+    const FieldSpec *f = &d->field[i];
+    if (!f->next_of || !value_equal(f->value, target) || value_type(target)->rank == 0)
+      continue;
+    s->model->counted = f->field + 1;
+    Value in[] = { loss, sema_arg(s, ARG_SHARE, at) };
+    const OpDef *op = op_find(s->ops, sema_operator("/", 2));
+    return sema_node(s, op, sema_attrs_new(s, op), in, 2, "loss", at);
+  }
+  return loss;
+}
+
 /* ---- predictions in the units of the data ---- */
+
+/* The field of numbers that a loss, or a part of a sum of losses, compares v with, or NULL. */
+static const FieldSpec *compared(const Sema *s, const Node *loss, Value v)
+{
+  const FieldSpec *found = NULL;
+  for (int i = 0; loss->nin > 1 && i < s->data->nfield && !found; i++) {
+    const FieldSpec *f = &s->data->field[i];
+    if (f->next_of && !f->token && value_equal(loss->in[1], f->value) &&
+        value_equal(loss->in[0], v))
+      found = f;
+  }
+  for (uint32_t i = 0; i < loss->nin && !found; i++)
+    if (value_type(loss->in[i])->rank == 0)
+      found = compared(s, loss->in[i].node, v);
+  return found;
+}
 
 /* The field of numbers that training compares v with, or NULL. */
 static const FieldSpec *target_of(const Sema *s, Value v)
 {
   const Train *t = s->model->train;
-  const Node *loss = t ? t->loss.node : NULL;
-  for (int i = 0; loss && loss->nin > 1 && i < s->data->nfield; i++) {
-    const FieldSpec *f = &s->data->field[i];
-    if (f->next_of && !f->token && value_equal(loss->in[1], f->value) &&
-        value_equal(loss->in[0], v))
-      return f;
-  }
-  return NULL;
+  return t && t->loss.node ? compared(s, t->loss.node, v) : NULL;
+}
+
+int sema_next_field(const Sema *s, Value v)
+{
+  const FieldSpec *f = target_of(s, v);
+  return f ? f->next_of : 0;
 }
 
 static Value apply(Sema *s, const char *operator, Value x, Value y, Span at)

@@ -2,6 +2,7 @@
 #include "sema/sema.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { BATCH_MAX = 1 << 20, ACCUMULATE_MAX = 1 << 20 };
 
@@ -150,21 +151,38 @@ static void warn_batch(Block *b)
   diag_help(s->diag, "write `batch: all` or a smaller number");
 }
 
-/* One value has no spread: as PyTorch, refused in training. */
+static void one_value(Block *b, const Node *n, const Type *x)
+{
+  Diag *d = b->s->diag;
+  long long batch = (long long)b->s->program->batch, rows = (long long)b->s->batch_rows;
+  if (batch == 1)
+    diag_error(d, n->at, "E0415",
+               "%s: training needs more than one value a channel, but a batch of 1 gives one",
+               n->op->name);
+  else
+    diag_error(d, n->at, "E0415", "%s: training needs more than one value a channel, but the last "
+               "batch of %lld samples in batches of %lld has one", n->op->name, rows, batch);
+  diag_note(d, (Span){ 0, 0 }, "its input is %s a sample", type_user(b->s->arena, x));
+  if (batch == 1)
+    diag_help(d, "write `batch: 2` or more, or leave `%s` out", n->op->name);
+  else
+    diag_help(d, "write another `batch`, or leave `%s` out", n->op->name);
+}
+
+/* One value has no spread: as PyTorch, refused in training. Where the data tell their rows only
+ * when they are read, the program looks. */
 static void check_spreads(Block *b)
 {
   const Graph *g = b->s->forward;
-  for (uint32_t i = 0; i < g->order.n && b->s->program->batch == 1; i++) {
+  int64_t batch = b->s->program->batch, rows = b->s->batch_rows;
+  for (uint32_t i = 0; i < g->order.n; i++) {
     const Node *n = g->order.at[i];
     const Type *x = n->nin ? value_type(n->in[0]) : NULL;
     if (!(n->op->flags & OP_SPREADS) || !x || type_elems(x) > x->dim[0])
       continue;
-    diag_error(b->s->diag, n->at, "E0415",
-               "%s: training needs more than one value a channel, but a batch of 1 gives one",
-               n->op->name);
-    diag_note(b->s->diag, (Span){ 0, 0 }, "its input is %s a sample",
-              type_user(b->s->arena, x));
-    diag_help(b->s->diag, "write `batch: 2` or more, or leave `%s` out", n->op->name);
+    b->t->spreads = n->name ? n->name : n->op->name;
+    if (batch == 1 || (rows > 0 && rows % batch == 1))
+      one_value(b, n, x);
   }
 }
 
@@ -190,6 +208,30 @@ static void rng(Block *b, const Ast *e)
   diag_error(b->s->diag, e->at, "E0304", "`rng` is philox or torch");
 }
 
+/* Whether a part of the path is `..`. */
+static bool climbs(const char *path)
+{
+  for (const char *p = path; p; p = strchr(p, '/') ? strchr(p, '/') + 1 : NULL)
+    if (p[0] == '.' && p[1] == '.' && (p[2] == 0 || p[2] == '/' || p[2] == ':'))
+      return true;
+  return false;
+}
+
+/* Weights to start from, where data lie: below the folder of the spec, or --data. */
+static void init(Block *b, const Ast *e)
+{
+  const char *path = e->kind == AST_STRING ? sema_word(e) : NULL;
+  if (e->kind == AST_ERROR)
+    return;
+  b->t->init = path;
+  if (path && *path && *path != '/' && !climbs(path))
+    return;
+  diag_error(b->s->diag, e->at, "E0304", "`init` names a file or the folder of a run in quotes, "
+             "below the folder of the spec");
+  diag_help(b->s->diag, "write `init: \"first.safetensors\";`, or \"first.safetensors:c1.*\" for "
+            "a part; weights elsewhere: --init FILE");
+}
+
 static void real(Block *b, const Ast *e)
 {
   (void)b;                      /* read before the model, by sema_real_type */
@@ -208,6 +250,7 @@ static const Line lines[] = {
   { "metrics", true, metrics },  { "freeze", true, freeze },        { "clip", false, clip },
   { "rng", false, rng },         { "real", false, real },
   { "average", false, average }, { "accumulate", false, accumulate },
+  { "init", false, init },
 };
 
 static void unknown_line(Sema *s, const Ast *item)

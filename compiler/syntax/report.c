@@ -303,6 +303,9 @@ static void unexpected(ParseCtx *pc, Names names)
   else
     diag_error(pc->diag, pc->now.at, "E0101", "unexpected %s", found);
   const Bracket *block = is_eof(pc) ? open_block(pc) : NULL;
+  if (pc->now.kind == '{' && names.n == 1 && has(names, "->"))
+    diag_help(pc->diag, "the header says what comes out: `model net(x: f32[784]) -> y: f32[9] {` "
+                        "or `block half(x: f32[n]) -> f32[n / 2] {`");
   if (pc->unclosed.kind)
     diag_note(pc->diag, pc->unclosed.at, "this `%c` is not closed", pc->unclosed.kind);
   else if (block)

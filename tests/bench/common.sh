@@ -11,6 +11,12 @@ PYTHON=${PYTHON:-/usr/bin/python3}
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
 
+# PyTorch at its best: the BLAS kernels of this machine.
+if [ -z "${OPENBLAS_CORETYPE:-}" ] && grep -q avx512f /proc/cpuinfo; then
+  OPENBLAS_CORETYPE=SkylakeX
+  export OPENBLAS_CORETYPE
+fi
+
 # read_options "r:rounds f=force" "$@": -r VALUE sets rounds, -f sets force to 1. Leaves in taken
 # how many words these were; another option ends the script.
 read_options() {

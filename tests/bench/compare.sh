@@ -15,11 +15,6 @@ force=0
 busy=0
 read_options "n:nets b:batches t:threads r:rounds s:seconds f=force" "$@"
 
-# PyTorch at its best: the BLAS kernels of this machine, as many threads as asked for.
-if [ -z "${OPENBLAS_CORETYPE:-}" ] && grep -q avx512f /proc/cpuinfo; then
-  OPENBLAS_CORETYPE=SkylakeX
-  export OPENBLAS_CORETYPE
-fi
 sed -n 's/^model name[^:]*: /machine: /p' /proc/cpuinfo | head -n 1
 "$GRADC" --version
 "$PYTHON" "$here/torch_peer.py" --check || exit 3

@@ -70,6 +70,16 @@ for backend in c llvm; do
 done
 same xor.c xor.llvm
 
+begin 'pictures are read from tables of pixels, too'
+awk 'BEGIN { for (r = 0; r < 3; r++) for (i = 1; i <= 784; i++)
+  printf "%d%s", (i * i + 7 * r) % 256, i < 784 ? "," : "\n" }' > pixels.csv
+for backend in c llvm; do
+  run 0 "$GRADC" predict small.nn --backend $backend --untrained pixels.csv
+  cp out "pixels.$backend"
+done
+same pixels.c pixels.llvm
+[ "$(wc -l < pixels.c)" -eq 3 ] || bad "these are not three rows: $(cat pixels.c)"
+
 begin 'gradcheck and eval run in memory'
 for backend in c llvm; do
   run 0 "$GRADC" gradcheck examples/moons.nn --backend $backend
@@ -141,7 +151,6 @@ grep -q 'DISubprogram(name: "small_c_conv.*line: 9' small.ll || bad 'a kernel ha
 grep -qE '\.file.*"small\.nn"' small.asm || bad 'the assembly does not name the spec'
 
 begin 'an object links with libgradrt by hand and trains alike'
-runtime=$(dirname "$GRADC")/runtime/libgradrt.a
 run 0 "$GRADC" build small.nn --emit obj -q -o small.o
 run 0 "$GRADC" train small.nn --backend c --silent --steps 20 --out by_c
 links=$(thin_links small.nn)

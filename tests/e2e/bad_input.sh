@@ -182,6 +182,20 @@ for cc in nowhere/cc /tmp false; do
 done
 [ -z "$(find none-$$ -type f ! -name '*.c')" ] || bad 'a program that was not finished is left'
 
+begin 'a C compiler that cannot link the runtime of gradc makes the same program of the whole text'
+cat > alone << 'WRAPPER'
+#!/bin/sh
+case "$*" in *libgradrt.a*) echo 'no such library' >&2; exit 1 ;; esac
+exec cc "$@"
+WRAPPER
+chmod +x alone
+for cc in cc ./alone; do
+  run 0 env CC=$cc XDG_CACHE_HOME="$PWD/linked-$$" gradc train small.nn --silent --epochs 1 \
+    --out "by-${cc##*/}"
+  ! grep -q 'no such library' err || bad 'the first attempt is not silent'
+done
+same by-cc/last.safetensors by-alone/last.safetensors
+
 begin 'a C compiler of several words'
 run 0 env CC='env gcc -pipe' XDG_CACHE_HOME="$PWD/several-$$" gradc eval small.nn --untrained
 

@@ -116,4 +116,23 @@ run 0 gradc train residual.nn --layout channels --epochs 3 --out half -q
 run 0 gradc train residual.nn --layout channels --memory $memory --resume --out half -q
 run 0 gradc train residual.nn --layout channels --out whole -q
 same half/last.safetensors whole/last.safetensors
+have=$(awk '/^MemTotal/ { print $2 }' /proc/meminfo 2> /dev/null)
+if [ "${have:-99999999}" -lt 62000000 ]; then
+  begin 'more memory than the machine has: a warning with figures, and no training'
+  cat > vast.nn << 'SPEC'
+net 1;
+data photos { train: raw("photos.raw"); field x: f32[40000]; field t: f32[1]; }
+model vast(x: f32[40000]) -> y: f32[1] { y = x -> dense(200000, bias=false) -> relu -> dense(1); }
+train vast on photos { loss: mse(y, t); optimizer: sgd(lr=0.1); epochs: 1; batch: 1; }
+SPEC
+  run 0 gradc summary vast.nn
+  says 'vast.nn:4:7: warning: the program needs (59|60)\.[0-9]+ GiB of memory, this machine has'
+  says 'W0601'
+  says 'note: parameters and the optimizer: 320[0-9]{8} bytes, and a copy of them'
+  run 6 gradc train vast.nn
+  says_once 'vast needs (59|60)\.[0-9]+ GiB of memory, this machine has'
+else
+  skip 'more memory than the machine has' 'it has enough'
+fi
+
 finish

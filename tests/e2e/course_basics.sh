@@ -72,6 +72,18 @@ same want got
 begin 'batch_norm: training uses the batch, prediction does not'
 run 1 gradc train $course/batch_norm.nn --set batch=1
 says 'training needs more than one value a channel, but a batch of 1 gives one \[E0415\]'
+run 1 gradc check $course/batch_norm.nn --set batch=1999
+says 'the last batch of 2000 samples in batches of 1999 has one \[E0415\]'
+printf 'x,y\n1,1\n2,3\n3,2\n4,5\n5,4\n' > five.csv
+cat > five.nn << 'SPEC'
+net 1;
+data five { train: csv("five.csv"); field x: f32[1] from "x"; field y: f32[1] from "y"; }
+model m(x: f32[1]) -> out: f32[1] { out = x -> dense(4) -> batchnorm as norm -> dense(1); }
+train m on five { loss: mse(out, y); optimizer: sgd(lr=0.01); epochs: 2; batch: 4; }
+SPEC
+run 3 gradc train five.nn
+says_once 'norm cannot train: the last batch of 5 samples in batches of 4 has one'
+run 0 gradc train five.nn --batch 3
 images() { printf '\000\000\010\003\000\000\000'"\\$1"'\000\000\000\034\000\000\000\034'; }
 LC_ALL=C awk 'BEGIN { for (i = 0; i < 40 * 784; i++) printf "%c", 1 + i * i * 7919 % 127 }' > pixels
 { images 050; cat pixels; } > many.idx

@@ -68,8 +68,9 @@ mkdir celeba
 run 0 gradc train $course/attributes.nn --data . --data-root . --out attributes
 says '^test: loss [0-9.]+, multilabel (9[5-9]|100)\.[0-9]+ %'
 for label in Eyeglasses Smiling Young; do
-  says "^ *$label +(0\\.9[0-9]+|1\\.0000) +[0-9]+$"
+  says "^ *$label +(0\\.9[0-9]+|1\\.0000) +[01]\\.[0-9]+ +[01]\\.[0-9]+ +[0-9]+$"
 done
 run 0 gradc eval $course/attributes.nn --data . --data-root . --weights attributes --json
-says '"labels":\[\{"label":"Eyeglasses","accuracy":(1|0\.9[0-9]*),"present":[0-9]+\},'
+says '"labels":\[\{"label":"Eyeglasses","accuracy":(1|0\.9[0-9]*),"precision":[0-9.]+,'
+says '"recall":[0-9.]+,"present":[0-9]+\},'
 finish

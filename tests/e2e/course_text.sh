@@ -95,6 +95,13 @@ else
   skip 'charlm: 150 steps' 'no text/tinyshakespeare.txt below GRADC_TEST_DATA'
 fi
 
+if [ -n "${GRADC_NIGHTLY:-}" ] && [ -n "$data" ] && [ -d "$data/text" ]; then
+  for name in names charlm; do
+    begin "$name prints what its first comment shows"
+    shown $course/$name.nn "$data"
+  done
+fi
+
 begin 'streams: each sample of a batch goes on where it was, to the bit with any threads'
 awk 'BEGIN { while (n++ < 90) print "so many words, and so little time" }' > text/course.txt
 sed -e 's/window: 8;/window: 8; streams: true;/' -e 's/y: token = /y: token[8] = /' \
@@ -105,6 +112,54 @@ run 0 gradc train streams.nn --data . --quiet --out one --threads 1
 run 0 gradc train streams.nn --data . --quiet --out three --threads 3
 same one/last.safetensors three/last.safetensors
 run 0 gradc gradcheck streams.nn --data .
+
+begin 'lines: padding counts nowhere, as with ignore_index (tests/golden/torch/make_padded.py)'
+printf 'abc\nde\nfghijabcdefg\na\nbadge\n' > text/course.txt
+cat > padded.nn << 'SPEC'
+net 1;
+data names {
+  train: text("text/course.txt", lines=true);
+  window: 8;
+  field x: token[8];
+  field y: token[8] = next(x);
+}
+model bigram(x: token[8]) -> logits: f32[8,names.vocab] {
+  logits = x -> embedding(names.vocab);
+}
+train bigram on names {
+  loss: softmax_xent(logits, y);
+  optimizer: sgd(lr=1);
+  epochs: 2;
+  batch: 4;
+  shuffle: false;
+  seed: 5;
+  rng: torch;
+  metrics: perplexity, bits_per_char, accuracy(logits, y);
+}
+SPEC
+run 0 gradc train padded.nn --quiet --out padded --log-steps losses
+printf '%s\n' 3.030895709991455 3.2809183597564697 2.936281204223633 3.110419511795044 > want
+sed 1d losses | paste -d, - want | awk -F , '
+  { d = $2 - $4; good += NF == 4 && d < 1e-6 && d > -1e-6 }
+  END { exit NR != 4 || good != 4 }' ||
+  bad "the losses of the steps are $(cat losses)"
+run 0 gradc eval padded.nn --weights padded
+says '^train: loss 2.8811, perplexity 17.8342, bits_per_char 4.1566, accuracy 7.14 %.*, n = 6$'
+run 0 gradc gradcheck padded.nn
+sed 's/batch: 4/batch: 6/' padded.nn > whole.nn
+sed 's/batch: 4;/batch: 2; accumulate: 3;/' padded.nn > parts.nn
+for spec in whole parts; do
+  run 0 gradc train $spec.nn --quiet --out $spec --log-steps $spec.losses
+done
+paste -d, whole.losses parts.losses | sed 1d | awk -F , '
+  { d = $2 - $5; if (d < 1e-6 && d > -1e-6) good++ } END { exit NR != 2 || good != 2 }' ||
+  bad "batches of one step lose $(cat parts.losses), the same samples in one $(cat whole.losses)"
+
+begin 'tokens are no numbers: the layers that make vectors of them are named'
+sed 's/embedding(names.vocab)/dense(4)/' padded.nn > amounts.nn
+run 1 gradc check amounts.nn
+says_once 'needs real numbers, but .x. holds'
+says '^help: .*.embedding.dim.. or .one_hot.'
 
 refused() {                     # refused CODE NAME MESSAGE: of the file text/course.txt
   begin "a file that is no text: $2"

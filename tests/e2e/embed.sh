@@ -4,7 +4,6 @@
 # functions; wrong calls are errors, not crashes.
 . "$(dirname "$0")/lib.sh"
 cp "$SOURCE"/examples/embed/* .
-runtime=$(dirname "$GRADC")/runtime/libgradrt.a
 forms=standalone
 [ ! -f "$runtime" ] || forms="$forms thin"
 if "$GRADC" build rings.nn --emit obj -q -o llvm.o 2> err; then

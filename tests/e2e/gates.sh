@@ -1,7 +1,7 @@
 #!/bin/sh
-# Accuracy that published recipes reach: the nets of tests/gates on MNIST and California housing
-# from the folder in GRADC_TEST_DATA print what their first comments show. Those that train for
-# minutes do so nightly.
+# Figures that published recipes reach: the nets of tests/gates on MNIST, Tiny Shakespeare and
+# California housing from the folder in GRADC_TEST_DATA print what their first comments show. Those
+# that train for minutes do so nightly.
 . "$(dirname "$0")/lib.sh"
 . "$SOURCE/tests/e2e/shown.sh"
 mkdir tests
@@ -17,10 +17,18 @@ reach() {                       # reach NAME DIR: a net of tests/gates with data
 if [ -n "$data" ] && [ -d "$data/mnist" ]; then
   for name in mlp_32 cnn_8_16_32; do reach $name "$data"; done
   if [ -n "${GRADC_NIGHTLY:-}" ]; then
-    for name in mlp_500 mlp_dropout cnn_8_16; do reach $name "$data"; done
+    for name in mlp_500 mlp_dropout cnn_8_16 cnn_strong cnn_adadelta; do
+      reach $name "$data"
+    done
   fi
 else
   skip 'nets on MNIST' 'no mnist below GRADC_TEST_DATA'
+fi
+
+if [ -z "$data" ] || [ ! -f "$data/text/tinyshakespeare.txt" ]; then
+  skip 'character models' 'no text/tinyshakespeare.txt below GRADC_TEST_DATA'
+elif [ -n "${GRADC_NIGHTLY:-}" ]; then
+  for name in char_rnn char_lstm char_lstm2; do reach $name "$data"; done
 fi
 
 if [ -z "$data" ] || [ ! -d "$data/housing" ]; then

@@ -1,7 +1,8 @@
 #!/bin/sh
 # The same bits for any number of threads and from gcc and clang, with the compile command of
-# README; batches that fill vectors and batches that do not, each with a partial last batch. Grouped
-# convolutions and dropout of images among channel blocks too, and for narrower vectors.
+# README, and for most batches from thin C with this build's runtime; batches that fill vectors and
+# batches that do not, each with a partial last batch. Grouped convolutions and dropout of images
+# among channel blocks too, and for narrower vectors.
 . "$(dirname "$0")/lib.sh"
 small_spec > small.nn
 compilers=
@@ -9,7 +10,9 @@ for cc in gcc clang; do
   command -v $cc > /dev/null && compilers="$compilers $cc"
 done
 for batch in 7 50 100 128; do
-  run 0 gradc build small.nn -q --set batch=$batch -o small.c || continue
+  form=$thin
+  [ $batch != 7 ] || form=
+  run 0 gradc build small.nn -q $form --set batch=$batch -o small.c || continue
   for cc in $compilers; do
     begin "batch $batch, $cc: 1, 2, 3, 7 and 16 threads"
     compile small $cc || { bad "$cc does not compile small.c"; continue; }
@@ -24,7 +27,9 @@ done
 grouped_spec > grouped.nn
 for cpu in native x86-64-v3; do
   [ $cpu = native ] || grep -qs avx2 /proc/cpuinfo || continue
-  run 0 gradc build grouped.nn -q --layout channels --cpu $cpu -o grouped.c || continue
+  form=$thin
+  [ $cpu != native ] || form=
+  run 0 gradc build grouped.nn -q $form --layout channels --cpu $cpu -o grouped.c || continue
   for cc in $compilers; do
     begin "grouped, $cpu, $cc: 1, 3 and 16 threads"
     compile grouped $cc || { bad "$cc does not compile grouped.c"; continue; }

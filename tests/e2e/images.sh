@@ -29,7 +29,7 @@ SPEC
 
 begin 'folders are classes, and give them their names'
 run 0 gradc data pets.nn
-says '^train +36 +images, pets.nn:3$'
+says '^train +36 +images, pets.nn:3; files of 12 x 16 pixels$'
 says '^  fox +12 +4$'
 run 0 gradc train pets.nn --out pets.run
 says '^ +dog +[0-9] +[0-9] +[0-9]$'
@@ -49,11 +49,52 @@ mkdir empty
 run 3 gradc predict pets.nn --weights pets.run empty
 says_once 'empty: no .png, .jpg or .jpeg files'
 
+begin 'weights keep the names of classes, and meet those of the data'
+grep -a -q '"gradc.classes":"{.\{1,2\}"y.\{1,2\}":\[.\{1,2\}"cat' pets.run/last.safetensors ||
+  bad 'the names of the classes are not in the weights'
+mkdir far other
+cp pets.nn far/pets.nn
+cp pets/test/fox/000.png far/one.png
+(cd far && gradc predict pets.nn --weights ../pets.run one.png) > out 2> err
+says '^one.png\[0\]  fox '
+run 0 gradc report pets.nn --weights pets.run --landscape 0 --out pets.html -q
+grep -q '<td>dog</td>' pets.html || bad 'the page does not name the classes'
+cp -r pets pets.nn other/
+for split in train test; do mv other/pets/$split/dog other/pets/$split/cow; done
+run 0 gradc eval other/pets.nn --weights pets.run
+says "warning: the weights of pets.run/last.safetensors know other classes of 'y': cat, dog, fox;"
+says '; here they are cat, cow, fox$'
+
+begin 'words of a table are classes, numbered as the weights say'
+printf 'a,kind\n1,up\n2,do\\wn\n3,left\n4,up\n' > words.csv
+cat > words.nn << 'SPEC'
+net 1;
+data rows { train: csv("words.csv"); field x: f32[1] from "a"; field y: label(3) from "kind"; }
+model m(x: f32[1]) -> z: f32[3] { z = x -> dense(3); }
+train m on rows {
+  loss: softmax_xent(z, y); optimizer: sgd(lr=0.1); epochs: 1; batch: 2; metrics: accuracy(z, y);
+}
+SPEC
+run 0 gradc train words.nn --out words.run
+run 0 gradc eval words.nn --weights words.run --split train
+says '^ +do\\wn +left +up$'
+printf 'a,kind\n1,up\n2,up\n3,up\n4,do\\wn\n' > words.csv
+run 0 gradc eval words.nn --weights words.run --split train
+says '^ +up +[0-3] +[0-3] +[0-3]$'
+printf 'a,kind\n1,up\n2,up\n3,over\n4,do\\wn\n' > words.csv
+run 3 gradc eval words.nn --weights words.run --split train
+says_once 'over'
+
 begin 'grey from colours, and other sides, when asked for'
 sed 's/3,12,16/1,6,8/g; s/f32\[3,h,w\]/f32[1,h,w]/; s/test")/test", size=[6, 8])/
   s/train")/train", size=[6, 8], channels=1)/' pets.nn > grey.nn
 run 0 gradc data grey.nn
 says '^field x: u8\[1, 6, 8\]$'
+says '^train +36 +images, grey.nn:3; files of 12 x 16 pixels$'
+run 0 gradc data grey.nn --json
+says '"source":"images","height":\[12,12\],"width":\[16,16\]\}'
+run 0 gradc data grey.nn --out grey.html
+grep -q '<p>6 x 8 pixels; files of 12 x 16 pixels</p>' grey.html || bad 'the page tells no sides'
 run 0 gradc train grey.nn --out grey.run --epochs 1
 sed 's/, size=\[6, 8\]//' grey.nn | sed 's/, channels=1//' > wrong.nn
 run 3 gradc train wrong.nn --out wrong.run
@@ -137,6 +178,12 @@ cp pets/train/cat/003.png kept.png
 head -c 200 kept.png > pets/train/cat/003.png
 run 3 gradc train pets.nn --out wrong.run
 says_once 'pets/train/cat/003.png: cannot decode this PNG picture: the file is cut short'
+cp pets/train/cat/003.png pets/train/cat/later.png
+for i in 1 2 3 4 5; do
+  run 3 gradc train pets.nn --out wrong.run
+  says_once 'pets/train/cat/003.png: cannot decode'
+done
+rm pets/train/cat/later.png
 printf 'GIF89a..' > pets/train/cat/003.png
 run 3 gradc train pets.nn --out wrong.run
 says_once 'pets/train/cat/003.png: not a PNG or JPEG picture, but a GIF picture'
@@ -182,7 +229,9 @@ SPEC
 run 0 gradc data faces.nn
 says '^  Smiling +train +-1 +1 '
 run 0 gradc train faces.nn --out faces.run
-says '^ +Young +[01]\.[0-9]+ +[0-9]+$'
+says '^ +Young +[01]\.[0-9]+ +[01]\.[0-9]+ +[01]\.[0-9]+ +[0-9]+$'
+grep -A9 'Scores of each label' faces.run/report.html |
+  grep -q '<td>Young</td><td class="n">[01]\.' || bad 'the report lacks the scores of a label'
 sed 's/000007.png/000070.png/' faces.csv > moved && mv moved faces.csv
 run 3 gradc train faces.nn --out faces.run
 says_once 'cannot read "faces/000070.png": No such file'

@@ -82,6 +82,41 @@ run 7 gradc train small.nn --out good --resume --lr 1e30 --json --threads 2
 says '"event":"nonfinite","step":1[45],.*"layer":"[a-z0-9.]+","place":"small.nn:[0-9]+"'
 says '"event":"run_end","status":"failed","exit":7'
 
+# Training rows are above 0, the third row of the split that is watched is not.
+printf 'x,y\n1,0\n2,1\n3,1\n4,2\n' > above.csv
+printf 'x,y\n1,0\n2,1\n-3,1\n' > below.csv
+spec watched f32 'out = x -> log -> dense(1);' 'metrics: mae(out, y);'
+sed 's/train: line(samples=200);/train: csv("above.csv"); valid: csv("below.csv");/
+  s/\(field \(.\): f32\[1\]\)/\1 from "\2"/; s/  epochs: 3;/  epochs: EPOCHS;/' \
+  watched.nn > splits.nn
+sed 's/EPOCHS/3/' splits.nn > watched.nn
+
+begin 'an evaluation that is not finite ends the run'
+program watched
+for how in './watched train' 'gradc train watched.nn'; do
+  run 7 $how --out bad --threads 2
+  says_once "error: the loss on 'valid' is nan\$"
+  says "sample 2 of 'valid' is the first \(row 2 of the data\)"
+  says "first bad value: layer 'out.log' \(watched.nn:[0-9]+\), forward, tensor .*: nan\$"
+  says 'this is after step 1 \(epoch 1\)'
+done
+run 7 gradc train watched.nn --json --out bad
+says '"event":"nonfinite","split":"valid","sample":2,"layer":"out.log","place":"watched.nn:8"'
+says '"event":"run_end","status":"failed","exit":7'
+
+begin 'the checkpoint before it stays, and its evaluation fails as well'
+three='s/valid: csv/valid: csv("above.csv"); test: csv/'
+sed "$three; s/EPOCHS/2/" splits.nn > watched.nn
+run 7 gradc train watched.nn --out kept
+says_once "the loss on 'test' is nan"
+[ -s kept/last.safetensors ] || bad 'the weights are lost'
+run 7 gradc eval watched.nn --weights kept
+says_once "the loss on 'test' is nan"
+sed "$three; s/EPOCHS;/4; every 2 steps { eval test; }/" splits.nn > watched.nn
+run 7 gradc train watched.nn --out every
+says 'last good checkpoint: every/last.safetensors \(step 1\)'
+[ -s every/last.safetensors ] || bad 'the checkpoint before it is lost'
+
 begin 'data that is not finite is refused before the first step'
 printf 'x,y\n1,2\nnan,3\n4,1e999\n' > points.csv
 sed 's/line(samples=200)/csv("points.csv")/; s/\(field \(.\): f32\[1\]\)/\1 from "\2"/' \

@@ -162,6 +162,38 @@ run 0 gradc report "$SOURCE/examples/course/next_char.nn" --data . --weights run
 grep -A 99 '<pre class="text">' chars.html | grep -q 'courseisaboutdeeplearning' ||
   bad "the text is another one"
 
+begin "on paper: light, and no heading without what it heads"
+style=$(sed -n '/^<style>/,/^<\/style>/p' runs/small/report.html | tr -d '\n')
+for rule in '@media print{:root{color-scheme:light;--bg:#fff' 'h4+p,summary{break-after:avoid}' \
+  '.scroll,pre{overflow:visible}'; do
+  case $style in *"$rule"*) ;; *) bad "the style lacks $rule" ;; esac
+done
+
+begin "layers that would take long are left out by name"
+cat > heavy.nn << 'SPEC'
+net 1;
+data d {
+  train: digits(samples=4);
+  field x: u8[28,28] as f32[1,28,28] -> div(255);
+  field y: u8 as label(10);
+}
+model m(x: f32[1,28,28]) -> z: f32[10] {
+  z = x -> conv(4, 3, pad=1) as light -> upsample(8) -> conv(40, 9, stride=4) as heavy
+    -> global_avgpool -> dense(10);
+}
+train m on d { loss: softmax_xent(z, y); optimizer: sgd(lr=0.1); epochs: 1; batch: 4; }
+SPEC
+sed 's/upsample(8)/upsample(16)/; s/, stride=4//' heavy.nn > heavier.nn
+run 0 gradc train heavy.nn --out runs/heavy -q
+run 0 gradc report heavy.nn --weights runs/heavy --landscape 0 --out heavy.html -q $back
+grep -q '<h4>heavy ' heavy.html || bad "a layer is missing"
+grep -q 'Not shown' heavy.html && bad "all was to be shown"
+run 0 gradc report heavier.nn --weights runs/heavy --landscape 0 --out heavier.html -q $back
+grep -q '<h4>light ' heavier.html || bad "a layer is missing"
+grep -q '<h4>heavy ' heavier.html && bad "a layer took long"
+grep -q 'Not shown, for it would take long: heavy and what comes after it' heavier.html ||
+  bad "the layer is not named"
+
 begin "several runs in one picture, each with its own look in all of them"
 run 0 gradc report runs/softmax runs/sigmoid runs/small --out runs.html -q
 [ "$(grep -c '<figure>' runs.html)" -eq 4 ] || bad "not 4 measures"

@@ -124,11 +124,27 @@ run 0 gradc train wide.nn --init 'old:fc.bias' --progress none
 run 4 gradc train wide.nn --init 'old:c9.*'
 says "no tensor of this net that 'c9.\\*' names"
 
+begin 'init: the spec names weights to start from, as --init does'
+run 0 gradc train wide.nn --init 'old:fc.bias' --progress none --out asked
+cp old/last.safetensors start.safetensors
+sed 's/  seed: 4;/&\n  init: "start.safetensors:fc.bias";/' wide.nn > init.nn
+run 0 gradc train init.nn --progress none --out named
+says '^1 of 4 tensors from \./start.safetensors'
+same asked/metrics.csv named/metrics.csv
+run 0 gradc train init.nn --progress none --out again --init asked
+says '^4 of 4 tensors from asked/'
+rm start.safetensors
+run 4 gradc train init.nn --progress none --out named
+
 begin 'a range of rates: a table, a proposal, and no files'
 rm -rf runs
 run 0 gradc train m.nn --lr-range 1e-4..10 --steps 50
 says '^try --lr 0\.[0-9]+: there the loss falls fastest'
 [ ! -e runs ] || bad 'files are left'
+run 0 gradc train m.nn --lr-range 1e-4..10 --steps 50 --out range
+pick=$(sed -n 's/^try --lr \([0-9.]*\):.*/\1/p' out)
+grep -q "falls fastest: $pick</text>" range/lr_range.html || bad 'the page lacks the rate'
+grep -q '>0.01</text>.*' range/lr_range.html || bad 'the rates are not along the picture'
 run 2 gradc train m.nn --lr-range 1..0.1
 says 'takes two rates such as 1e-6..1'
 
@@ -173,6 +189,19 @@ run 2 gradc predict m.nn in.csv --untrained --mc 10
 says 'no dropout'
 run 2 gradc predict m.nn in.csv --untrained --mc 0
 says 'whole number from 1'
+
+begin 'dropout in evaluations: the mean of passes, the same every time'
+sed 's/-> tanh -> dense/-> tanh -> dropout(0.5) -> dense/' m.nn > drop.nn
+run 0 gradc train drop.nn --progress none --out drop
+for passes in 1 40; do
+  run 0 gradc eval drop.nn --weights drop --split valid --json --mc $passes
+  cp out mc.$passes
+  run 0 gradc eval drop.nn --weights drop --split valid --json --mc $passes --threads 3
+  same mc.$passes out
+done
+cmp -s mc.1 mc.40 && bad 'passes change nothing'
+run 2 gradc eval m.nn --untrained --mc 10
+says 'what eval computes has no dropout'
 
 begin 'text from a net that knows no tokens'
 run 2 gradc generate m.nn --prompt x

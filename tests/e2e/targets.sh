@@ -1,11 +1,11 @@
 #!/bin/sh
 # The same bits on every target: LeNet's C for each --cpu, compiled as its first lines say for that
 # processor, trains to equal weights; in both layouts, in float and in double. Batch in lanes is
-# compiled with both compilers and full optimization, the others are with one and little. Programs
-# for other machines come through a cross compiler, and as LLVM's objects linked with a libgradrt of
-# that machine, and run in an emulator; WebAssembly runs in node, without a runtime. The cross
-# compiler of riscv64 takes its time and gets one kind alone. What this machine cannot run is
-# skipped.
+# compiled with both compilers and full optimization, the others are with one and little, and for
+# this machine from thin C. Programs for other machines come through a cross compiler, and as LLVM's
+# objects linked with a libgradrt of that machine, and run in an emulator; WebAssembly runs in node,
+# without a runtime. The cross compiler of riscv64 takes its time and gets one kind alone. What this
+# machine cannot run is skipped.
 . "$(dirname "$0")/lib.sh"
 cat > lenet.nn << 'SPEC'
 net 1;
@@ -55,7 +55,7 @@ try() {
   kind=$1 cpu=$2 cc=$3 flags=$4
   shift 4
   begin "$kind, $cpu, $cc"
-  run 0 $cc $level $flags -Wall -Wextra -Werror net.c -o net -lm -lpthread || return
+  run 0 compile net $cc $level $flags -Wall -Wextra -Werror || return
   run 0 "$@" ./net train --silent --threads 2 --out "out.$kind.$cpu.$cc" || return
   [ -n "$first" ] || first=out.$kind.$cpu.$cc/last.safetensors
   same "$first" "out.$kind.$cpu.$cc/last.safetensors"
@@ -91,7 +91,9 @@ for kind in lanes channels double; do
   case $kind in double) how='--set real=f64' ;; *) how="--layout $kind" ;; esac
   for cpu in x86-64-v4 x86-64-v3 x86-64 aarch64 riscv64; do
     begin "$kind, $cpu: C comes out"
-    run 0 gradc build lenet.nn -q --cpu $cpu $how -o net.c || continue
+    form=
+    ! runs $cpu || [ $kind = lanes ] || form=$thin
+    run 0 gradc build lenet.nn -q $form --cpu $cpu $how -o net.c || continue
     case $cpu in
       aarch64) flags=-march=armv8-a ;;
       riscv64) flags='-march=rv64gc -mabi=lp64d' level=-O1 ;;

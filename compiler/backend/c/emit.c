@@ -362,7 +362,7 @@ static bool emit(const EmitArgs *args, Out *out)
   append(&c, hosts);
   put_ruler(&c, "the net as data");
   append(&c, tables);
-  if (!args->thin) {
+  if (!args->thin && !args->linked) {
     put_ruler(&c, "the runtime: data, training loop, checkpoints, command line");
     c_runtime(&c);
   }

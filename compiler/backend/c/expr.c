@@ -201,7 +201,7 @@ static void print_load(C *c, const LExpr *e)
   static const char *const args[] = {
     "GRADRT_ARG_LR", "GRADRT_ARG_N", "GRADRT_ARG_STEP", "GRADRT_ARG_BC1", "GRADRT_ARG_BC2",
     "GRADRT_ARG_SEED_LO", "GRADRT_ARG_SEED_HI", "GRADRT_ARG_EPOCH", "GRADRT_ARG_GROUP",
-    "GRADRT_ARG_UPDATE", "GRADRT_ARG_AVERAGE"
+    "GRADRT_ARG_UPDATE", "GRADRT_ARG_AVERAGE", "GRADRT_ARG_SHARE"
   };
   _Static_assert(ARRAY_LEN(args) == GRADRT_ARG_COUNT, "one name for each step argument");
   if (c->is_args[buf->id] && arg >= 0 && arg < GRADRT_ARG_COUNT)

@@ -102,10 +102,10 @@ static bool reads(const gradrt_net *net, const Reader *r)
         return true;
   if (net->window > 0 && str_in_words("window", r->kinds))
     return true;
-  /* predict takes tables of numbers for any net that is fed by numbers */
+  /* predict takes tables of numbers for any net that is fed by numbers, pixels among them */
   bool numbers = false;
   for (int i = 0; i < net->nfield; i++)
-    numbers = numbers || (!net->field[i].is_label && net->field[i].rank <= 1);
+    numbers = numbers || (!net->field[i].is_label && !net->field[i].token);
   return numbers && str_in_words("csv", r->kinds);
 }
 

@@ -129,7 +129,9 @@ void c_constants(C *c)
 
 /* ---- the parts of the description ---- */
 
-static const char *const role_name[] = { "GRADRT_PARAM", "GRADRT_SLOT", "GRADRT_STAT" };
+static const char *const role_name[] = {
+  "GRADRT_PARAM", "GRADRT_SLOT", "GRADRT_STAT", "GRADRT_CARRIED"
+};
 static const char *const init_name[] = {
   "GRADRT_INIT_ZEROS", "GRADRT_INIT_CONSTANT", "GRADRT_INIT_UNIFORM", "GRADRT_INIT_NORMAL",
   "GRADRT_INIT_GIVEN"
@@ -532,6 +534,7 @@ static const char *put_training(C *c, const gradrt_net *net)
   row_bool(c, "shuffle", t->shuffle);
   row_bool(c, "torch_rng", t->torch_rng);
   row_bool(c, "loss_sum", t->loss_sum);
+  row_int(c, "counted", t->counted);
   row_int(c, "train_split", t->train_split);
   record_break(c);
   row_table(c, "npiece", t->npiece, "piece", schedule);
@@ -551,6 +554,8 @@ static const char *put_training(C *c, const gradrt_net *net)
   if (t->average != GRADRT_AVERAGE_NONE)
     row_real(c, "average_from", t->average_from);
   row_table(c, "nevery", t->nevery, "every", every);
+  row_string(c, "spreads", t->spreads);
+  row_string(c, "init", t->init);
   record_break(c);
   table_end(c);
   return name;
@@ -677,6 +682,8 @@ static void put_net(C *c, const gradrt_net *net, const Parts *p)
   row_int(c, "window", net->window);
   row_int(c, "stride", net->stride);
   row_bool(c, "streams", net->streams);
+  row_int(c, "next_output", net->next_output);
+  row_int(c, "next_field", net->next_field);
   put_function(c, HOST_TRAIN, &net->train, "train", p->train, p->calls[HOST_TRAIN]);
   put_function(c, HOST_EVAL, &net->eval, "eval", p->eval, p->calls[HOST_EVAL]);
   put_function(c, HOST_INFER, &net->infer, "infer", p->infer, p->calls[HOST_INFER]);
@@ -693,6 +700,7 @@ static void put_net(C *c, const gradrt_net *net, const Parts *p)
     row_text(c, "peak", c->peak);
   row_real(c, "peak_flops", c->peak_flops);
   row_int(c, "passes", net->passes);
+  row_int(c, "eval_passes", net->eval_passes);
   row_bool(c, "profiled", c->args->measure == MEASURE_KERNELS);
   record_break(c);
 }

@@ -165,13 +165,14 @@ static bool end_part(Part *p, const EmitArgs *args, Out *object)
 bool llvm_emit_steps(const EmitArgs *args, Out *object[LLVM_PARTS])
 {
   Part part[LLVM_PARTS];
+  int parts = llvm_parts(args->module);
   bool ok = true;
   llvm_start();
-  for (int i = 0; i < LLVM_PARTS; i++)
+  for (int i = 0; i < parts; i++)
     start_part(&part[i], args, i);
   for (int i = 0; i < LLVM_PARTS; i++) {
     object[i] = out_new(args->arena);
-    ok = end_part(&part[i], args, object[i]) && ok;
+    ok = (i >= parts || end_part(&part[i], args, object[i])) && ok;
   }
   return ok;
 }

@@ -222,15 +222,27 @@ static int64_t statements_of(const LStmt *body)
   return n;
 }
 
+/* Statements that are worth a thread, with a machine and an object of its own. */
+enum { PART_STATEMENTS = 100 };
+
+int llvm_parts(const Module *m)
+{
+  int64_t n = 0;
+  for (uint32_t i = 0; i < m->kernels.n; i++)
+    n += statements_of(m->kernels.at[i]->body);
+  return (int)min_i64(1 + n / PART_STATEMENTS, LLVM_PARTS);
+}
+
 /* Each kernel goes to the part that has least to do so far. */
 void llvm_kernels(Llvm *l)
 {
   int64_t load[LLVM_PARTS] = { 0 };
+  int parts = llvm_parts(l->m);
   l->kernel = ARENA_ARRAY(l->arena, LLVMValueRef, l->m->kernels.n + 1);
   for (uint32_t i = 0; i < l->m->kernels.n; i++) {
     const Kernel *k = l->m->kernels.at[i];
     int part = 0;
-    for (int p = 1; p < LLVM_PARTS; p++)
+    for (int p = 1; p < parts; p++)
       part = load[p] < load[part] ? p : part;
     load[part] += statements_of(k->body);
     if (l->part == WHOLE || l->part == part)

@@ -75,7 +75,7 @@ static bool link_parts(const EmitArgs *args, LLVMOrcLLJITRef jit, Out *const obj
   LLVMOrcJITDylibRef main = LLVMOrcLLJITGetMainJITDylib(jit);
   if (!define_runtime(args, jit, main) || !define_libc(args, jit, main))
     return false;
-  for (int i = 0; i < LLVM_PARTS; i++) {
+  for (int i = 0; i < LLVM_PARTS && out_length(object[i]) > 0; i++) {
     LLVMMemoryBufferRef part = LLVMCreateMemoryBufferWithMemoryRangeCopy(
         out_text(object[i]), out_length(object[i]),
         arena_printf(args->arena, "%s.%d", args->module->name, i));

@@ -73,6 +73,7 @@ LLVMLinkage llvm_linkage(const Llvm *l);        /* of kernels and step functions
 LLVMValueRef llvm_func(const Llvm *l, const LFunc *f);
 LLVMValueRef llvm_kernel(const Llvm *l, const Kernel *k);
 void llvm_funcs(Llvm *l);               /* all math functions */
+int llvm_parts(const Module *m);        /* how many a module is worth, 1 to LLVM_PARTS */
 void llvm_kernels(Llvm *l);             /* those of the part; the others are declared */
 void llvm_constants(Llvm *l);           /* CONST buffers */
 

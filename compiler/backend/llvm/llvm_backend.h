@@ -20,7 +20,8 @@ const char *llvm_default_triple(const Target *t, Arena *a);
 bool llvm_emit(const EmitArgs *args, LlvmKind kind, const char *triple, Out *out);
 
 /* The step functions alone, as objects for llvm_load, each with a part of the kernels; a thread
- * makes each. The bytes do not depend on the number of CPUs. */
+ * makes each. Small nets have fewer parts: the last objects are empty then. The bytes do not depend
+ * on the number of CPUs. */
 enum { LLVM_PARTS = 4 };
 bool llvm_emit_steps(const EmitArgs *args, Out *object[LLVM_PARTS]);
 

@@ -270,6 +270,9 @@ static const Field training_fields[] = {
   { PLAIN, MEMBER(gradrt_train, average_from), NULL, 0 },
   { PLAIN, MEMBER(gradrt_train, nevery), NULL, 0 },
   { TABLE, MEMBER(gradrt_train, every), &every_record, offsetof(gradrt_train, nevery) },
+  { TEXT, MEMBER(gradrt_train, spreads), NULL, 0 },
+  { TEXT, MEMBER(gradrt_train, init), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_train, counted), NULL, 0 },
 };
 static const Record training_record = RECORD(gradrt_train, training_fields);
 
@@ -329,6 +332,9 @@ static const Field net_fields[] = {
   { PLAIN, MEMBER(gradrt_net, peak_flops), NULL, 0 },
   { PLAIN, MEMBER(gradrt_net, profiled), NULL, 0 },
   { PLAIN, MEMBER(gradrt_net, passes), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_net, eval_passes), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_net, next_output), NULL, 0 },
+  { PLAIN, MEMBER(gradrt_net, next_field), NULL, 0 },
 };
 static const Record net_record = RECORD(gradrt_net, net_fields);
 

@@ -18,6 +18,7 @@ from collections import OrderedDict
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 TRAIN, TEST, SIDE, CLASSES, BATCH, SEED = 300, 100, 28, 10, 32, 7
@@ -126,8 +127,35 @@ def recurrent():
     return net, torch.optim.SGD(net.parameters(), lr=0.5)
 
 
+class Own(nn.Module):
+    """What own.nn writes with indices. Weights start as those of linear layers do."""
+    def __init__(self):
+        super().__init__()
+        self.e = nn.ParameterDict({"k": weight(6, 4, 4)})
+        self.z = nn.Linear(294, 8)
+        self.logits = nn.ParameterDict({"w": weight(10, 8, 36)})
+
+    def forward(self, x):
+        e = F.conv2d(x, self.e["k"][:, None], stride=2)
+        square = F.pad(e * e, (0, 0, 0, 0, 1, 1))
+        s = square[:, :-2] + square[:, 1:-1] + square[:, 2:]
+        m = F.max_pool2d(e / (1 + 0.5 * s) ** 0.75, 3, 2, 1)
+        g = torch.einsum("ncij,neij->nce", m, m).flatten(1) / 49
+        z = torch.tanh(self.z(m.flatten(1)))
+        return torch.einsum("ni,kij,nj->nk", z, self.logits["w"], g)
+
+
+def weight(*shape):
+    return nn.Parameter(nn.init.kaiming_uniform_(torch.empty(*shape), a=5 ** 0.5))
+
+
+def own():
+    net = Own()
+    return net, torch.optim.SGD(net.parameters(), lr=0.1)
+
+
 NETS = {"softmax": softmax, "mlp": mlp, "course_cnn": course_cnn, "lenet5": lenet5,
-        "bn_cnn": bn_cnn, "recurrent": recurrent}
+        "bn_cnn": bn_cnn, "recurrent": recurrent, "own": own}
 
 
 def inputs(name, pixels, real):

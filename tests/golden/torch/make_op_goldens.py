@@ -67,7 +67,7 @@ def row(op, attrs, f, operands, nparam=0):
     array(f"in{i}", data)
     array(f"y{i}", numbers(y.detach()))
     array(f"dx{i}", gradient)
-    n = f", {len(y)}" if len(y) != N else ""
+    n = f", {len(y) if len(y) != N else 0}"
     rows.append(f'  {{ "{op}", "{attrs}",\n    "{shapes}", in{i}, y{i}, dx{i}, {y.numel()}{n} }},')
 
 
@@ -234,6 +234,57 @@ for layer, layers, bias, n, T in itertools.product(
         (torch.nn.RNN, torch.nn.LSTM, torch.nn.GRU), (1, 2), (True, False), (1, 3), (1, 5)):
     recurrent(layer, "", n, T, layers, bias)
 recurrent(torch.nn.RNN, ", activation=relu", 3, 5, 2, True, nonlinearity="relu")
+
+
+# Index notation: nest(left, over, places of each operand), the indices with their extents.
+def nest(left, over, *places):
+    indices = {**left, **over}
+    rows_of = []
+    for place, extent in itertools.chain(*places):
+        terms = {name: 0 for name in [*indices, "1"]}
+        for term in place.replace("-", "+-").split("+"):
+            number, _, name = term.rpartition("*")
+            name, number = (term, "1") if not number else (name, number)
+            if name.lstrip("-").isdigit():
+                terms["1"] += int(name)
+            else:
+                terms[name.lstrip("-")] += -int(number) if name.startswith("-") else int(number)
+        rows_of.append(list(terms.values()) + [1, extent])
+    return f"rank={len(left)}, extent={list(indices.values())}, rows={rows_of}"
+
+
+y_of = lambda *shape: ("y", values((N,) + shape, 1), True)
+z_of = lambda *shape: ("z", values(shape, 2), False)
+row("index_sum", nest({"i": 2, "j": 4}, {"k": 3}, [("i", 2), ("k", 3)], [("k", 3), ("j", 4)]),
+    lambda x, y: torch.einsum("nik,nkj->nij", x, y), [x_of(2, 3), y_of(3, 4)])
+row("index_sum", nest({"t": 2, "o": 4}, {"k": 3}, [("t", 2), ("k", 3)], [("o", 4), ("k", 3)]),
+    lambda x, y: torch.einsum("ntk,ok->nto", x, y), [x_of(2, 3), param("y", (4, 3), 1)])
+row("index_sum", nest({"o": 4}, {"i": 2, "j": 3}, [("i", 2), ("j", 3)], [("j", 3), ("o", 4), ("i", 2)]),
+    lambda x, y: torch.einsum("nij,joi->no", x, y), [x_of(2, 3), param("y", (3, 4, 2), 1)])
+row("index_sum", nest({"i": 2}, {"j": 3, "k": 4}, [("i", 2), ("j", 3)], [("j", 3), ("k", 4)], [("k", 4)]),
+    lambda x, y, z: torch.einsum("nij,njk,k->ni", x, y, z), [x_of(2, 3), y_of(3, 4), z_of(4)])
+row("index_sum", nest({"i": 3, "j": 2}, {}, [("i", 3), ("i", 3)], [("j", 2)]),
+    lambda x, y: torch.einsum("nii,nj->nij", x, y), [x_of(3, 3), y_of(2)])
+row("index_sum", nest({"i": 3}, {"k": 2}, [("2-i", 3), ("k", 2)], [("k", 2), ("i", 3)]),
+    lambda x, y: torch.einsum("nik,ki->ni", x.flip(1), y), [x_of(3, 2), param("y", (2, 3), 1)])
+row("index_sum", nest({"f": 3, "i": 4}, {"c": 2, "u": 3}, [("c", 2), ("2*i+u-1", 7)],
+                      [("f", 3), ("c", 2), ("u", 3)]),
+    lambda x, y: F.conv1d(x, y, stride=2, padding=1), [x_of(2, 7), param("y", (3, 2, 3), 1)])
+row("index_sum", nest({"c": 2, "i": 2, "j": 3}, {"u": 2, "v": 2}, [("c", 2), ("i+2*u", 4), ("j+v", 4)],
+                      [("c", 2), ("u", 2), ("v", 2)]),
+    lambda x, y: F.conv2d(x, y[:, None], dilation=(2, 1), groups=2),
+    [x_of(2, 4, 4), param("y", (2, 2, 2), 1)])
+row("index_sum", nest({"i": 4}, {"u": 3}, [("i+u", 6)], [("u", 3)]),
+    lambda x, y: torch.einsum("niu,nu->ni", x.unfold(1, 3, 1), y), [x_of(6), y_of(3)])
+row("index_sum", nest({"i": 5}, {"u": 5}, [("i+u-2", 5)]),
+    lambda x: F.pad(x, (2, 2)).unfold(1, 5, 1).sum(2), [x_of(5)])
+row("index_max", nest({"c": 2, "i": 3}, {"u": 3}, [("c", 2), ("2*i+u", 7)]),
+    lambda x: F.max_pool1d(x, 3, 2), [x_of(2, 7)])
+row("index_max", nest({"c": 2, "i": 3, "j": 2}, {"u": 3, "v": 3},
+                      [("c", 2), ("2*i+u-1", 5), ("2*j+v-1", 4)]),
+    lambda x: F.max_pool2d(x, 3, 2, 1), [x_of(2, 5, 4)])
+row("index_max", nest({"j": 3}, {"i": 2, "k": 4}, [("i", 2), ("j", 3), ("k", 4)]),
+    lambda x: x.amax((1, 3)), [x_of(2, 3, 4)])
 print("\nstatic const TorchRow torch_rows[] = {\n" + "\n".join(rows) + "\n};\n")
 
 

@@ -105,6 +105,7 @@ static void describe_every(FILE *f, const gradrt_train *t)
   fprintf(f, "average %d %s %a %a, accumulate %lld\n", t->average,
           t->average_slot ? t->average_slot : "-", t->average_keep, t->average_from,
           (long long)t->accumulate);
+  fprintf(f, "spreads %s, init %s\n", t->spreads ? t->spreads : "-", t->init ? t->init : "-");
   for (int e = 0; e < t->nevery; e++) {
     fprintf(f, "every %a %d %d\n", t->every[e].count, t->every[e].in_epochs, t->every[e].naction);
     for (int i = 0; i < t->every[e].naction; i++) {

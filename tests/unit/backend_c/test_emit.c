@@ -728,7 +728,8 @@ static void describe_everything(Case *t)
   static const gradrt_every every[] = { { 2000, false, 3, actions }, { 2, true, 0, NULL } };
   static const gradrt_train training = { 0.1, 20,     7, 0.9,     0.999, true,  true, true, 1,
                                          2,   pieces, 2, metrics, 1,     stops, -1,   -1,   true,
-                                         4,   GRADRT_AVERAGE_EMA, "un.", 0.5, 3, 2, every };
+                                         4,   GRADRT_AVERAGE_EMA, "un.", 0.5, 3, 2, every,
+                                         "norm", "a\\b:c1.*", 0 };
   static const gradrt_eval evals[] = { { 1, 2, metrics }, { 0, 0, NULL } };
   static const gradrt_param params[] = { { "rate", "lr", 0.05, true } };
   static const gradrt_layer layers[] = { { "c1", "conv", "[6,28,28]", 156, 1.5e9, "t.nn:12" } };

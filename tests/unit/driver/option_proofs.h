@@ -24,7 +24,7 @@
 typedef enum {
   IN_THREE, IN_TWO, IN_ONE, IN_SUM, IN_BYTES, IN_DIGITS, IN_CIFAR, IN_RAW, IN_COLUMNS, IN_PIPE,
   IN_SPLIT, IN_LAYER, IN_DENSE, IN_LOSS, IN_TRAIN, IN_METRIC, IN_BLOCK, IN_WIDE,
-  IN_WAVE, IN_TEXT, IN_TOKENS, IN_WRITTEN, IN_FOLDER, IN_LISTED,
+  IN_WAVE, IN_STREAMS, IN_TEXT, IN_TOKENS, IN_WRITTEN, IN_FOLDER, IN_LISTED,
   IN_OP, IN_OP_CALL,
   IN_COUNT
 } Gap;
@@ -84,6 +84,10 @@ static const char *const gap_spec[IN_COUNT] = {
   [IN_WAVE] = "net 1;\ndata d { @ field x: f32[4,1]; field y: f32[1] = next(x); }\n"
               "model m(x: f32[4,1]) -> z: f32[1] { z = x -> flatten -> dense(1); }\n"
               TRAIN("mse(z, y)"),
+  [IN_STREAMS] = "net 1;\ndata d { train: wave(samples=80); window: 4; streams: true;\n"
+                 "field x: f32[4,1]; field y: f32[4,1] = next(x); }\n"
+                 "model m(x: f32[4,1]) -> z: f32[4,1] { z = x -> @ -> dense(1); }\n"
+                 TRAIN("mse(z, y)"),
   [IN_TEXT] = "net 1;\ndata d { @ field x: token[4]; field y: token[4] = next(x); }\n"
               "model m(x: token[4]) -> z: f32[4,d.vocab] { z = x -> embedding(d.vocab); }\n"
               TRAIN("softmax_xent(z, y)"),
@@ -234,6 +238,7 @@ static const Proof proofs[] = {
     "reshape([6, 12]) -> rnn(3, layers=2, dropout=0.5)" },
   { "rnn.bias", IN_LAYER, "reshape([6, 12]) -> rnn(3)",
     "reshape([6, 12]) -> rnn(3, bias=false)" },
+  { "rnn.carry", IN_STREAMS, "rnn(3)", "rnn(3, carry=true)" },
   { "rnn.init", IN_LAYER, "reshape([6, 12]) -> rnn(3)",
     "reshape([6, 12]) -> rnn(3, init=normal)" },
   { "rnn.train", IN_LAYER, "reshape([6, 12]) -> rnn(3)",
@@ -248,6 +253,7 @@ static const Proof proofs[] = {
     "reshape([6, 12]) -> lstm(3, layers=2, dropout=0.5)" },
   { "lstm.bias", IN_LAYER, "reshape([6, 12]) -> lstm(3)",
     "reshape([6, 12]) -> lstm(3, bias=false)" },
+  { "lstm.carry", IN_STREAMS, "lstm(3)", "lstm(3, carry=true)" },
   { "lstm.init", IN_LAYER, "reshape([6, 12]) -> lstm(3)",
     "reshape([6, 12]) -> lstm(3, init=normal)" },
   { "lstm.train", IN_LAYER, "reshape([6, 12]) -> lstm(3)",
@@ -260,6 +266,7 @@ static const Proof proofs[] = {
     "reshape([6, 12]) -> gru(3, layers=2, dropout=0.5)" },
   { "gru.bias", IN_LAYER, "reshape([6, 12]) -> gru(3)",
     "reshape([6, 12]) -> gru(3, bias=false)" },
+  { "gru.carry", IN_STREAMS, "gru(3)", "gru(3, carry=true)" },
   { "gru.init", IN_LAYER, "reshape([6, 12]) -> gru(3)",
     "reshape([6, 12]) -> gru(3, init=normal)" },
   { "gru.train", IN_LAYER, "reshape([6, 12]) -> gru(3)",

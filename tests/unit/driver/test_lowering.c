@@ -52,6 +52,12 @@ static const Net nets[] = {
                                " out = d -> flatten -> dense(5);" },
   { "batchnorm", "f32[3,6,6]", "a = x -> conv(18, 3, pad=1, bias=false) -> batchnorm -> relu; b = a -> conv(6, 3) -> batchnorm;"
                                " out = b -> flatten -> dense(9) -> batchnorm -> relu -> dense(5);" },
+  { "skips", "f32[16,5,4]", "a = x -> conv(16, 3, pad=1) -> tanh; b = a -> conv(16, 1);"
+                            " c = concat(a, b, a) -> conv(4, 2);"
+                            " out = c -> flatten -> dense(5);" },
+  { "parts", "f32[3,5,4]", "a = x -> conv(5, 2) -> sigmoid; b = concat(a, a, axis=1) -> conv(3, 2);"
+                           " c = a -> slice(0, 1, 4) -> slice(2, 0, 2); d = b -> slice(1, 2, 6);"
+                           " e = c * d -> tanh; out = e -> flatten -> dense(5);" },
 };
 
 static const char *const losses[] = { "softmax_xent(out, y)", "mse(out, t)", "l1(out, t)", "huber(out, t, delta=0.3)",
@@ -275,6 +281,33 @@ static void test_fusion_changes_no_bit(void **s)
     }
 }
 
+/* Kernels of the training step that one template makes. */
+static int count_kernels(const char *net, const char *skip, const char *template_name)
+{
+  int n = 0;
+  for (size_t i = 0; i < ARRAY_LEN(nets); i++) {
+    if (strcmp(nets[i].name, net) != 0)
+      continue;
+    write_spec(&nets[i], losses[0], 18);
+    Compilation *c = compilation_new();
+    DriverOptions o = { .file = spec_path, .pass = { .skip = skip },
+                        .target = target_find("x86-64-v4") };
+    assert_int_equal(compile_module(c, &o), 0);
+    const Module *m = c->module;
+    for (uint32_t k = 0; k < m->kernels.n; k++)
+      n += !strcmp(m->kernels.at[k]->template_name, template_name);
+    compilation_free(&c);
+  }
+  return n;
+}
+
+static void test_elements_elsewhere_take_no_kernel(void **s)
+{
+  (void)s;
+  assert_int_equal(count_kernels("skips", "fuse", "slice"), 3);
+  assert_int_equal(count_kernels("skips", NULL, "slice"), 2);
+}
+
 static void test_lanes_agree_with_the_reference(void **s)
 {
   (void)s;
@@ -319,6 +352,7 @@ int main(void)
     cmocka_unit_test(test_losses_and_updates_agree_with_the_reference),
     cmocka_unit_test(test_small_batches_agree_in_lanes),
     cmocka_unit_test(test_fusion_changes_no_bit),
+    cmocka_unit_test(test_elements_elsewhere_take_no_kernel),
   };
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   unlink(spec_path);

@@ -45,6 +45,9 @@ static const Extra extras[] = {
   { "dense", "units=40", "x=f32[n,15]" }, { "dense", "units=8, bias=false", "x=f32[n,8]" },
   { "dense_dx", "", "dy=f32[n,17], w=f32[17,33]" }, { "dense_dx", "", "dy=f32[n,1], w=f32[1,1]" },
   { "dense_dx", "", "dy=f32[n,33], w=f32[33,16]" }, { "dense_dw", "", "dy=f32[n,17], x=f32[n,33]" },
+  { "dense_dw", "", "dy=f32[n,19,70], x=f32[n,19,40]" },
+  { "dense_dw", "", "dy=f32[n,1,1100], x=f32[n,1,64]" },
+  { "token_columns_dw", "tokens=5000", "dy=f32[n,2,3], x=i32[n,2]" },
   { "dense_dw", "", "dy=f32[n,1], x=f32[n,1]" }, { "dense_dw", "", "dy=f32[n,33], x=f32[n,16]" },
   { "conv", "filters=17, kernel=3, pad=1", "x=f32[n,16,4,5]" }, { "conv", "filters=16, kernel=1",
                                                                   "x=f32[n,17,1,1]" },
@@ -522,14 +525,16 @@ static void try_one(Trial t, int64_t n)
   bench_close(&t.b);
 }
 
-/* Trials of a sample that LLVM runs as well: a few of each, for its compilations take long; over all
- * samples both reals, full batches and others, and every dress. */
-enum { LLVM_EVERY = 27, LLVM_FIRST = 3 };
+/* LLVM, whose compilations take long, runs one trial in so many as well: at least one of the 72 of a
+ * sample in each family, and in turn every dress, both reals, full batches and others, since the
+ * two numbers have no common divisor. */
+enum { LLVM_EVERY = 61 };
 
 /* Returns how many trials there were. */
 static int try_sample(const OpDef *op, const Extra *x, const char *family, Transforms transforms)
 {
   static const int batches[] = { 1, 3, 16, 17, 33 };
+  static int trials;            /* of all samples */
   int tried = 0;
   for (size_t i = 0; i < ARRAY_LEN(batches); i++)
     for (int64_t n = batches[i]; n >= 1 && n >= batches[i] - 1; n--)
@@ -538,7 +543,7 @@ static int try_sample(const OpDef *op, const Extra *x, const char *family, Trans
           Trial t = { .op = op, .attrs = x->attrs, .shapes = x->shapes, .family = family,
                       .batch = batches[i],
                       .transforms = transforms, .real = real ? DT_F32 : DT_F64, .dress = (Dress)dress };
-          t.llvm = llvm_present() && tried % LLVM_EVERY == LLVM_FIRST;
+          t.llvm = llvm_present() && trials++ % LLVM_EVERY == 0;
           try_one(t, n);
           tried++;
         }

@@ -14,6 +14,7 @@ static const char whole[] =
     "@9:8\n"
     "state \"f1.weight\" : f32[3,2] param init=given given=[[1, 2], [3, -4.5], [0, 1e-30]]\n"
     "state \"bn.running_mean\" : f32[2] stat init=zeros\n"
+    "state \"l.carried_h_l0\" : f32[4,2] carried init=zeros\n"
     "state \"sgd.momentum.c1.weight\" : f32[2,1,3,3] slot of \"c1.weight\" init=zeros @9:8\n"
     "graph train {\n"
     "  %0 = input(field=0) : u8[n,1,6,6] \"x\" @3:5  # x\n"

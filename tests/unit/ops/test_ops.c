@@ -145,6 +145,13 @@ static void compare_operand(Case *c, const Loss *l, const RefTensor *dx, uint32_
   }
 }
 
+/* States of an earlier batch: gradients end there. */
+static bool is_cut(const Case *c, uint32_t k)
+{
+  return str_in_words(c->op->name, "rnn_scan lstm_scan gru_scan") &&
+         str_in_words(c->name[k], "first second");
+}
+
 static void check_gradient(Case *c, const char *label, Mode mode)
 {
   Loss l = { .ny = 0 };
@@ -168,6 +175,11 @@ static void check_gradient(Case *c, const char *label, Mode mode)
     if (!c->in[k].node || !dtype_is_real(value_type(c->in[k])->dtype))
       continue;
     Value d = bench_adjoint(&tape, c->in[k]);
+    if (is_cut(c, k)) {
+      if (d.node)
+        fail_msg("%s: a gradient goes to %s", label, c->name[k]);
+      continue;
+    }
     if (d.node && !type_equal(value_type(d), value_type(c->in[k])))
       fail_msg("%s: the gradient towards %s has another type", label, c->name[k]);
     compare_operand(c, &l, d.node ? bench_get(all, d) : NULL, k, label);

@@ -94,15 +94,16 @@ static bool attr_matters(const OpDef *op, const AttrDef *attr)
 /* Not seen in a sample's numbers: how parameters start and whether they train, and the rate of an
  * optimizer, an argument of the step, are proved where the language is; `batch` of bn_apply only
  * steers its gradient, which the samples of batchnorm hold; pooling windows of the language have no
- * gaps; dropout between layers is a layer of its own; names of indices are for readers, and only
- * sums run over samples; what adagrad starts with and heaviside at 0 are PyTorch's in
- * test_ops_torch.c. */
+ * gaps; dropout between layers is a layer of its own; carry needs an earlier batch; names of
+ * indices are for readers, and only sums run over samples; what adagrad starts with and heaviside
+ * at 0 are PyTorch's in test_ops_torch.c. */
 static bool is_seen_elsewhere(const OpDef *op, const AttrDef *a)
 {
   static const char *const rows[][2] = {
     { "bn_apply", "batch" }, { "maxpool_dx", "dilation" }, { "avgpool_dx", "dilation" },
     { "adagrad", "initial" }, { "heaviside", "at_zero" },
     { "rnn", "dropout" }, { "lstm", "dropout" }, { "gru", "dropout" }, { "avgpool_dx", "ceil" },
+    { "rnn", "carry" }, { "lstm", "carry" }, { "gru", "carry" },
     { "index_sum", "names" }, { "index_max", "names" }, { "index_pick", "names" },
     { "index_max", "total" }, { "index_pick", "total" },
   };

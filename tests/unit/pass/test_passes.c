@@ -7,7 +7,9 @@
 static const char head[] =
   "gradc-graph 1 program \"m\" real=f32 batch=4\n"
   "field \"x\" : f32[n,2,3]\n"
+  "field \"t\" : i32[n,3]\n"
   "state \"w\" : f32[2] param init=zeros\n"
+  "state \"m\" : f32[2,5] param init=zeros\n"
   "graph train {\n";
 
 typedef struct { const char *what, *before, *after; } Row;
@@ -35,6 +37,8 @@ static void check_rows(bool (*pass)(PassCtx *), const Row *rows, size_t n)
 }
 
 #define X "  %0 = input(field=0) : f32[n,2,3]  # x\n"
+/* Numbers and a matrix. */
+#define T "  %0 = input(field=1) : i32[n,3]  # t\n  %1 = read(state=1) : f32[2,5]  # m\n"
 
 static void test_simplify(void **state)
 {
@@ -54,6 +58,16 @@ static void test_simplify(void **state)
       X "  %1 = neg(%0) : f32[n,2,3]\n  %2 = neg(%1) : f32[n,2,3]\n  %3 = neg(%2) : f32[n,2,3]\n"
         "  %4 = neg(%3) : f32[n,2,3]\n  output \"y\" = %4\n",
       X "  %1 = neg(%0) : f32[n,2,3]\n  %2 = neg(%0) : f32[n,2,3]\n  output \"y\" = %0\n" },
+    { "dense behind one_hot reads columns",
+      T "  %2 = one_hot_rows(%0, classes=5) : f32[n,3,5]\n"
+        "  %3 = dense(%2, %1, units=2, bias=false) : f32[n,3,2]\n  output \"y\" = %3\n",
+      T "  %2 = one_hot_rows(%0, classes=5) : f32[n,3,5]\n"
+        "  %3 = token_columns(%0, %1) : f32[n,3,2]\n  output \"y\" = %3\n" },
+    { "and its weight gradient adds to them",
+      T "  %2 = one_hot_rows(%0, classes=5) : f32[n,3,5]\n"
+        "  %3 = dense_dw(%2, %2) : f32[5,5]\n  output \"y\" = %3\n",
+      T "  %2 = one_hot_rows(%0, classes=5) : f32[n,3,5]\n"
+        "  %3 = token_columns_dw(%2, %0, tokens=5) : f32[5,5]\n  output \"y\" = %3\n" },
     { "nothing to do", X "  %1 = exp(%0) : f32[n,2,3]\n  output \"y\" = %1\n",
       X "  %1 = exp(%0) : f32[n,2,3]\n  output \"y\" = %1\n" },
   };

@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 
 #include "checkpoint_net.h"
+#include "data.h"
+#include "run.h"
 
 #define TEST(f) cmocka_unit_test_teardown(f, files_clean)
 
@@ -69,6 +71,42 @@ static void test_everything_comes_back(void **state)
   p.seen = 0x1p-1074;
   p.best_epoch = -1;
   round_trip(GRADRT_F64, &p);
+}
+
+/* Writes names of classes, and reads them for a label that has none; whether they are there. */
+static bool names_come_back(const char *const *name, int64_t n, int64_t wanted, gradrt_named *to)
+{
+  gradrt_net net = small_net(GRADRT_F32, own), bare;
+  gradrt_field field = { .name = "y", .is_label = true, .classes = n, .class_name = name };
+  gradrt_position p = some_position();
+  net.nfield = 1;
+  net.field = &field;
+  fill_state(&net, block, 1);
+  assert_int_equal(gradrt_checkpoint_write(&net, "a", block, &p), GRADRT_OK);
+  assert_int_equal(gradrt_weights_read(&net, "a", block), GRADRT_OK);
+  field.class_name = NULL;
+  field.classes = wanted;
+  bare = *gradrt_net_with_names(to, &net, ".", NULL);
+  gradrt_class_names_meet(to, &bare, "a");
+  return to->field[0].class_name != NULL;
+}
+
+static void test_names_of_classes_come_back(void **state)
+{
+  static const char *const odd[] = { "cat", "do\"g", "a\\b", "line\nend\t\x7F",
+                                     "\xC3\xA9\xF0\x9F\xA6\x8A", "", "[1,2]:{}" };
+  static const char *const broken[] = { "cat", "\xC3(", "\xED\xA0\x80" };
+  gradrt_named *to = gradrt_alloc(sizeof *to);
+  (void)state;
+  assert_true(names_come_back(odd, 7, 7, to));
+  for (int i = 0; i < 7; i++)
+    assert_string_equal(to->field[0].class_name[i], odd[i]);
+  gradrt_net_forget_names(to);
+  assert_false(names_come_back(odd, 7, 6, to));
+  gradrt_net_forget_names(to);
+  assert_false(names_come_back(broken, 3, 3, to)); /* no text: the file does without */
+  gradrt_net_forget_names(to);
+  gradrt_free(to);
 }
 
 static void test_best_may_be_unknown(void **state)
@@ -473,6 +511,7 @@ int main(void)
 {
   static const struct CMUnitTest tests[] = {
     TEST(test_everything_comes_back),
+    TEST(test_names_of_classes_come_back),
     TEST(test_best_may_be_unknown),
     TEST(test_reals_have_one_spelling),
     TEST(test_file_is_plain_safetensors),
