@@ -491,6 +491,7 @@ static const Proof proofs[] = {
   { "train.epochs", IN_TRAIN, CLASS SOME LONG, CLASS SOME "epochs: 3; batch: 8;" },
   { "train.batch", IN_TRAIN, CLASS SOME LONG, CLASS SOME "epochs: 2; batch: 5;" },
   { "train.batch", IN_TRAIN, CLASS SOME LONG, CLASS SOME "epochs: 2; batch: all;" },
+  { "train.init", IN_TRAIN, CLASS SOME LONG, CLASS SOME LONG "init: \"w.safetensors\";" },
   { "train.seed", IN_TRAIN, CLASS SOME LONG, CLASS SOME LONG "seed: 9;" },
   { "train.shuffle", IN_TRAIN, CLASS SOME LONG, CLASS SOME LONG "shuffle: false;" },
   { "train.metrics", IN_TRAIN, CLASS SOME LONG, CLASS SOME LONG "metrics: topk(z, y, k=2);" },
