@@ -205,7 +205,8 @@ int cmd_bench(const CmdOptions *o)
     code = compile_module(c, &o->driver);
   if (runs && !code && !c->stopped) {
     table.net = c->net;
-    BenchVariant *v = bench_variants(c->arena, &options, step_flops(c->module), &nv);
+    BenchVariant *v = bench_variants(c->arena, &options, step_flops(c->module),
+                                     dtype_bytes(c->module->real), &nv);
     code = v ? make_rows(o, &table, v, nv, c->arena) : EXIT_IO;
     if (!code)
       code = run_rounds(o, &table);

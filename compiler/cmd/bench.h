@@ -50,7 +50,8 @@ typedef struct {
  * it printed help, rounds is 0. */
 int bench_options(const CmdOptions *o, Arena *a, BenchOptions *out);
 /* The variants that this machine can build and run, the reference first. */
-BenchVariant *bench_variants(Arena *a, const BenchOptions *b, double step_flops, int *n);
+BenchVariant *bench_variants(Arena *a, const BenchOptions *b, double step_flops, int real_bytes,
+                             int *n);
 double bench_median(double *x, int n);                  /* sorts x */
 /* Runs argv and takes what it prints, at most size - 1 bytes; its exit code. */
 int bench_run(char *const *argv, char *text, size_t size);

@@ -42,9 +42,9 @@ static int read_variants(Arena *a, BenchOptions *b, const char *value)
     *p = *p == ',' ? ' ' : *p;
   b->variants = arena_strdup(a, words);
   for (char *w = strtok_r(words, " ", &rest); w; w = strtok_r(NULL, " ", &rest))
-    if (!str_in_words(w, "fused unfused naive gcc clang llvm") && !target_find(w))
+    if (!str_in_words(w, "fused unfused naive scalar gcc clang llvm") && !target_find(w))
       return bad_value("variants", w,
-                       "some of fused, unfused, naive, gcc, clang, llvm, x86-64-v3 and the like");
+                       "some of fused, unfused, naive, scalar, gcc, clang, llvm, x86-64-v3");
   return EXIT_OK;
 }
 
@@ -87,7 +87,8 @@ static void default_threads(BenchOptions *b)
 static const char usage[] =
     "gradc bench FILE.nn [options]: speed of variants of a net, on random samples\n\n"
     "  --threads 1,2          numbers of threads (default: 1, 2, 4 .. up to the CPUs)\n"
-    "  --variants A,B         unfused, naive (not tiled either), gcc, clang, llvm, x86-64-v3 ..,\n"
+    "  --variants A,B         unfused, naive (not tiled either), scalar (nor in vectors), gcc,\n"
+    "                         clang, llvm, x86-64-v3 ..,\n"
     "                         beside the net as it is\n"
     "  --rounds N             runs of each, in turn; medians count (default 5)\n"
     "  --seconds X            of timed steps in each run (default 0.2)\n"
@@ -225,7 +226,23 @@ static void add_llvm(Arena *a, const BenchOptions *b, const BenchVariant *base, 
   out[(*n)++].compiler = arena_printf(a, "LLVM %s", llvm_version());
 }
 
-BenchVariant *bench_variants(Arena *a, const BenchOptions *b, double step_flops, int *n)
+/* The naive variant one element at a time: a machine of the same kind without vectors. */
+static void add_scalar(Arena *a, const BenchVariant *base, int real_bytes, BenchVariant *out,
+                       int *n)
+{
+  Target *plain = arena_copy(a, base->target, sizeof *plain);
+  plain->vector_bytes = real_bytes;
+  plain->c_flags = arena_printf(a, "%s -fno-tree-vectorize -fno-tree-slp-vectorize",
+                                base->target->c_flags);
+  out[*n] = *base;
+  out[*n].name = "scalar";
+  out[*n].target = plain;
+  out[*n].unfused = true;
+  out[(*n)++].untiled = true;
+}
+
+BenchVariant *bench_variants(Arena *a, const BenchOptions *b, double step_flops, int real_bytes,
+                             int *n)
 {
   BenchVariant *out = ARENA_ARRAY(a, BenchVariant, 16);
   const char *word = getenv("CC"), *cc = find_program(a, word && word[0] ? word : "cc");
@@ -250,6 +267,10 @@ BenchVariant *bench_variants(Arena *a, const BenchOptions *b, double step_flops,
     out[*n].unfused = true;
     out[(*n)++].untiled = true;
   }
+  if (step_flops > slow_flops && !b->variants)
+    fprintf(stderr, "bench: without scalar, which takes long: --variants scalar runs it\n");
+  else if (wanted(b, "scalar"))
+    add_scalar(a, &base, real_bytes, out, n);
   add_compilers(a, b, &base, out, n);
   add_llvm(a, b, &base, out, n);
   add_targets(b, &base, step_flops, out, n);

@@ -66,12 +66,13 @@ says '^c\.conv +backward '
 
 begin "gradc bench compares variants"
 run 0 "$GRADC" bench "$nets/softmax.nn" --set batch=8 --rounds 1 --seconds 0 --threads 1,2 \
-  --variants unfused,naive --format csv
+  --variants unfused,naive,scalar --format csv
 says '^softmax,8,fused,[^,]*,[^,]*,1,[0-9.]+,'
 says '^softmax,8,fused,[^,]*,[^,]*,2,'
 says '^softmax,8,unfused,'
 says '^softmax,8,naive,'
-says 'the weights of all 4 rows are equal, bit for bit'
+says '^softmax,8,scalar,'
+says 'the weights of all 5 rows are equal, bit for bit'
 run 0 "$GRADC" bench "$nets/softmax.nn" --set batch=8 --rounds 1 --seconds 0 --variants fused
 says '^\| fused \| '
 run 2 "$GRADC" bench "$nets/softmax.nn" --variants fast

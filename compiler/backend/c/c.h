@@ -115,6 +115,8 @@ const char *c_type(C *c, int dtype, int lanes);         /* "float" "idx" "v16" "
 const char *c_helper(C *c, Helper h, int dtype, int lanes);     /* its name; it will be printed */
 void c_put_helpers(C *c);                               /* prints all that were asked for */
 int c_type_bytes(const C *c, int dtype);                /* of one lane */
+/* Of a vector register: kernels of single elements leave those that the machine has unused. */
+int c_register_bytes(const C *c);
 void c_take_helper_names(C *c);                         /* before any other name is made */
 
 /* ---- expr.c ---- */

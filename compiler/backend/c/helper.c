@@ -206,14 +206,19 @@ static void put_bits(const Put *p)
   close_body(p);
 }
 
+int c_register_bytes(const C *c)
+{
+  return c->args->target->vector_bytes < 16 ? 16 : c->args->target->vector_bytes;
+}
+
 /* Bytes of the widest hardware vector that divides the value; 0: there is no such operation. */
 static int native_bytes(const Put *p)
 {
-  const Target *t = p->c->args->target;
+  int registers = c_register_bytes(p->c);
   bool real = p->dtype == DT_F32 || p->dtype == DT_F64;
   if (!real || p->lanes == 1 || p->c->isa == ISA_PLAIN || p->bytes < 16)
     return 0;
-  return p->bytes < t->vector_bytes ? p->bytes : t->vector_bytes;
+  return p->bytes < registers ? p->bytes : registers;
 }
 
 /* The intrinsic over operands named by x, y, z, or NULL. */
@@ -376,7 +381,7 @@ static void put_mulhi(const Put *p)
     close_body(p);
     return;
   }
-  int registers = p->c->args->target->vector_bytes;
+  int registers = c_register_bytes(p->c);
   bool native = p->c->isa == ISA_X86 && p->bytes >= 16 && p->bytes <= registers;
   out_line(p->out, "typedef uint64_t wide __attribute__((vector_size(%d)));", p->bytes);
   if (native) {

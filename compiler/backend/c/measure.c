@@ -13,7 +13,7 @@ void c_peak(C *c)
     return;
   const Target *t = c->args->target;
   DType real = c->m->real;
-  int lanes = t->vector_bytes / dtype_bytes(real), chains = t->registers - 4;
+  int lanes = c_register_bytes(c) / dtype_bytes(real), chains = t->registers - 4;
   const char *type = c_type(c, (int)real, lanes), *fma = c_helper(c, H_FMA, (int)real, lanes);
   const char *splat = c_helper(c, H_SPLAT, (int)real, lanes);
   c->peak = names_global(c->names, arena_printf(c->arena, "%s_peak", c->prefix));
