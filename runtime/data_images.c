@@ -69,7 +69,8 @@ static int images_class(const images_job *j, const char *folder)
     gradrt_note("the classes are the folders of the training pictures: %s",
                 images_names(&j->class, list, sizeof list));
   else
-    gradrt_note("%s lists the classes of field '%s'", y->place ? y->place : "the spec", y->name);
+    gradrt_note("field '%s' (%s) has the classes that the spec or else the weights name", y->name,
+                y->place ? y->place : "of the spec");
   return -1;
 }
 

@@ -358,7 +358,10 @@ int gradrt_data_read_inputs(const gradrt_net *net, const gradrt_data_options *o,
     return code;
   }
   *n = out.n;
-  for (int i = 0; i < GRADRT_FIELDS_MAX; i++)
+  for (int i = 0; i < GRADRT_FIELDS_MAX; i++) {
     rows[i] = out.rows[i];
+    out.rows[i] = NULL;
+  }
+  gradrt_rows_free(&out);
   return GRADRT_OK;
 }

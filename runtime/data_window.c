@@ -160,8 +160,9 @@ static int64_t window_count(const window_job *j, int64_t rows)
   int64_t targets = rows - j->after;
   if (j->last)
     return (targets + j->stride - 1) / j->stride;
-  int64_t more = targets - j->length;
-  return 1 + (more > 0 ? (more + j->stride - 1) / j->stride : 0);
+  int64_t more = targets - j->length, most = (targets - 1) / j->stride + 1;
+  int64_t n = 1 + (more > 0 ? (more + j->stride - 1) / j->stride : 0);
+  return n < most ? n : most;   /* each window has a target */
 }
 
 /* First row of the window; before the run's first where a document begins inside of it. */

@@ -26,7 +26,7 @@ int gradrt_lr_range_parse(const char *text, double *low, double *high)
     memcpy(first, text, n);
     first[n] = 0;
     if (gradrt_text_number(first, low) && gradrt_text_number(dots + 2, high) && *low > 0 &&
-        *low < *high) {
+        *low < *high && gradrt_is_finite(*high / *low)) {
       return GRADRT_OK;
     }
   }
@@ -179,7 +179,7 @@ int gradrt_lr_range_run(gradrt_training *r)
   }
   r->at.seed = r->s.seed;
   r->at.torch = r->s.torch;
-  code = code == GRADRT_OK ? gradrt_training_weights(r) : code;
+  code = code == GRADRT_OK ? gradrt_training_weights(r, true) : code;
   if (code != GRADRT_OK) {
     return code;
   }

@@ -457,7 +457,7 @@ int gradrt_meter_nonfinite(const gradrt_meter *m)
   for (int i = 0; i < m->nentry; i++) {
     const metric_entry *e = &m->entry[i];
     double v = gradrt_meter_value(m, i);
-    bool bad = !gradrt_is_finite(v) && !isnan(v);
+    bool bad = e->kind != METRIC_PERPLEXITY && !gradrt_is_finite(v) && !isnan(v);
     for (int k = 0; k < e->ncounter; k++) {
       bad = bad || !gradrt_is_finite(e->counter[k]);
     }

@@ -44,7 +44,7 @@ static int replay_go_back(gradrt_training *r, const char **from)
   r->at.epoch = r->at.step = r->at.batch_in_epoch = 0;
   memset(r->at.kept, 0, sizeof r->at.kept);
   int code = gradrt_session_restart(&r->s);
-  return code == GRADRT_OK ? gradrt_training_weights(r) : code;
+  return code == GRADRT_OK ? gradrt_training_weights(r, false) : code;
 }
 
 /* ---- steps ---- */

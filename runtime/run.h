@@ -137,11 +137,6 @@ void gradrt_session_bind(gradrt_session *s, int fn, const void *const *rows, gra
 void gradrt_session_run(gradrt_session *s, int fn, gradrt_step *step);
 /* Evaluates a split in row order; m may be NULL. batches > 0: at most so many. loss: the mean over
  * samples, or the sum when the spec sums. -1: interrupted by a signal. */
-/* States that go on from batch to batch: zeros, as an epoch begins; put aside, so that other data
- * can begin with zeros; brought back. */
-void gradrt_session_clear_carried(gradrt_session *s);
-void gradrt_session_put_aside(gradrt_session *s);
-void gradrt_session_bring_back(gradrt_session *s);
 int gradrt_session_evaluate(gradrt_session *s, int split, gradrt_meter *m, int64_t batches,
                             double *loss, int64_t *seen);
 /* The state as gradrt_session_load with need_fit left it: initial values from the seed. */
@@ -383,8 +378,8 @@ const void *const *gradrt_training_rows(const gradrt_training *r);
 int64_t gradrt_training_parts(const gradrt_training *r);
 /* Fills the ids, n and arguments of one of them; augmented rows are there. */
 void gradrt_training_batch(gradrt_training *r, int64_t part, gradrt_step *step);
-/* Reads --weights, and --init or the `init` of the spec, if given. */
-int gradrt_training_weights(gradrt_training *r);
+/* Reads --weights, and --init or the `init` of the spec, if given; tell: says what was taken. */
+int gradrt_training_weights(gradrt_training *r, bool tell);
 /* The state as training steps want it, and as everything else does. */
 void gradrt_training_work(gradrt_training *r);
 void gradrt_training_rest(gradrt_training *r);

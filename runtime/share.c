@@ -17,5 +17,5 @@ double gradrt_counted_share(const gradrt_net *net, const void *const *rows, cons
   for (int64_t i = 0; i < n; i++)
     for (int64_t k = 0; k < each; k++)
       count += target[(int64_t)ids[i] * each + k] >= 0;
-  return (double)count / (double)(n * each);
+  return count > 0 ? (double)count / (double)(n * each) : 1;
 }

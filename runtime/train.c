@@ -89,8 +89,14 @@ static int train_check_last_batch(const gradrt_training *r)
   int code = gradrt_error(GRADRT_DATA, "%s cannot train: the last batch of %" PRId64
                           " samples in batches of %" PRId64 " has one, and one value has no spread",
                           r->t->spreads, r->set->n, net->batch);
-  gradrt_note("another batch helps (--batch %" PRId64 "), or another number of training samples",
-              net->batch > 2 ? net->batch - 1 : net->batch + 1);
+  int64_t other = 2;
+  while (r->set->n % other == 1) {
+    other++;
+  }
+  if (r->set->n > 1) {
+    gradrt_note("another batch helps (--batch %" PRId64 "), or another number of training samples",
+                other);
+  }
   return code;
 }
 
@@ -311,7 +317,7 @@ static int train_resume(gradrt_training *r)
 
 /* --init, or `init` of the spec, FILE|DIR[:GLOB]: what of the net's parameters the glob names and
  * the file has. */
-static int train_init(gradrt_training *r, const char *asked)
+static int train_init(gradrt_training *r, const char *asked, bool tell)
 {
   char place[GRADRT_PATH_MAX], path[GRADRT_PATH_MAX], plain[GRADRT_PATH_MAX];
   int taken = 0, params = 0;
@@ -331,14 +337,14 @@ static int train_init(gradrt_training *r, const char *asked)
   for (int i = 0; i < r->s.net->ntensor; i++) {
     params += gradrt_tensor_is_weight(&r->s.net->tensor[i]);
   }
-  if (code == GRADRT_OK && !r->s.options->quiet && !r->s.options->silent) {
+  if (code == GRADRT_OK && tell && !r->s.options->quiet && !r->s.options->silent) {
     fprintf(stderr, "%d of %d tensors from %s\n", taken, params,
             gradrt_text_plain(plain, sizeof plain, path));
   }
   return code;
 }
 
-int gradrt_training_weights(gradrt_training *r)
+int gradrt_training_weights(gradrt_training *r, bool tell)
 {
   const gradrt_options *o = r->s.options;
   char path[GRADRT_PATH_MAX], named[GRADRT_PATH_MAX];
@@ -354,10 +360,13 @@ int gradrt_training_weights(gradrt_training *r)
   if (o->weights && code == GRADRT_OK) {
     code = gradrt_weights_read(r->s.net, path, r->s.state);
   }
-  if (o->weights && code == GRADRT_OK) {
+  if (o->weights && tell && code == GRADRT_OK) {
     gradrt_class_names_meet(o->labels, r->s.net, path);
   }
-  code = code == GRADRT_OK && init ? train_init(r, init) : code;
+  code = code == GRADRT_OK && init ? train_init(r, init, tell) : code;
+  if (code != GRADRT_OK && init == named) {
+    gradrt_note("`init` of the train block names it; --init FILE replaces it");
+  }
   gradrt_average_start(r->s.net, r->s.state);
   return code;
 }
@@ -369,7 +378,7 @@ static int train_start(gradrt_training *r)
   r->at.torch = r->s.torch;
   r->at.data_fingerprint = gradrt_data_fingerprint(r->s.data);
   int code = train_paths(r);
-  code = code == GRADRT_OK ? gradrt_training_weights(r) : code;
+  code = code == GRADRT_OK ? gradrt_training_weights(r, true) : code;
   if (code != GRADRT_OK || !r->writes) {
     return code;
   }

@@ -229,15 +229,16 @@ int cmd_cc(const CmdOptions *o, const Compilation *c, const char *source, const 
 /* False: nothing was made, as where the C compiler belongs to another libc than the runtime. */
 static bool link_program(const CmdOptions *o, Compilation *c, const char *exe)
 {
-  const char *source = arena_printf(c->arena, "%s.own.c", exe);
+  const char *source = arena_printf(c->arena, "%s.%ld.own.c", exe, (long)getpid());
   EmitArgs args = cmd_emit_args(o, c);
   Out *text = out_new(c->arena);
   args.linked = true;
-  bool ok = !o->thin && cmd_same_machine(c->target) && cmd_runtime_library(c->arena) &&
-            backend_find("c")->emit(&args, text) &&
-            cmd_write(source, out_text(text), out_length(text)) == EXIT_OK &&
-            cmd_cc(o, c, source, exe, "linked") == EXIT_OK;
-  unlink(source);
+  bool written = !o->thin && cmd_same_machine(c->target) && cmd_runtime_library(c->arena) &&
+                 backend_find("c")->emit(&args, text) &&
+                 cmd_write(source, out_text(text), out_length(text)) == EXIT_OK;
+  bool ok = written && cmd_cc(o, c, source, exe, "linked") == EXIT_OK;
+  if (written)
+    unlink(source);
   return ok;
 }
 

@@ -77,6 +77,8 @@ void move_shift(Lower *l, Coord *c, int axis, int64_t by, int64_t extent)
     Part *p = &c->part[axis + 1][i];
     if (!p->e)
       continue;
+    if (by % p->div != 0)
+      ice("moved by %lld where lanes hold %lld", (long long)by, (long long)p->div);
     p->e = l_addi(b, p->e, -by / p->div);
     p->extent = ceil_div(extent, p->div);
   }

@@ -316,6 +316,16 @@ static bool may_dissolve(const Fuse *f, const Node *n, uint32_t a)
   return true;
 }
 
+/* Lanes hold samples or whole blocks of an axis: what lies in them stays there when elements move. */
+static bool has_blocks(const Layout *l)
+{
+  const Digit *lane = l->n ? &l->digit[l->n - 1] : NULL;
+  for (int i = 0; i + 1 < l->n; i++)
+    if (l->digit[i].axis == lane->axis && lane->div == 1 && l->digit[i].div == lane->extent)
+      return true;
+  return false;
+}
+
 /* Shall the reader of n read n's operand instead? Its kernel needs that one either way. */
 static bool is_shown(const Fuse *f, const Node *n)
 {
@@ -327,7 +337,7 @@ static bool is_shown(const Fuse *f, const Node *n)
          (f->d->place[u->id] == PLACE_KERNEL || f->d->place[u->id] == PLACE_EPILOGUE) &&
          f->d->anchor[u->id] != n->id &&
          layout_equal(&f->d->layout[u->id][0], &f->d->layout[n->id][0]) &&
-         may_dissolve(f, n, f->d->anchor[u->id]);
+         has_blocks(&f->d->layout[n->id][0]) && may_dissolve(f, n, f->d->anchor[u->id]);
 }
 
 void fuse_nodes(const Graph *g, Decisions *d, bool fuse, Arena *a)

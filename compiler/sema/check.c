@@ -294,7 +294,8 @@ static void default_infer(Sema *s)
   for (m->ninfer = 0; m->ninfer < m->nmodel_output; m->ninfer++)
     m->infer[m->ninfer] = s->outputs.at[m->ninfer];
   const Node *loss = m->train ? m->train->loss.node : NULL;
-  loss = loss && m->counted ? loss->in[0].node : loss;
+  if (loss && m->counted && loss->op == op_find(s->ops, sema_operator("/", 2)))
+    loss = loss->in[0].node;    /* the division by the share of targets that count */
   const OpDef *link = loss && loss->op->link ? op_find(s->ops, loss->op->link) : NULL;
   for (int i = 0; link && i < m->ninfer; i++)
     if (value_equal(m->infer[i].value, loss->in[0])) {

@@ -266,10 +266,14 @@ Value sema_counted(Sema *s, Value loss, Value target, Span at)
 
 /* ---- predictions in the units of the data ---- */
 
-/* The field of numbers that a loss, or a part of a sum of losses, compares v with, or NULL. */
-static const FieldSpec *compared(const Sema *s, const Node *loss, Value v)
+/* The field of numbers that a loss, or a part of a sum of losses, compares v with, or NULL.
+ * seen: by node id. */
+static const FieldSpec *compared(const Sema *s, const Node *loss, Value v, bool *seen)
 {
   const FieldSpec *found = NULL;
+  if (seen[loss->id])
+    return NULL;
+  seen[loss->id] = true;
   for (int i = 0; loss->nin > 1 && i < s->data->nfield && !found; i++) {
     const FieldSpec *f = &s->data->field[i];
     if (f->next_of && !f->token && value_equal(loss->in[1], f->value) &&
@@ -277,8 +281,8 @@ static const FieldSpec *compared(const Sema *s, const Node *loss, Value v)
       found = f;
   }
   for (uint32_t i = 0; i < loss->nin && !found; i++)
-    if (value_type(loss->in[i])->rank == 0)
-      found = compared(s, loss->in[i].node, v);
+    if (loss->in[i].node && value_type(loss->in[i])->rank == 0)
+      found = compared(s, loss->in[i].node, v, seen);
   return found;
 }
 
@@ -286,7 +290,8 @@ static const FieldSpec *compared(const Sema *s, const Node *loss, Value v)
 static const FieldSpec *target_of(const Sema *s, Value v)
 {
   const Train *t = s->model->train;
-  return t && t->loss.node ? compared(s, t->loss.node, v) : NULL;
+  const Node *loss = t ? t->loss.node : NULL;
+  return loss ? compared(s, loss, v, ARENA_ARRAY(s->arena, bool, s->forward->next_id)) : NULL;
 }
 
 int sema_next_field(const Sema *s, Value v)

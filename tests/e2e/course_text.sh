@@ -155,6 +155,12 @@ paste -d, whole.losses parts.losses | sed 1d | awk -F , '
   { d = $2 - $5; if (d < 1e-6 && d > -1e-6) good++ } END { exit NR != 2 || good != 2 }' ||
   bad "batches of one step lose $(cat parts.losses), the same samples in one $(cat whole.losses)"
 
+begin 'lines: no window lies behind the last target of its line'
+sed 's/window: 8;/window: 8, stride=13;/; s/batch: 4/batch: 1/' padded.nn > far.nn
+run 0 gradc train far.nn --silent --out far
+run 0 gradc eval far.nn --weights far
+says '^train: loss [0-9.]+, .*, n = 5$'
+
 begin 'tokens are no numbers: the layers that make vectors of them are named'
 sed 's/embedding(names.vocab)/dense(4)/' padded.nn > amounts.nn
 run 1 gradc check amounts.nn

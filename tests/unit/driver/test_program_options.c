@@ -89,6 +89,8 @@ static const Row rows[] = {
   { "predict", "untrained", NULL, "in.csv", "--untrained", "seen.txt", "code 0" },
   { "predict", "image", NULL, "--untrained", "--image none.png", "err.txt", "none.png" },
   { "predict", "top", NULL, "in.csv --untrained", "--top 1", "out.txt", "" },
+  { "predict", "ahead", NULL, "in.csv --untrained", "--ahead 2", "err.txt",
+    "cannot go on with a series" },
   { "predict", "json", NULL, "in.csv --untrained", "--json", "out.txt",
     "\"event\":\"prediction\"" },
   { "predict", "quiet", NULL, "in.csv --untrained", "--quiet", "err.txt", "!weights:" },
