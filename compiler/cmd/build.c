@@ -126,19 +126,26 @@ static void take_one_sample(DriverOptions *d, Arena *a)
   d->nset++;
 }
 
+/* "out/net.c" -> "out/net.h" */
+static const char *header_beside(Arena *a, const char *file)
+{
+  const char *slash = strrchr(file, '/');
+  return arena_printf(a, "%.*s%s", slash ? (int)(slash - file) + 1 : 0, file,
+                      default_name(a, file, ".h"));
+}
+
 static int write_infer(const CmdOptions *o, const EmitArgs *args)
 {
   const char *file = o->out ? o->out : default_name(args->arena, o->driver.file, "_infer.c");
+  const char *header = header_beside(args->arena, file);
+  if (str_eq(file, header))
+    return gradrt_error(EXIT_USAGE, "-o names the C file, and '%s' would be its header", file);
   Out *out = out_new(args->arena);
   if (!backend_find("c")->emit(args, out))
     return EXIT_INTERNAL;
   int code = cmd_write(file, out_text(out), out_length(out));
   if (code || str_eq(file, "-"))
     return code;
-  const char *header = arena_printf(args->arena, "%s.h", default_name(args->arena, file, ""));
-  const char *slash = strrchr(file, '/');
-  if (slash)
-    header = arena_printf(args->arena, "%.*s/%s", (int)(slash - file), file, header);
   out = out_new(args->arena);
   library_infer_header(args, out);
   code = cmd_write(header, out_text(out), out_length(out));

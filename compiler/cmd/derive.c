@@ -10,27 +10,13 @@
 
 /* ---- values as formulas ---- */
 
-static int word_index(const char *words, const char *word)
-{
-  size_t n = strlen(word);
-  int i = 0;
-  for (const char *w = words; w && *w; i++) {
-    size_t len = strcspn(w, " ?*");
-    if (len == n && !strncmp(w, word, n))
-      return i;
-    w += strcspn(w, " ");
-    w += strspn(w, " ");
-  }
-  return -1;
-}
-
 typedef struct { Derivation *d; const Node *n; } Operands;
 
 static const Formula *operand(void *ctx, const char *word, bool marked)
 {
   const Operands *p = ctx;
   Derivation *d = p->d;
-  int i = word_index(p->n->op->operands, word);
+  int i = op_word_index(p->n->op->operands, word, strlen(word));
   if (marked)
     return i >= 0 && (uint32_t)i < p->n->nin && p->n->in[i].node ? derive_value(d, p->n->in[i])
                                                                   : NULL;
@@ -87,7 +73,7 @@ const char *derive_text(Derivation *d, const Node *n, const char *text, const ch
     }
     size_t len = strspn(p + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_");
     const char *word = arena_strndup(d->arena, p + 1, len);
-    int i = word_index(n->op->operands, word);
+    int i = op_word_index(n->op->operands, word, len);
     bool given = i >= 0 && (uint32_t)i < n->nin && n->in[i].node;
     const char *what = given ? formula_text(d->arena, derive_value(d, n->in[i])) : result;
     s = arena_printf(d->arena, "%s%s", s, what);

@@ -7,19 +7,6 @@
 #include "cmd/math.h"
 #include <string.h>
 
-static int word_index(const char *words, const char *word, size_t n)
-{
-  int i = 0;
-  for (const char *w = words; w && *w; i++) {
-    size_t len = strcspn(w, " ?*");
-    if (len == n && !strncmp(w, word, n))
-      return i;
-    w += strcspn(w, " ");
-    w += strspn(w, " ");
-  }
-  return -1;
-}
-
 static const char *underscored(Arena *a, const char *path)
 {
   char *s = arena_strdup(a, path);
@@ -99,7 +86,8 @@ static void print_formula(const Compilation *c, const Node *n, Out *o)
       continue;
     }
     size_t len = strspn(f + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_");
-    int in = word_index(n->op->operands, f + 1, len), r = word_index(n->op->results, f + 1, len);
+    int in = op_word_index(n->op->operands, f + 1, len);
+    int r = op_word_index(n->op->results, f + 1, len);
     const char *text = arena_strndup(c->arena, f + 1, len);
     if (r >= 0)
       text = value_text(c, (Value){ (Node *)(uintptr_t)n, (uint32_t)r });

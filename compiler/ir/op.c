@@ -118,3 +118,13 @@ const OpDef *op_suggest(const OpTable *t, const char *name, unsigned flags, bool
   *alias = best_other < best;
   return *alias ? other : near;
 }
+
+int op_word_index(const char *words, const char *word, size_t n)
+{
+  const char *at = words ? words : "", *w;
+  size_t len;
+  for (int i = 0; (w = next_word(&at, &len)); i++)
+    if (strcspn(w, " ?*") == n && !strncmp(w, word, n))
+      return i;
+  return -1;
+}

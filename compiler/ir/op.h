@@ -92,5 +92,7 @@ const OpDef *op_suggest(const OpTable *t, const char *name, unsigned flags, bool
 int op_operand_count(const OpDef *op);          /* without optional ones counted out: all names in `operands` */
 const char *op_operand_name(const OpDef *op, Arena *a, uint32_t i);
 int op_result_count(const OpDef *op);
+/* Index of a word of n letters in a list such as "x w b?"; -1: not there. */
+int op_word_index(const char *words, const char *word, size_t n);
 
 #endif

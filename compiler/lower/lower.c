@@ -52,20 +52,6 @@ static const char *unique_kernel_name(Lower *l, const char *name)
 
 /* ---- kernels ---- */
 
-/* Index of a word of n letters in a list "x w b?"; -1: not there. */
-static int word_index(const char *words, const char *word, size_t n)
-{
-  int i = 0;
-  for (const char *w = words; w && *w; i++) {
-    size_t len = strcspn(w, " ?*");
-    if (len == n && !strncmp(w, word, n))
-      return i;
-    w += strcspn(w, " ");
-    w += strspn(w, " ");
-  }
-  return -1;
-}
-
 /* What the code calls a value: state variables by their name, views by what they look at. */
 static const char *code_name(Lower *l, Value v)
 {
@@ -87,7 +73,8 @@ static const char *formula_of(Lower *l, const Node *n)
       continue;
     }
     size_t len = strspn(f + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_");
-    int in = word_index(n->op->operands, f + 1, len), r = word_index(n->op->results, f + 1, len);
+    int in = op_word_index(n->op->operands, f + 1, len);
+    int r = op_word_index(n->op->results, f + 1, len);
     Value v = { NULL, 0 };
     if (r >= 0)
       v = (Value){ (Node *)(uintptr_t)n, (uint32_t)r };

@@ -142,6 +142,12 @@ rm -r runs
 run 4 gradc build rings.nn --emit infer
 says_once 'error: '
 run 5 gradc build rings.nn --emit infer --untrained -o no/where.c
+run 2 gradc build rings.nn --emit infer --untrained -o rings.h
+says_once 'would be its header'
+[ ! -e rings.h ] || bad 'it is written all the same'
+cp rings.nn "a net's \"own\" copy.nn"
+run 0 gradc build "a net's \"own\" copy.nn" --emit infer --untrained -q
+run 0 cc -std=c11 -Wall -Wextra -Werror -march=native -c "a net's \"own\" copy_infer.c"
 run 0 gradc build rings.nn --emit infer --untrained -q -o -
 grep -q 'void rings_infer(const float' out || bad 'not on standard output'
 

@@ -3,9 +3,10 @@ PyTorch computes them. Run with PyTorch 1.13 from the root of the checkout:
 
     python3 tests/golden/torch/make_op_goldens.py > tests/golden/torch/ops.txt
 
-A row: operation, attributes, operands, samples, values of the operands (parameters too) one after
-the other, results, gradients towards the real operands for dy[i] = cos(i + 1), their number, and
-the samples where they are not N."""
+A row: operation, attributes, operands, where the values of each come from (parameters too),
+results, gradients towards the real operands for dy[i] = cos(i + 1), their number, and the samples
+where they are not N. Operands of `values` are not written: the test makes them again. Of other
+numbers there are 12 digits, for a tolerance of 1e-9."""
 
 import itertools
 import math
@@ -21,11 +22,13 @@ def values(shape, k, low=-2.0, high=2.0):
     count = math.prod(shape)
     middle, half = (low + high) / 2, (high - low) / 2
     v = [middle + half * math.sin(1.7 * i + 0.9 * k + 0.3) for i in range(count)]
-    return torch.tensor(v).reshape(shape)
+    t = torch.tensor(v).reshape(shape)
+    t.made = (k, low, high)
+    return t
 
 
 def numbers(t):
-    return [repr(float(v)) for v in t.reshape(-1)]
+    return [f"{float(v):.12g}" for v in t.reshape(-1)]
 
 
 def operand(name, t, batched):
@@ -56,19 +59,24 @@ def row(op, attrs, f, operands, nparam=0):
     dy = torch.tensor([math.cos(i + 1) for i in range(y.numel())]).reshape(y.shape)
     if y.requires_grad:
         y.backward(dy)
+    i = len(rows)
     data, gradient = [], []
-    for t in tensors:
-        data += numbers(t.detach())
+    for at, t in enumerate(tensors):
+        if hasattr(t, "made"):
+            data.append("{ %g, %g, %g, NULL }" % t.made)
+        else:
+            array(f"in{i}_{at}", numbers(t.detach()))
+            data.append(f"{{ 0, 0, 0, in{i}_{at} }}")
         if t.requires_grad:
             gradient += numbers(t.grad if t.grad is not None else torch.zeros_like(t))
     shown = operands[: len(operands) - nparam]
     shapes = ", ".join(operand(*o) for o in shown)
-    i = len(rows)
-    array(f"in{i}", data)
     array(f"y{i}", numbers(y.detach()))
     array(f"dx{i}", gradient)
     n = f", {len(y) if len(y) != N else 0}"
-    rows.append(f'  {{ "{op}", "{attrs}",\n    "{shapes}", in{i}, y{i}, dx{i}, {y.numel()}{n} }},')
+    made = ", ".join(data)
+    rows.append(f'  {{ "{op}", "{attrs}",\n    "{shapes}", {{ {made} }},\n'
+                f"    y{i}, dx{i}, {y.numel()}{n} }},")
 
 
 def x_of(*shape, k=0, low=-2.0, high=2.0):
@@ -223,7 +231,9 @@ def recurrent(layer, attrs, n, T, layers, bias, **options):
     params = list(module.named_parameters())
     with torch.no_grad():
         for k, (_, p) in enumerate(params):
-            p.copy_(values(p.shape, k + 1, -1, 1))
+            start = values(p.shape, k + 1, -1, 1)
+            p.copy_(start)
+            p.made = start.made
     row(layer.__name__.lower(), f"units=2, layers={layers}, bias={str(bias).lower()}" + attrs,
         lambda x, *_: module(x)[0],
         [("x", values((n, T, 2), 0), True)] + [(name, p, False) for name, p in params],

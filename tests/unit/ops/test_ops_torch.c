@@ -6,11 +6,15 @@
 static const double TOLERANCE = 1e-9;
 enum { SAMPLES = 3, STEPS = 10, WEIGHTS = 3 };
 
-/* in: operands one after the other; dx: gradients towards the real ones for dy[i] = cos(i + 1);
- * samples: 0 stands for SAMPLES. */
+/* The values of an operand: given, or a sine between low and high. */
+typedef struct { double k, low, high; const double *given; } TorchValues;
+
+/* in: of each operand; dx: gradients towards the real ones for dy[i] = cos(i + 1), one after the
+ * other; samples: 0 stands for SAMPLES. */
 typedef struct {
   const char *op, *attrs, *shapes;
-  const double *in, *y, *dx;
+  TorchValues in[OPERANDS];
+  const double *y, *dx;
   int ny, samples;
 } TorchRow;
 
@@ -32,18 +36,27 @@ static void assert_near(const TorchRow *r, const char *what, const double *got, 
                want[i]);
 }
 
+/* As `values` of make_op_goldens.py makes them. */
+static double made_value(const TorchValues *v, int64_t i)
+{
+  double middle = (v->low + v->high) / 2, half = (v->high - v->low) / 2;
+  return v->given ? v->given[i] : middle + half * sin(1.7 * (double)i + 0.9 * v->k + 0.3);
+}
+
 static void check_row(const TorchRow *r)
 {
   Case c;
   OpSample sample = { r->attrs, r->shapes };
   if (!open_case(&c, op_find(ops_table(), r->op), &sample, r->samples ? r->samples : SAMPLES))
     fail_msg("%s{%s} is refused", r->op, r->attrs);
-  const double *in = r->in;
+  const TorchValues *in = r->in;
   for (uint32_t k = 0; k < c.nin; k++) {
-    int64_t count = c.in[k].node ? bench_count(&c.b, value_type(c.in[k])) : 0;
+    if (!c.in[k].node)
+      continue;
+    int64_t count = bench_count(&c.b, value_type(c.in[k]));
     for (int64_t i = 0; i < count; i++)
-      c.data[k][i] = in[i];
-    in += count;
+      c.data[k][i] = made_value(in, i);
+    in++;
   }
   Value y[OPERANDS];
   results_of(&c, MODE_TRAIN, y);
