@@ -501,8 +501,18 @@ static void emit_weight_grad_block(Lower *l, const Node *n, Value dy, Value x)
 static int64_t features(Value v) { return value_type(v)->dim[value_type(v)->rank - 1]; }
 static int64_t steps(Value v) { return value_type(v)->rank > 1 ? value_type(v)->dim[0] : 0; }
 
+static bool is_few(const Lower *l, const Node *n, Value x)
+{
+  Value y = { (Node *)(uintptr_t)n, 0 };
+  return steps(x) && dense_is_few(l, steps(x), features(x), features(y));
+}
+
 void dense_forward(Lower *l, const Node *n, const Plan *p, Value x, Value w, Value bias)
 {
+  if (p->sample_lanes && is_few(l, n, x)) {
+    dense_few(l, n, x, w, bias, false);
+    return;
+  }
   if (p->sample_lanes) {
     Matmul m = { .l = l, .n = n, .vec = x, .scal = w, .bias = bias, .vec_coord = x_lanes, .scal_coord = w_forward,
                  .r_extent = features(x), .s_extent = features((Value){ (Node *)(uintptr_t)n, 0 }),
@@ -518,6 +528,10 @@ void dense_input_grad(Lower *l, const Node *n, const Plan *p, Value dy, Value w)
 {
   if (!p->sample_lanes) {
     emit_input_grad_block(l, n, dy, w);
+    return;
+  }
+  if (is_few(l, n, dy)) {
+    dense_few(l, n, dy, w, (Value){ NULL, 0 }, true);
     return;
   }
   Matmul m = { .l = l, .n = n, .vec = dy, .scal = w, .vec_coord = x_lanes, .scal_coord = w_backward,

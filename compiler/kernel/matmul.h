@@ -19,4 +19,10 @@ void dense_weight_grad(Lower *l, const Node *n, const Plan *p, Value dy, Value x
 /* The last of them for sequences dy and x [T, features], samples in lanes. */
 void dense_weight_grad_steps(Lower *l, const Node *n, Value dy, Value x);
 
+/* ---- matmul_few.c ---- */
+/* Does it pay that lanes hold the steps of a sequence? Samples are few then. */
+bool dense_is_few(const Lower *l, int64_t steps, int64_t inputs, int64_t outputs);
+/* Forward, or towards the input (back, x: dy); layouts as with samples in lanes. */
+void dense_few(Lower *l, const Node *n, Value x, Value w, Value bias, bool back);
+
 #endif

@@ -7,7 +7,8 @@
  *
  * h and dsum of two steps lie in turn in scratch of the worker, that being read and that being
  * made. Sums are one chain in the order of k or o, whatever the tile. Where a batch fills half of
- * the lanes at most, recur_few.c makes the products of a step before its cells. */
+ * the lanes at most, recur_few.c makes the products of a step before its cells, and forward these,
+ * too (recur_few_cells.c). */
 #include "kernel/recur.h"
 #include "kernel/matmul.h"
 #include "kernel/recur_few.h"
@@ -22,21 +23,23 @@ typedef struct {
   LExpr *k_block, *k;           /* reduced index; k_block NULL: k is the whole of it */
   int tile;                     /* units */
   RecurFew *few;                /* not NULL: makes the products of a step, before its tiles */
+  bool cells;                   /* and its cells, in place of tiles */
   int64_t rows;                 /* of w */
 } Walk;
 
-static void samples_at(Lower *l, Coord *c, LExpr *group)
+Coord recur_samples(Lower *l, LExpr *group)
 {
-  coord_clear(c);
-  coord_add(c, AXIS_BATCH, group, l->block, ceil_div(l->program->batch, l->block));
-  coord_add(c, AXIS_BATCH, NULL, 1, l->block);
+  Coord c;
+  coord_clear(&c);
+  coord_add(&c, AXIS_BATCH, group, l->block, ceil_div(l->program->batch, l->block));
+  coord_add(&c, AXIS_BATCH, NULL, 1, l->block);
+  return c;
 }
 
 Coord recur_coord(const RecurPoint *p, LExpr *step, int q)
 {
   Build *b = p->l->b;
-  Coord c;
-  samples_at(p->l, &c, p->group);
+  Coord c = recur_samples(p->l, p->group);
   coord_set(&c, 0, step, p->r->steps);
   coord_set(&c, 1, l_addi(b, p->unit, q * p->r->units), (q + 1) * p->r->units);
   return c;
@@ -44,6 +47,8 @@ Coord recur_coord(const RecurPoint *p, LExpr *step, int q)
 
 LExpr *recur_load(const RecurPoint *p, Value v, int q)
 {
+  if (p->few)
+    return recur_few_load(p, v, q);
   Coord c = recur_coord(p, p->step, q);
   return lower_load(p->l, v, &c, p->l->block);
 }
@@ -51,9 +56,25 @@ LExpr *recur_load(const RecurPoint *p, Value v, int q)
 void recur_store(const RecurPoint *p, uint32_t result, int q, LExpr *e)
 {
   Value v = { (Node *)(uintptr_t)p->r->node, result };
+  if (!lower_is_stored(p->l, v))
+    return;
+  if (p->few) {
+    recur_few_keep(p, result, q, e);
+    return;
+  }
   Coord c = recur_coord(p, p->step, q);
-  if (lower_is_stored(p->l, v))
-    lower_store(p->l, v, &c, e);
+  lower_store(p->l, v, &c, e);
+}
+
+void recur_finish(const RecurPoint *p, LExpr *h)
+{
+  LExpr *result[RECUR_RESULTS] = { h };
+  if (p->few) {
+    recur_few_keep(p, 0, 0, h);
+    return;
+  }
+  Coord c = recur_coord(p, p->step, 0);
+  lower_finish(p->l, p->r->node, &c, result, p->l->block);
 }
 
 void recur_plans(Plans *ps, const Node *n, uint32_t w, const char *algorithm)
@@ -181,16 +202,13 @@ static void forward_tile(Walk *w)
 {
   Build *b = w->l->b;
   LExpr *sum[RECUR_GATES];
-  if (!w->few) {
-    start_sums(w);
-    multiply_state(w);
-  }
+  start_sums(w);
+  multiply_state(w);
   for (int i = 0; i < w->tile; i++) {
     RecurPoint p = point_at(w, i);
     p.old_h = l_let(b, "h", l_load(b, w->turn, place(w, w->from, p.unit), w->l->block));
     for (int q = 0; q < w->r->gates; q++)
-      sum[q] = w->few ? recur_few_sum(w->few, l_addi(b, p.unit, q * w->r->units))
-                      : reg_get(w->l, w->acc, q * w->tile + i);
+      sum[q] = reg_get(w->l, w->acc, q * w->tile + i);
     LExpr *h = w->r->forward(&p, sum);
     l_store(b, w->turn, place(w, w->to, p.unit), h);
     keep_second(w, &p);
@@ -272,8 +290,7 @@ static void end_state(const Walk *w, uint32_t result, Buffer *from, int64_t at)
   if (!result || !lower_is_stored(l, v))
     return;
   LExpr *i = l_var(b, l_loop(b, "i", l_int(b, 0), l_int(b, w->r->units), 1, FOR_PLAIN));
-  Coord c;
-  samples_at(l, &c, w->group);
+  Coord c = recur_samples(l, w->group);
   coord_set(&c, 0, i, w->r->units);
   LExpr *e = l_load(b, from, place(w, l_int(b, at * l->block), i), l->block);
   lower_store(l, v, &c, e);
@@ -297,40 +314,89 @@ static void walk_units(Walk *w, void (*tile)(Walk *))
   w->tile = full;
 }
 
+/* One step, at w->step, from one half of turn to the other. */
+static void walk_step(Walk *w, bool back)
+{
+  if (w->few) {
+    w->few->group = w->group;
+    w->few->step = w->step;
+    w->few->from = w->from;
+    w->few->to = w->to;
+    recur_few_multiply(w->few);
+  }
+  if (w->cells)
+    recur_few_cells(w->few);
+  else
+    walk_units(w, back ? backward_tile : forward_tile);
+}
+
+/* The first step's states; after the last one, which leaves h at `at`, those that anybody reads. */
+static void walk_start(const Walk *w, int64_t vectors)
+{
+  const Recur *r = w->r;
+  if (w->cells) {
+    w->few->group = w->group;
+    recur_few_start(w->few, w->turn, r->first[0]);
+    if (w->second)
+      recur_few_start(w->few, w->second, r->first[1]);
+    return;
+  }
+  start_state(w, w->turn, r->first[0], vectors);
+  if (w->second)
+    start_state(w, w->second, r->first[1], r->units);
+}
+
+static void walk_end(const Walk *w, int64_t at)
+{
+  const Recur *r = w->r;
+  if (w->cells) {
+    recur_few_end(w->few, r->end[0], w->turn, at * w->l->block);
+    recur_few_end(w->few, r->end[1], w->second, 0);
+    return;
+  }
+  end_state(w, r->end[0], w->turn, at);
+  end_state(w, r->end[1], w->second, 0);
+}
+
+static const char *walk_about(const Walk *w)
+{
+  if (w->cells)
+    return arena_printf(w->l->arena, "all steps of a group; lanes hold %d units of a sample",
+                        w->l->block);
+  return arena_printf(w->l->arena, "all steps of a group; lanes hold %d samples; tile of %d units",
+                      w->l->block, w->tile);
+}
+
 static void walk(Lower *l, const Recur *r, bool back, const char *template_name)
 {
   Build *b = l->b;
-  int64_t in_turn = back ? r->gates * r->units : r->units;
-  Walk w = { .r = r, .l = l, .rows = r->gates * r->units };
+  bool is_few = recur_is_few(l);
+  Walk w = { .r = r, .l = l, .rows = r->gates * r->units, .cells = is_few && !back };
+  int64_t half = w.cells ? recur_few_vectors(l, r->units) : back ? w.rows : r->units;
   w.tile = choose_tile(l, r->units, back ? 1 : r->gates, back ? l->block : INT32_MAX);
-  lower_kernel(l, r->node, "", template_name,
-               arena_printf(l->arena,
-                            "all steps of a group; lanes hold %d samples; tile of %d units",
-                            l->block, w.tile));
-  w.acc = l_registers(b, "acc", (int)l->program->real, l->block, w.tile * (back ? 1 : r->gates));
-  w.turn = tile_scratch(l, back ? "dsum" : "h", 2 * in_turn);
-  w.second = r->second ? tile_scratch(l, "carried", r->units) : NULL;
+  lower_kernel(l, r->node, "", template_name, walk_about(&w));
+  w.acc = is_few ? NULL : l_registers(b, "acc", (int)l->program->real, l->block,
+                                      w.tile * (back ? 1 : r->gates));
+  w.turn = tile_scratch(l, back ? "dsum" : "h", 2 * half);
+  int64_t other = w.cells ? half : r->units;
+  w.second = r->second ? tile_scratch(l, "carried", other) : NULL;
   RecurFew few;
-  if (recur_is_few(l)) {
+  if (is_few) {
     few = recur_few_begin(l, r, back, w.turn);
+    few.second = w.second;
     w.few = &few;
   }
   LExpr *lo = l_var(b, l->kernel->lo), *hi = l_var(b, l->kernel->hi);
   w.group = l_var(b, l_loop(b, "g", lo, hi, 1, FOR_PLAIN));
-  start_state(&w, w.turn, r->first[0], in_turn);
-  if (w.second)
-    start_state(&w, w.second, r->first[1], r->units);
+  walk_start(&w, half);
   LExpr *s = l_var(b, l_loop(b, "step", l_int(b, 0), l_int(b, r->steps), 1, FOR_ROLLED));
   w.step = back ? l_let(b, "t", l_sub(b, l_int(b, r->steps - 1), s)) : s;
   LExpr *odd = l_mod(b, s, l_int(b, 2));
-  w.from = l_let(b, "from", l_muli(b, odd, in_turn * l->block));
-  w.to = l_let(b, "to", l_sub(b, l_int(b, in_turn * l->block), w.from));
-  if (w.few)
-    recur_few_multiply(w.few, w.from);
-  walk_units(&w, back ? backward_tile : forward_tile);
+  w.from = l_let(b, "from", l_muli(b, odd, half * l->block));
+  w.to = l_let(b, "to", l_sub(b, l_int(b, half * l->block), w.from));
+  walk_step(&w, back);
   l_end(b);
-  end_state(&w, r->end[0], w.turn, r->steps % 2 * in_turn);
-  end_state(&w, r->end[1], w.second, 0);
+  walk_end(&w, r->steps % 2 * half);
   l_end(b);
   lower_by_samples(l, l->block);
   lower_kernel_end(l, lower_groups(l, lower_host_n(l)));
@@ -359,8 +425,7 @@ void recur_sum(Lower *l, const Node *n, Value x)
   for (int k = 0; k < tile; k++)
     reg_set(l, acc, k, l_real(b, 0));
   LExpr *g = l_var(b, l_loop(b, "g", l_int(b, 0), lower_groups(l, l->n), 1, FOR_ROLLED));
-  Coord c;
-  samples_at(l, &c, g);
+  Coord c = recur_samples(l, g);
   LExpr *mask = l_let(b, "inside", lower_batch_mask(l, &c, l->block));
   LExpr *step = l_var(b, l_loop(b, "t", l_int(b, 0), l_int(b, t->dim[0]), 1, FOR_ROLLED));
   coord_set(&c, 0, step, t->dim[0]);

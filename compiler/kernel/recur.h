@@ -9,9 +9,10 @@
 
 #include "lower/lower.h"
 
-enum { RECUR_GATES = 4 };       /* at most */
+enum { RECUR_GATES = 4, RECUR_RESULTS = 8 };    /* at most */
 
 typedef struct Recur Recur;
+typedef struct RecurFew RecurFew;
 
 /* Where the cell stands. */
 typedef struct {
@@ -22,6 +23,8 @@ typedef struct {
   LExpr *carried;               /* forward: the second state one step earlier; backward: what `pass`
                                    of the step after handed over */
   LExpr *pass;                  /* set by the cell when r->second: the new value of `carried` */
+  RecurFew *few;                /* not NULL: lanes hold units, from `unit`, of one sample */
+  int sample;
 } RecurPoint;
 
 struct Recur {
@@ -50,6 +53,9 @@ Coord recur_coord(const RecurPoint *p, LExpr *step, int q);
 LExpr *recur_load(const RecurPoint *p, Value v, int q);         /* at the point's step */
 /* Stores a result at the point's step if anybody reads it. */
 void recur_store(const RecurPoint *p, uint32_t result, int q, LExpr *e);
+/* Hands over the new h of a forward cell, result 0, with what is fused behind it. */
+void recur_finish(const RecurPoint *p, LExpr *h);
+Coord recur_samples(Lower *l, LExpr *group);            /* the samples of a group, in the lanes */
 
 /* Samples in lanes for every operand and result of n with a batch, whatever the family; the weight,
  * operand w of [gates * H, H], as dense layers keep it; rows of states in lanes as samples are. */

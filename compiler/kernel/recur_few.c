@@ -2,7 +2,8 @@
  *
  *   acc[v, s] := fma(w[blocks of outputs, k], state[k, s], acc[v, s])      k ascending
  *
- * then squares of 16 outputs x 16 samples are turned, so that cells find samples in their lanes. */
+ * Backward, squares of 16 outputs x 16 samples are then turned, so that cells find samples in their
+ * lanes. */
 #include "kernel/recur_few.h"
 
 enum { VECTORS_MOST = 8 };
@@ -11,6 +12,11 @@ bool recur_is_few(const Lower *l)
 {
   int64_t batch = l->program->batch;
   return batch <= l->block / 2 && tile_fits(l, 1, (int)batch);
+}
+
+int64_t recur_few_vectors(const Lower *l, int64_t units)
+{
+  return l->program->batch * ceil_div(units, l->block);
 }
 
 static int64_t blocks_of(const RecurFew *f) { return ceil_div(f->outputs, f->l->block); }
@@ -68,6 +74,9 @@ static int choose_vectors(const RecurFew *f, int samples)
   return best;
 }
 
+/* Elements from one sample's products to the next one's: cells load whole blocks of a gate's. */
+int64_t recur_few_line(const RecurFew *f) { return (blocks_of(f) + 1) * f->l->block; }
+
 RecurFew recur_few_begin(Lower *l, const Recur *r, bool back, Buffer *turn)
 {
   int64_t rows = r->gates * r->units;
@@ -77,7 +86,8 @@ RecurFew recur_few_begin(Lower *l, const Recur *r, bool back, Buffer *turn)
   f.tile = (Tile){ choose_vectors(&f, samples), samples };
   f.acc = l_registers(l->b, "part", (int)l->program->real, l->block,
                       (int64_t)f.tile.nv * f.tile.ns);
-  f.sums = tile_scratch(l, "sums", blocks_of(&f) * l->block);
+  f.sums = tile_scratch(l, "sums", back ? blocks_of(&f) * l->block
+                                        : samples * recur_few_line(&f) / l->block);
   if (!back) {
     f.columns = tile_scratch(l, "columns", align_up(f.inputs, l->block) * blocks_of(&f));
     fill_columns(&f);
@@ -98,7 +108,8 @@ static LExpr *load_state(void *ctx, int s)
 {
   const RecurFew *f = ctx;
   Build *b = f->l->b;
-  LExpr *at = l_addi(b, l_muli(b, f->k, f->l->block), s);
+  int64_t block = f->l->block, width = align_up(f->inputs, block);
+  LExpr *at = f->back ? l_addi(b, l_muli(b, f->k, block), s) : l_addi(b, f->k, s * width);
   return l_load(b, f->turn, l_add(b, f->from, at), 1);
 }
 
@@ -134,11 +145,19 @@ static void store_turned(const RecurFew *f, int v)
   }
 }
 
-void recur_few_multiply(RecurFew *f, LExpr *from)
+static void store_lines(const RecurFew *f, int v)
+{
+  Build *b = f->l->b;
+  LExpr *at = l_muli(b, l_addi(b, f->first, v), f->l->block);
+  for (int s = 0; s < f->tile.ns; s++)
+    l_store(b, f->sums, l_addi(b, at, s * recur_few_line(f)),
+            reg_get(f->l, f->acc, v * f->tile.ns + s));
+}
+
+void recur_few_multiply(RecurFew *f)
 {
   Lower *l = f->l;
   Build *b = l->b;
-  f->from = from;
   LExpr *tiles = l_int(b, blocks_of(f) / f->tile.nv);
   LExpr *tile = l_var(b, l_loop(b, "part", l_int(b, 0), tiles, 1, FOR_ROLLED));
   f->first = f->tile.nv > 1 ? l_let(b, "ob", l_muli(b, tile, f->tile.nv)) : tile;
@@ -147,7 +166,7 @@ void recur_few_multiply(RecurFew *f, LExpr *from)
   tile_multiply(l, f->acc, f->tile, load_weight, load_state, NULL, f);
   l_end(b);
   for (int v = 0; v < f->tile.nv; v++)
-    store_turned(f, v);
+    (f->back ? store_turned : store_lines)(f, v);
   l_end(b);
 }
 

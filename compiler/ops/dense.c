@@ -128,7 +128,8 @@ const OpDef op_dense = {
   .lower = dense_lower,
   .samples = (const OpSample[]){
     { "units=3", "x=f32[n,5]" }, { "units=1, bias=false", "x=f32[n,7]" },
-    { "units=3", "x=f32[n,4,5]" }, { "units=17, bias=false", "x=f32[n,1,18]" }, { 0 }
+    { "units=3", "x=f32[n,4,5]" }, { "units=17, bias=false", "x=f32[n,1,18]" },
+    { "units=33", "x=f32[n,19,20]" }, { 0 }
   },
 };
 
@@ -179,7 +180,7 @@ const OpDef op_dense_dx = {
   .lower = dense_dx_lower,
   .samples = (const OpSample[]){
     { "", "dy=f32[n,3], w=f32[3,5]" }, { "", "dy=f32[n,1], w=f32[1,7]" },
-    { "", "dy=f32[n,4,3], w=f32[3,5]" }, { 0 }
+    { "", "dy=f32[n,4,3], w=f32[3,5]" }, { "", "dy=f32[n,19,33], w=f32[33,20]" }, { 0 }
   },
 };
 

@@ -32,8 +32,7 @@ static LExpr *gru_cell(RecurPoint *p, LExpr **sum)
   recur_store(p, 1, 0, p->old_h);
   LExpr *h = l_fma(b, gate[GRU_Z], l_sub(b, p->old_h, gate[GRU_N]), gate[GRU_N]);
   h = l_let(b, "y", h);
-  Coord c = recur_coord(p, p->step, 0);
-  lower_finish(l, p->r->node, &c, (LExpr *[]){ h, NULL, NULL, NULL }, l->block);
+  recur_finish(p, h);
   return h;
 }
 

@@ -29,8 +29,7 @@ static LExpr *lstm_cell(RecurPoint *p, LExpr **sum)
   recur_store(p, 1, 0, p->old_h);
   recur_store(p, 3, 0, p->carried);
   LExpr *h = l_let(b, "y", l_mul(b, gate[LSTM_O], recur_math(l, "tanh", p->pass)));
-  Coord c = recur_coord(p, p->step, 0);
-  lower_finish(l, p->r->node, &c, (LExpr *[]){ h, NULL, NULL, NULL, NULL, NULL }, l->block);
+  recur_finish(p, h);
   return h;
 }
 

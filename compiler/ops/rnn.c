@@ -30,8 +30,7 @@ static LExpr *rnn_cell(RecurPoint *p, LExpr **sum)
   LExpr *h = is_relu(p->r->node) ? l_let(l->b, "y", l_max(l->b, z, zero))
                                  : recur_math(l, "tanh", z);
   recur_store(p, 1, 0, p->old_h);
-  Coord c = recur_coord(p, p->step, 0);
-  lower_finish(l, p->r->node, &c, (LExpr *[]){ h, NULL, NULL }, l->block);
+  recur_finish(p, h);
   return h;
 }
 
