@@ -14,6 +14,7 @@ typedef struct {
   Value vec, scal, bias;
   Buffer *acc;
   int nv, ns;                   /* the tile */
+  Tile now;                     /* or the shorter last one, while it is emitted */
   void (*vec_coord)(void *, Coord *, int);
   void (*scal_coord)(void *, Coord *, int);
   LExpr *v0, *s0;               /* first vector unit and first scalar unit of the tile */
@@ -90,25 +91,19 @@ static void start(Matmul *m, int nv, int ns, bool bias_on_vector)
     }
 }
 
-/* Runs body for all of the reduced axis in blocks of 16, the last one short. */
+static void multiply_at(void *ctx, LExpr *block, LExpr *in)
+{
+  Matmul *m = ctx;
+  m->r_block = block;
+  m->r_in = in;
+  tile_multiply(m->l, m->acc, m->now, load_vec, load_scal, NULL, m);
+}
+
+/* All of the reduced axis in blocks of 16, the last one short. */
 static void reduce_blocked(Matmul *m, int nv, int ns)
 {
-  Build *b = m->l->b;
-  int64_t block = m->l->block, whole = m->r_extent / block, rest = m->r_extent % block;
-  Tile t = { nv, ns };
-  if (whole) {
-    m->r_block = l_var(b, l_loop(b, "kb", l_int(b, 0), l_int(b, whole), 1, FOR_ROLLED));
-    m->r_in = l_var(b, l_loop(b, "k", l_int(b, 0), l_int(b, block), 1, FOR_ROLLED));
-    tile_multiply(m->l, m->acc, t, load_vec, load_scal, NULL, m);
-    l_end(b);
-    l_end(b);
-  }
-  if (rest) {
-    m->r_block = l_int(b, whole);
-    m->r_in = l_var(b, l_loop(b, "k", l_int(b, 0), l_int(b, rest), 1, FOR_ROLLED));
-    tile_multiply(m->l, m->acc, t, load_vec, load_scal, NULL, m);
-    l_end(b);
-  }
+  m->now = (Tile){ nv, ns };
+  tile_reduce(m->l, m->r_extent, multiply_at, m);
 }
 
 /* Runs body for every sample of the batch, group by group. */

@@ -19,6 +19,7 @@ typedef struct {
   bool back;                    /* the gradient: w is read by columns */
   int64_t steps, inputs, outputs;       /* T, r, o */
   int samples, ns;              /* the tile: all samples x outputs */
+  int now;                      /* outputs of the tile that is emitted */
   Buffer *acc, *in, *out;       /* in [sample][r], out [sample][o]: vectors of 16 steps */
   LExpr *group, *step;          /* step: the first of 16 */
   LExpr *r_block, *r;           /* r_block NULL: r is the whole index */
@@ -98,10 +99,10 @@ static LExpr *load_weight(void *ctx, int i)
   return lower_load_scalar(l, f->w, &c);
 }
 
-static void start(const Few *f, int ns)
+static void start(const Few *f)
 {
   Lower *l = f->l;
-  for (int o = 0; o < ns; o++) {
+  for (int o = 0; o < f->now; o++) {
     LExpr *init = l_real(l->b, 0);
     if (f->bias.node) {
       Coord c;
@@ -110,40 +111,37 @@ static void start(const Few *f, int ns)
       init = l_let(l->b, "bias", lower_load(l, f->bias, &c, l->block));
     }
     for (int s = 0; s < f->samples; s++)
-      reg_set(l, f->acc, s * ns + o, init);
+      reg_set(l, f->acc, s * f->now + o, init);
   }
 }
 
-static void reduce(Few *f, int ns)
+static void multiply_at(void *ctx, LExpr *block, LExpr *in)
+{
+  Few *f = ctx;
+  f->r_block = block;
+  f->r = in;
+  tile_multiply(f->l, f->acc, (Tile){ f->samples, f->now }, load_vector, load_weight, NULL, f);
+}
+
+static void reduce(Few *f)
 {
   Build *b = f->l->b;
-  int64_t block = f->l->block, whole = f->inputs / block, rest = f->inputs % block;
-  Tile t = { f->samples, ns };
-  if (f->back) {
-    f->r_block = NULL;
-    f->r = l_var(b, l_loop(b, "r", l_int(b, 0), l_int(b, f->inputs), 1, FOR_ROLLED));
-    tile_multiply(f->l, f->acc, t, load_vector, load_weight, NULL, f);
-    l_end(b);
+  if (!f->back) {
+    tile_reduce(f->l, f->inputs, multiply_at, f);
     return;
   }
-  for (int part = whole ? 0 : 1; part < (rest ? 2 : 1); part++) {
-    f->r_block = part ? l_int(b, whole)
-                      : l_var(b, l_loop(b, "rb", l_int(b, 0), l_int(b, whole), 1, FOR_ROLLED));
-    LExpr *end = l_int(b, part ? rest : block);
-    f->r = l_var(b, l_loop(b, "r", l_int(b, 0), end, 1, FOR_ROLLED));
-    tile_multiply(f->l, f->acc, t, load_vector, load_weight, NULL, f);
-    l_end(b);
-    if (!part)
-      l_end(b);
-  }
+  LExpr *end = l_int(b, f->inputs);
+  multiply_at(f, NULL, l_var(b, l_loop(b, "k", l_int(b, 0), end, 1, FOR_ROLLED)));
+  l_end(b);
 }
 
 static void multiply_tile(Few *f, LExpr *first, int ns)
 {
   Build *b = f->l->b;
   f->first = first;
-  start(f, ns);
-  reduce(f, ns);
+  f->now = ns;
+  start(f);
+  reduce(f);
   for (int s = 0; s < f->samples; s++)
     for (int o = 0; o < ns; o++)
       l_store(b, f->out, vector_index(f, l_addi(b, first, o), s, f->outputs),

@@ -158,22 +158,16 @@ static void start_sums(Walk *w)
   }
 }
 
-static void multiply_state(Walk *w)
+static void multiply_at(void *ctx, LExpr *block, LExpr *in)
 {
-  Build *b = w->l->b;
-  int64_t block = w->l->block, whole = w->r->units / block, rest = w->r->units % block;
+  Walk *w = ctx;
+  w->k_block = block;
+  w->k = in;
   Tile t = { 1, w->r->gates * w->tile };
-  for (int part = whole ? 0 : 1; part < (rest ? 2 : 1); part++) {
-    w->k_block = part ? l_int(b, whole)
-                      : l_var(b, l_loop(b, "kb", l_int(b, 0), l_int(b, whole), 1, FOR_ROLLED));
-    LExpr *end = l_int(b, part ? rest : block);
-    w->k = l_var(b, l_loop(b, "k", l_int(b, 0), end, 1, FOR_ROLLED));
-    tile_multiply(w->l, w->acc, t, load_turn, forward_weight, NULL, w);
-    l_end(b);
-    if (!part)
-      l_end(b);
-  }
+  tile_multiply(w->l, w->acc, t, load_turn, forward_weight, NULL, w);
 }
+
+static void multiply_state(Walk *w) { tile_reduce(w->l, w->r->units, multiply_at, w); }
 
 /* ---- one tile of units ---- */
 

@@ -89,6 +89,25 @@ void tile_multiply(Lower *l, Buffer *acc, Tile t, TileLoad vector, TileLoad scal
     multiply_by_scalars(l, acc, t, vector, scalar, live, ctx);
 }
 
+void tile_reduce(Lower *l, int64_t extent, void (*body)(void *ctx, LExpr *block, LExpr *in),
+                 void *ctx)
+{
+  Build *b = l->b;
+  int64_t whole = extent / l->block, rest = extent % l->block;
+  if (whole) {
+    LExpr *block = l_var(b, l_loop(b, "kb", l_int(b, 0), l_int(b, whole), 1, FOR_ROLLED));
+    LExpr *in = l_var(b, l_loop(b, "k", l_int(b, 0), l_int(b, l->block), 1, FOR_ROLLED));
+    body(ctx, block, in);
+    l_end(b);
+    l_end(b);
+  }
+  if (rest) {
+    LExpr *in = l_var(b, l_loop(b, "k", l_int(b, 0), l_int(b, rest), 1, FOR_ROLLED));
+    body(ctx, l_int(b, whole), in);
+    l_end(b);
+  }
+}
+
 bool tile_fits(const Lower *l, int nv, int ns)
 {
   int parts = vector_parts(l);

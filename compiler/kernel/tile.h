@@ -12,6 +12,11 @@ typedef LExpr *(*TileLoad)(void *ctx, int i);
 typedef bool (*TileLive)(void *ctx, int v, int s);
 void tile_multiply(Lower *l, Buffer *acc, Tile t, TileLoad vector, TileLoad scalar, TileLive live, void *ctx);
 
+/* Loops over a reduced index of `extent` block by block, the last one short; body emits what happens
+ * at place `in` of a block. */
+void tile_reduce(Lower *l, int64_t extent, void (*body)(void *ctx, LExpr *block, LExpr *in),
+                 void *ctx);
+
 bool tile_fits(const Lower *l, int nv, int ns);         /* do a tile's values have room in the target's registers? */
 
 /* The cheapest tile for nvec vectors by nscal scalars on l's target: cycles of a whole reduction step on the
