@@ -116,6 +116,11 @@ GradCut winograd_grad_cut(const ConvShape *s, const TileGrid *g, int lanes)
  * machine. */
 enum { PATCH_COST = 170, OUTPUT_COST = 280, WEIGHT_COST = 200 };
 
+/* Transformed weights of more bytes leave the caches between being made and being read; of the
+ * gradients no more is lost by that than elsewhere. */
+enum { WEIGHTS_NEAR = 2 << 20 };
+static const double far_cost = 0.4;     /* of each further byte */
+
 double winograd_cost(const ConvShape *s, ConvPass pass, int64_t batch, int lanes)
 {
   ConvShape c = winograd_gather(s, pass);
@@ -124,6 +129,9 @@ double winograd_cost(const ConvShape *s, ConvPass pass, int64_t batch, int lanes
   double channels = pass == CONV_WEIGHT_GRAD ? in * lanes : (double)c.ic;
   double products = WINO_POINTS * channels * out / 0.85;
   double weights = (double)c.ic * out * WEIGHT_COST;
+  double bytes = WINO_POINTS * 64 * (double)c.ic * out;
+  if (pass == CONV_FORWARD && bytes > WEIGHTS_NEAR)
+    weights += far_cost * (bytes - WEIGHTS_NEAR);
   if (pass != CONV_WEIGHT_GRAD)
     return (double)grid_tiles(&g) * (products + in * PATCH_COST + out * OUTPUT_COST) + weights;
   GradCut cut = winograd_grad_cut(s, &g, lanes);
