@@ -32,8 +32,15 @@ Compilation *compilation_new(void)
   Compilation *c = ARENA_NEW(a, Compilation);
   c->arena = a;
   c->sources = source_map_new(a);
-  c->diag = diag_new(a, c->sources, print_diagnostic, NULL);
+  compilation_tell(c, print_diagnostic, NULL);
   return c;
+}
+
+void compilation_tell(Compilation *c, DiagSink sink, void *ctx)
+{
+  c->tell = sink;
+  c->tell_ctx = ctx;
+  c->diag = diag_new(c->arena, c->sources, sink, ctx);
 }
 
 void compilation_free(Compilation **c)
@@ -49,25 +56,25 @@ static int finish(Compilation *c)
   return diag_errors(c->diag) ? diag_exit_code(c->diag) : EXIT_OK;
 }
 
-static int read_spec(Compilation *c, const char *path)
+static int read_spec(Compilation *c, const DriverOptions *o)
 {
-  const char *what, *why;
-  int code = spec_read(c->arena, path, &c->text, &c->length, &what, &why);
-  const char *longer = arena_printf(c->arena, "%s.nn", path);
+  const char *what, *why, *path = str_escape(c->arena, o->file, 200);
+  int code = o->text ? spec_take(c->arena, o->text, &c->text, &c->length, &what, &why)
+                     : spec_read(c->arena, o->file, &c->text, &c->length, &what, &why);
   if (code)
-    fprintf(stderr, "gradc: error: cannot %s '%s': %s\n", what, str_escape(c->arena, path, 200),
-            why);
-  if (code && access(longer, F_OK) == 0)
-    gradrt_note("there is '%s'", str_escape(c->arena, longer, 200));
+    c->tell(c->tell_ctx, arena_printf(c->arena, "gradc: error: cannot %s '%s': %s\n", what, path,
+                                      why));
+  if (code && !o->text && access(arena_printf(c->arena, "%s.nn", o->file), F_OK) == 0)
+    c->tell(c->tell_ctx, arena_printf(c->arena, "  note: there is '%s.nn'\n", path));
   if (!code)
-    c->base = source_add(c->sources, path, c->text, c->length);
+    c->base = source_add(c->sources, o->file, c->text, c->length);
   return code;
 }
 
 int compile_parse(Compilation *c, const DriverOptions *o)
 {
   diag_use_color(c->diag, o->color);
-  int code = read_spec(c, o->file);
+  int code = read_spec(c, o);
   if (code)
     return code;
   c->ast = parse(c->text, c->length, c->base, c->arena, c->diag);

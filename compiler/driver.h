@@ -14,6 +14,7 @@
 
 typedef struct {
   const char *file;             /* path of the spec */
+  const char *text;             /* the spec itself; NULL: what the file holds */
   const char *const *set;       /* "name=value" overrides */
   int nset;
   const char *train;            /* name of the train block; NULL: the first */
@@ -40,6 +41,8 @@ typedef struct {
   Arena *arena;
   SourceMap *sources;
   Diag *diag;
+  DiagSink tell;                /* gets messages, of a diagnostic or about a file */
+  void *tell_ctx;
   const char *text;
   uint32_t length, base;
   struct Ast *ast;
@@ -57,9 +60,11 @@ typedef struct {
 } Compilation;
 
 Compilation *compilation_new(void);
+/* Messages go to the sink, not to stderr; before anything is compiled. */
+void compilation_tell(Compilation *c, DiagSink sink, void *ctx);
 void compilation_free(Compilation **c);
-/* Each returns an exit code, 0 for success; diagnostics are on stderr. Each does what the ones
- * before do. */
+/* Each returns an exit code, 0 for success, and tells diagnostics. Each does what the ones before
+ * do. */
 int compile_parse(Compilation *c, const DriverOptions *o);
 /* names, shapes, training: all user errors */
 int compile_check(Compilation *c, const DriverOptions *o);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 enum { SPEC_BYTES_MAX = 16 << 20, FILES_MAX = 256 };
+static const char spec_too_large[] = "a spec has at most 16 MiB";
 
 /* ---- one file ---- */
 
@@ -72,11 +73,24 @@ int spec_read(Arena *a, const char *path, const char **text, uint32_t *length, c
   }
   fclose(f);
   *what = "read";
-  *why = failed ? strerror(error) : "a spec has at most 16 MiB";
+  *why = failed ? strerror(error) : spec_too_large;
   if (failed || n > SPEC_BYTES_MAX)
     return failed ? EXIT_IO : EXIT_LIMIT;
   bytes[n] = '\0';
   *text = bytes;
+  *length = (uint32_t)n;
+  return EXIT_OK;
+}
+
+int spec_take(Arena *a, const char *spec, const char **text, uint32_t *length, const char **what,
+              const char **why)
+{
+  size_t n = strlen(spec);
+  *what = "read";
+  *why = spec_too_large;
+  if (n > SPEC_BYTES_MAX)
+    return EXIT_LIMIT;
+  *text = arena_strndup(a, spec, n);
   *length = (uint32_t)n;
   return EXIT_OK;
 }
