@@ -262,6 +262,30 @@ bool gradrt_evaluation_finite(const gradrt_meter *m, double loss, int64_t seen)
   return seen == 0 || (gradrt_is_finite(loss) && gradrt_meter_nonfinite(m) < 0);
 }
 
+/* Function fn with the batch of the set that begins at position `first`. */
+static void replay_bind(gradrt_session *s, int fn, const gradrt_set *set, int64_t first,
+                        gradrt_step *step)
+{
+  int64_t rest = set->n - first;
+  gradrt_session_bind(s, fn, set->rows, step);
+  step->n = rest < s->net->batch ? rest : s->net->batch;
+  memcpy(s->ids, set->row + first, (size_t)step->n * sizeof *s->ids);
+  step->args[GRADRT_ARG_SEED_LO] = (double)(s->seed & 0xFFFFFFFFu);
+  step->args[GRADRT_ARG_SEED_HI] = (double)(s->seed >> 32);
+}
+
+/* The states that the evaluation carried to the batch at position `first`: those of the batches
+ * before it, from zeros. */
+static void replay_carry(gradrt_session *s, const gradrt_set *set, int64_t first)
+{
+  gradrt_step step;
+  gradrt_carried_clear(s->net, s->state);
+  for (int64_t at = 0; gradrt_carried_bytes(s->net) > 0 && at < first; at += s->net->batch) {
+    replay_bind(s, GRADRT_FN_EVAL, set, at, &step);
+    gradrt_session_run(s, GRADRT_FN_EVAL, &step);
+  }
+}
+
 /* A training step at rate 0, on one thread, with the batch of the split that holds the sample at
  * position `at`; the state stays. True: w met a bad value in its forward pass. */
 static bool replay_sample(gradrt_session *s, int split, int64_t at, gradrt_watcher *w)
@@ -271,13 +295,10 @@ static bool replay_sample(gradrt_session *s, int split, int64_t at, gradrt_watch
   void *state = gradrt_alloc(s->net->state_bytes);
   gradrt_step step;
   if (one && state) {
-    int64_t first = at / s->net->batch * s->net->batch, rest = set->n - first;
+    int64_t first = at / s->net->batch * s->net->batch;
     memcpy(state, s->state, s->net->state_bytes);
-    gradrt_session_bind(s, GRADRT_FN_TRAIN, set->rows, &step);
-    step.n = rest < s->net->batch ? rest : s->net->batch;
-    memcpy(s->ids, set->row + first, (size_t)step.n * sizeof *s->ids);
-    step.args[GRADRT_ARG_SEED_LO] = (double)(s->seed & 0xFFFFFFFFu);
-    step.args[GRADRT_ARG_SEED_HI] = (double)(s->seed >> 32);
+    replay_carry(s, set, first);
+    replay_bind(s, GRADRT_FN_TRAIN, set, first, &step);
     step.args[GRADRT_ARG_BC1] = step.args[GRADRT_ARG_BC2] = 1;
     step.args[GRADRT_ARG_GROUP] = (double)step.n;
     step.args[GRADRT_ARG_UPDATE] = 1;

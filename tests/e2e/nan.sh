@@ -117,6 +117,37 @@ run 7 gradc train watched.nn --out every
 says 'last good checkpoint: every/last.safetensors \(step 1\)'
 [ -s every/last.safetensors ] || bad 'the checkpoint before it is lost'
 
+begin 'a state that an evaluation carries on until it is not finite'
+printf abababab > train.txt
+awk 'BEGIN { while (n++ < 400) printf "ab" }' > valid.txt
+cat > carried.nn << 'SPEC'
+net 1;
+data letters {
+  train: text("train.txt");
+  valid: text("valid.txt");
+  window: 4;
+  streams: true;
+  field x: token[4];
+  field y: token[4] = next(x);
+}
+model carried(x: token[4]) -> z: f32[4,letters.vocab] {
+  h = x -> one_hot -> rnn(3, activation=relu, carry=true, init=constant(1));
+  z = h -> dense(letters.vocab);
+}
+train carried on letters {
+  loss: softmax_xent(z, y);
+  optimizer: sgd(lr=1e-9);
+  epochs: 1;
+  batch: 2;
+}
+SPEC
+for threads in 1 2; do
+  run 7 gradc train carried.nn --threads $threads --out carried
+  says_once "error: the loss on 'valid' is nan\$"
+  says "sample 40 of 'valid' is the first \(row 20 of the data\)"
+  says "first bad value: layer 'h.rnn' \(carried.nn:11\), forward, tensor .*: inf\$"
+done
+
 begin 'data that is not finite is refused before the first step'
 printf 'x,y\n1,2\nnan,3\n4,1e999\n' > points.csv
 sed 's/line(samples=200)/csv("points.csv")/; s/\(field \(.\): f32\[1\]\)/\1 from "\2"/' \
