@@ -142,18 +142,19 @@ static double model_label(const gradrt_field *f, const void *rows, int64_t i)
   return NAN;
 }
 
-/* Labels choose elements of arrays: none may lie outside. */
-static int model_check_labels(const gradrt_field *f, const void *rows, int64_t n)
+/* Labels choose elements of arrays: none may lie outside. Targets of -1 are those that do not
+ * count, in the field where there are such. */
+static int model_check_labels(const gradrt_net *net, int field, const void *rows, int64_t n)
 {
-  int64_t each = 1;
+  const gradrt_field *f = &net->field[field];
+  int64_t each = 1, low = net->training->counted == field + 1 ? -1 : 0;
   for (int d = 0; d < f->rank; d++)
     each *= f->dim[d];
   for (int64_t i = 0; f->is_label && rows && i < n * each; i++) {
     double v = model_label(f, rows, i);
-    if (!(v >= 0 && v < (double)f->classes))
-      return gradrt_error(GRADRT_DATA,
-                          "sample %" PRId64 ": the label %g of '%s' is not one of 0 to %" PRId64,
-                          i / each, v, f->name, f->classes - 1);
+    if (!(v >= (double)low && v < (double)f->classes))
+      return gradrt_error(GRADRT_DATA, "sample %" PRId64 ": the label %g of '%s' is not one of %"
+                          PRId64 " to %" PRId64, i / each, v, f->name, low, f->classes - 1);
   }
   return GRADRT_OK;
 }
@@ -192,7 +193,7 @@ int gradrt_model_train(gradrt_model *m, const void *const *rows, int64_t n, doub
     return gradrt_error(GRADRT_USAGE, "%" PRId64 " samples in a step: it must be 1 to %" PRId64, n,
                         net->batch);
   for (int i = 0; i < net->nfield; i++)
-    if (model_check_labels(&net->field[i], rows[i], n) != GRADRT_OK)
+    if (model_check_labels(net, i, rows[i], n) != GRADRT_OK)
       return GRADRT_DATA;
   int64_t accumulate = net->training->accumulate > 1 ? net->training->accumulate : 1;
   bool updates = m->parts + 1 >= accumulate;

@@ -20,8 +20,10 @@ gradrt_model *gradrt_model_new(const gradrt_net *net, int threads, uint64_t seed
 void gradrt_model_free(gradrt_model *m);        /* NULL is fine */
 
 /* One step of the spec's optimizer on n samples, 1 <= n <= net->batch, with this learning rate; its
- * loss goes to *loss, unless NULL. GRADRT_DATA: a label is out of range. GRADRT_NONFINITE: the loss
- * is not a number or infinite; the step is done. */
+ * loss goes to *loss, unless NULL. Where the spec reads lines of a text, targets of -1 do not
+ * count: a call takes the mean over its others, each of the `accumulate` calls of an update its
+ * own. GRADRT_DATA: a label is out of range. GRADRT_NONFINITE: the loss is not a number or
+ * infinite; the step is done. */
 int gradrt_model_train(gradrt_model *m, const void *const *rows, int64_t n, double lr,
                        double *loss);
 

@@ -196,6 +196,15 @@ static const char *quiet(Arena *a, const char *s)
   return text;
 }
 
+/* ", each in 0 .. 9": what the elements of a field may be. */
+static const char *range_text(const EmitArgs *e, int field)
+{
+  const gradrt_field *x = &e->net->field[field];
+  bool skips = e->net->training && e->net->training->counted == field + 1;
+  return !x->is_label ? "" : arena_printf(e->arena, ", each in 0 .. %" PRId64 "%s", x->classes - 1,
+                                          skips ? ", or -1: does not count" : "");
+}
+
 static void put_fields(const EmitArgs *e, LibraryFunction f, Out *o)
 {
   for (int i = 0; i < e->net->nfield; i++) {
@@ -203,8 +212,7 @@ static void put_fields(const EmitArgs *e, LibraryFunction f, Out *o)
     if (!library_takes(e->module, f, i))
       continue;
     out_line(o, " *   %s: n samples of %s%s%s", library_rows_name(x, e->arena), c_type[x->dtype],
-             shape_text(e->arena, x->rank, x->dim),
-             x->is_label ? arena_printf(e->arena, ", each in 0 .. %" PRId64, x->classes - 1) : "");
+             shape_text(e->arena, x->rank, x->dim), range_text(e, i));
   }
 }
 
