@@ -327,7 +327,8 @@ static int epoch_step(gradrt_training *r, gradrt_step *step)
     if (!gradrt_is_finite(loss)) {
       return epoch_nonfinite(r, loss, step->n);
     }
-    gradrt_meter_add(r->train_meter, step->out, step->n);
+    gradrt_meter_add(r->train_meter, step->out, step->n,
+                     gradrt_loss_samples(r->s.net, step->rows, r->s.ids, step->n));
     sum += r->t->loss_sum ? loss : loss * (double)step->n;
     n += (double)step->n;
   }

@@ -103,6 +103,10 @@ double gradrt_memory(void);
  * where the targets are not there. */
 double gradrt_counted_share(const gradrt_net *net, const void *const *rows, const uint32_t *ids,
                             int64_t n);
+/* What the sum of the losses of these rows is divided by for their mean: n, for a step has divided
+ * by the share already; where losses are added up, n times the share. */
+double gradrt_loss_samples(const gradrt_net *net, const void *const *rows, const uint32_t *ids,
+                           int64_t n);
 
 /* ---- state.c: canonical <-> stored ---- */
 int64_t gradrt_tensor_elems(const gradrt_tensor *t);
@@ -185,7 +189,8 @@ double gradrt_schedule_lr(const gradrt_train *t, double base, int64_t step, int6
 typedef struct gradrt_meter gradrt_meter;       /* accumulates one split's metrics over batches */
 gradrt_meter *gradrt_meter_new(const gradrt_net *net, const gradrt_metric *metric, int nmetric, const gradrt_function *fn);
 void gradrt_meter_reset(gradrt_meter *m);
-void gradrt_meter_add(gradrt_meter *m, void *const *out, int64_t n);
+/* A batch of n samples, as its function gave them. losses: gradrt_loss_samples of them. */
+void gradrt_meter_add(gradrt_meter *m, void *const *out, int64_t n, double losses);
 double gradrt_meter_value(const gradrt_meter *m, int metric);   /* "accuracy" in [0,1]; NAN for tables */
 void gradrt_meter_print_tables(const gradrt_meter *m);          /* confusion and prf, to stdout */
 int gradrt_meter_save(const gradrt_meter *m, double *counters, int max);       /* for exact resume in mid-epoch */

@@ -364,7 +364,8 @@ static void metric_add_r2(const gradrt_meter *m, metric_entry *e, void *const *o
   }
 }
 
-static void metric_add_loss(const gradrt_meter *m, metric_entry *e, void *const *out, int64_t n)
+static void metric_add_loss(const gradrt_meter *m, metric_entry *e, void *const *out, int64_t n,
+                            double losses)
 {
   if (m->fn->output[0].batched) {
     for (int64_t i = 0; i < n; i++) {
@@ -374,10 +375,10 @@ static void metric_add_loss(const gradrt_meter *m, metric_entry *e, void *const 
     bool sum = m->net->training && m->net->training->loss_sum;
     e->counter[0] += metric_at(m, out[0], 0) * (sum ? 1 : (double)n);
   }
-  e->counter[1] += (double)n;
+  e->counter[1] += losses;
 }
 
-void gradrt_meter_add(gradrt_meter *m, void *const *out, int64_t n)
+void gradrt_meter_add(gradrt_meter *m, void *const *out, int64_t n, double losses)
 {
   for (int i = 0; i < m->nentry; i++) {
     metric_entry *e = &m->entry[i];
@@ -396,7 +397,7 @@ void gradrt_meter_add(gradrt_meter *m, void *const *out, int64_t n)
       metric_add_r2(m, e, out, n);
       break;
     case METRIC_LOSS: case METRIC_PERPLEXITY: case METRIC_BITS:
-      metric_add_loss(m, e, out, n);
+      metric_add_loss(m, e, out, n, losses);
       break;
     case METRIC_UNKNOWN:
       break;

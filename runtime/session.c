@@ -363,7 +363,8 @@ static int session_evaluate(gradrt_session *s, int split, gradrt_meter *m, int64
       sum += each;
     }
     if (m) {
-      gradrt_meter_add(m, step.out, step.n);
+      gradrt_meter_add(m, step.out, step.n,
+                       gradrt_loss_samples(net, step.rows, s->ids, step.n));
     }
     done += step.n;
   }

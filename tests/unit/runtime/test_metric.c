@@ -204,8 +204,8 @@ static double metric_of(const MetricCase *c)
   memcpy(y, c->out, sizeof y);
   memcpy(t, c->target, sizeof t);
   void *first[3] = { loss, y, t }, *rest[3] = { loss, y + wide, t + narrow };
-  gradrt_meter_add(m, first, 1);
-  gradrt_meter_add(m, rest, c->n - 1);
+  gradrt_meter_add(m, first, 1, 1);
+  gradrt_meter_add(m, rest, c->n - 1, (double)(c->n - 1));
   double v = gradrt_meter_value(m, 0), kept[64];
   int used = gradrt_meter_save(m, kept, 64);
   gradrt_meter_reset(m);
@@ -237,7 +237,7 @@ static gradrt_meter *three_classes(const gradrt_net *net, const gradrt_metric *m
     float loss = 0, score[3] = { 0, 0, 0 }, t = truth[i];
     score[(int)guess[i]] = 1;
     void *out[3] = { &loss, score, &t };
-    gradrt_meter_add(m, out, 1);
+    gradrt_meter_add(m, out, 1, 1);
   }
   return m;
 }
