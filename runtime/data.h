@@ -13,7 +13,7 @@
 
 #include "internal.h"
 
-enum { GRADRT_DATA_PATH = 4096, GRADRT_DATA_SHAPE = 160 };
+enum { GRADRT_DATA_PATH = 4096, GRADRT_DATA_SHAPE = 200 };
 
 typedef struct {
   const gradrt_net *net;

@@ -13,7 +13,7 @@
 #include <zlib.h>
 #endif
 
-enum { IDX_RANK_MAX = 8, IDX_CHUNK = 1 << 18, IDX_RATIO_MAX = 1100 };
+enum { IDX_RANK_MAX = GRADRT_RANK_MAX + 1, IDX_CHUNK = 1 << 18, IDX_RATIO_MAX = 1100 };
 
 /* Bytes of a file after decompression. */
 typedef struct {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RAW_CHUNK = 1 << 18, RAW_HEAD_MAX = 1 << 16, RAW_RANK_MAX = 8 };
+enum { RAW_CHUNK = 1 << 18, RAW_HEAD_MAX = 1 << 16, RAW_RANK_MAX = GRADRT_RANK_MAX + 1 };
 
 static const char *raw_place(const gradrt_ask *a)
 {
@@ -212,7 +212,7 @@ static int raw_npy_parse(gradrt_file *f, char *text, raw_npy *h)
                         type ? type : "(none)");
   if (!raw_npy_shape(raw_npy_value(text, "shape"), h))
     return raw_npy_error(
-        f, "its shape is not a list of at most 8 numbers, the first counting samples");
+        f, "its shape is not a list of at most 9 numbers, the first counting samples");
   if (!fortran || (strncmp(fortran, "False", 5) != 0 && h->rank > 1))
     return gradrt_error(GRADRT_DATA,
                         "%s: the array is stored by columns; save it with np.ascontiguousarray(a)",

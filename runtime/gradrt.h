@@ -18,9 +18,10 @@
 extern "C" {
 #endif
 
-#define GRADRT_ABI 5
+#define GRADRT_ABI 6
 
-enum { GRADRT_RANK_MAX = 6, GRADRT_DIGITS_MAX = 8, GRADRT_FIELDS_MAX = 8, GRADRT_OUTPUTS_MAX = 16 };
+enum { GRADRT_RANK_MAX = 8, GRADRT_DIGITS_MAX = 10 };
+enum { GRADRT_FIELDS_MAX = 8, GRADRT_OUTPUTS_MAX = 16 };
 
 /* Exit codes shared with gradc. */
 enum {

@@ -344,7 +344,7 @@ static bool scan_name(Scan *s, const AttrDef *d, attr_name *out)
   return true;
 }
 
-/* One number, or a list of up to four. */
+/* One number, or a list of up to RANK_MAX. */
 static bool scan_ints(Scan *s, Ints *out)
 {
   *out = (Ints){ 0 };
@@ -375,7 +375,7 @@ static bool scan_pad(Scan *s, Pad *out)
   }
   if (!scan_ints(s, &v))
     return false;
-  if (v.n == 0 || v.n == 3)
+  if (v.n == 0 || v.n == 3 || v.n > 4)
     return scan_fail(s, "padding takes 1, 2 or 4 numbers");
   int64_t w = v.at[v.n == 1 ? 0 : 1];
   *out = v.n == 4 ? (Pad){ PAD_EXPLICIT, v.at[0], v.at[1], v.at[2], v.at[3] }

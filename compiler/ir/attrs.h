@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 typedef enum { PAD_EXPLICIT, PAD_SAME, PAD_VALID } PadMode;
-typedef struct { int n; int64_t at[4]; } Ints;                  /* n == 0: not given */
+typedef struct { int n; int64_t at[RANK_MAX]; } Ints;           /* n == 0: not given */
 typedef struct { PadMode mode; int64_t top, bottom, left, right; } Pad;
 typedef struct { int rank; int64_t dim[RANK_MAX]; const double *value; } Literal;  /* value NULL: not given */
 

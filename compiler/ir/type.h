@@ -23,7 +23,7 @@ typedef enum {
   DT_COUNT
 } DType;
 
-enum { RANK_MAX = 6 };
+enum { RANK_MAX = 8 };
 
 typedef struct {
   DType dtype;

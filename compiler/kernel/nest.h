@@ -9,7 +9,9 @@
 
 #include "lower/lower.h"
 
-enum { NEST_INDICES = 16, NEST_FACTORS = 6, NEST_ROWS = 64 };
+/* A gradient has the axes of its tensor as indices beside all those of the sum: at most 10 that a
+ * statement of an `op` may have, and RANK_MAX. */
+enum { NEST_INDICES = RANK_MAX + 12, NEST_FACTORS = 6, NEST_ROWS = 64 };
 
 typedef struct {
   int64_t c[NEST_INDICES], offset, divisor;

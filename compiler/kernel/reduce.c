@@ -57,7 +57,7 @@ static void element_loops(Channels *ch, Coord *c, int *loops, LExpr **mask)
   Lower *l = ch->l;
   Build *b = l->b;
   const Type *t = value_type(ch->x);
-  static const char *const names[] = { "", "y", "x", "z", "u", "v" };
+  static const char *const names[RANK_MAX] = { "", "y", "x", "z", "u", "v", "w", "t" };
   *mask = NULL;
   if (t->batched) {
     LExpr *n = ch->lanes_hold_samples ? lower_groups(l, l->n) : l->n;

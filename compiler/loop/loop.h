@@ -20,7 +20,7 @@ typedef struct LFunc LFunc;
 typedef enum { TY_BOOL = DT_COUNT } ExtraType;  /* results of comparisons; as wide as the real type */
 
 /* ---- layouts ---- */
-enum { DIGITS_MAX = 8 };
+enum { DIGITS_MAX = RANK_MAX + 2 };     /* samples and one more axis may be cut in two */
 
 /* One digit of a layout: the element with logical index i on `axis` has digit (i / div) % extent; its
  * position is the row-major number of the digits, outermost first. Axis AXIS_BATCH is the sample. A

@@ -364,7 +364,7 @@ static void copy_output(Lower *l, const Output *o, int index)
     coord_set(&c, AXIS_BATCH, i, l->program->batch);
     at = l_muli(b, i, elems);
   }
-  static const char *const axis_name[] = { "a", "b", "c", "d", "e", "f" };
+  static const char *const axis_name[RANK_MAX] = { "a", "b", "c", "d", "e", "f", "g", "h" };
   int64_t tail = elems;
   for (int a = 0; a < t->rank; a++) {
     tail /= t->dim[a];

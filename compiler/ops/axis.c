@@ -130,7 +130,8 @@ const OpDef op_axis_sum = {
   .infer = axis_infer, .expand = axis_sum_expand, .flops = operand_flops,
   .samples = (const OpSample[]){
     { "", "x=f32[n,2,3]" }, { "axis=1", "x=f32[n,2,3,4]" },
-    { "axis=[0, 2], keep=true", "x=f32[n,2,3,4]" }, { 0 }
+    { "axis=[0, 2], keep=true", "x=f32[n,2,3,4]" },
+    { "axis=[1, 6, 7], keep=true", "x=f32[n,2,3,1,2,2,1,2,3]" }, { 0 }
   },
 };
 
@@ -171,7 +172,7 @@ const OpDef op_axis_max = {
   .expand = axis_max_expand, .flops = operand_flops,
   .samples = (const OpSample[]){
     { "", "x=f32[n,5]" }, { "axis=1, keep=true", "x=f32[n,2,3]" },
-    { "axis=[0, 2]", "x=f32[n,2,3,2]" }, { 0 }
+    { "axis=[0, 2]", "x=f32[n,2,3,2]" }, { "axis=[0, 4]", "x=f32[n,2,3,2,1,3]" }, { 0 }
   },
 };
 

@@ -141,7 +141,8 @@ static NestRow unit_row(int t, int64_t extent)
 const char *index_name(Arena *a, const char *names, int t)
 {
   static const char *const plain[NEST_INDICES] = { "i", "j", "k", "l", "m", "n", "p", "q",
-                                                   "r", "s", "t", "u", "v", "w", "y", "z" };
+                                                   "r", "s", "t", "u", "v", "w", "y", "z",
+                                                   "a", "b", "c", "d" };
   const char *p = names ? names : "";
   for (int i = 0; i < t && *p; i++) {
     p += strcspn(p, " ");

@@ -206,8 +206,6 @@ Value g_spread(const GBuild *b, Value x, const Type *to)
   if (type_same_shape(from, to))
     return x;
   spread_attrs a = { .batch = to->batched, .shape = { .n = to->rank } };
-  if (to->rank > (int)ARRAY_LEN(a.shape.at))
-    ice("a tensor of rank %d cannot be spread to", to->rank);
   for (int i = 0; i < to->rank; i++)
     a.shape.at[i] = to->dim[i];
   return g_op(b, &op_spread, &a, &x, 1);

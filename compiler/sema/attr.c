@@ -60,7 +60,8 @@ void *sema_attrs_new(Sema *s, const OpDef *op)
 
 /* ---- values ---- */
 
-static bool read_ints(Sema *s, const Ast *e, const char *what, int64_t low, Ints *out)
+/* One number, or a list of up to `most`, each at least `low`. */
+static bool read_ints(Sema *s, const Ast *e, const char *what, int64_t low, int most, Ints *out)
 {
   *out = (Ints){ 0 };
   if (e->kind != AST_LIST) {
@@ -68,9 +69,8 @@ static bool read_ints(Sema *s, const Ast *e, const char *what, int64_t low, Ints
     return sema_int(s, e, what, low, DIM_MAX, &out->at[0]);
   }
   int n = ast_length(e->list.items);
-  if (n < 1 || n > (int)ARRAY_LEN(out->at)) {
-    diag_error(s->diag, e->at, "E0304", "%s takes 1 to %d numbers, not %d", what,
-               (int)ARRAY_LEN(out->at), n);
+  if (n < 1 || n > most) {
+    diag_error(s->diag, e->at, "E0304", "%s takes 1 to %d numbers, not %d", what, most, n);
     return false;
   }
   for (const Ast *x = e->list.items; x; x = x->next)
@@ -94,7 +94,7 @@ static bool read_pad(Sema *s, const Ast *e, const char *what, Pad *out)
     return false;
   }
   Ints p;
-  if (!read_ints(s, e, what, 0, &p))
+  if (!read_ints(s, e, what, 0, 4, &p))
     return false;
   if (p.n == 3) {
     diag_error(s->diag, e->at, "E0304", "%s takes 1, 2 or 4 numbers, not 3", what);
@@ -323,7 +323,7 @@ static bool read_attr(Sema *s, const OpDef *op, const AttrDef *def, const Ast *e
                           (Literal *)((char *)at - def->offset + values_of(op, def)->offset));
     return sema_flag(s, e, what, at);
   case ATTR_name: return read_name(s, e, def, what, at);
-  case ATTR_ints: return read_ints(s, e, what, INT64_MIN, at);
+  case ATTR_ints: return read_ints(s, e, what, INT64_MIN, RANK_MAX, at);
   case ATTR_pad: return read_pad(s, e, what, at);
   case ATTR_literal: return sema_literal(s, e, what, at);
   case ATTR_init: return sema_init(s, e, what, at);

@@ -291,8 +291,7 @@ bool sema_refused(Sema *s, Value prediction, Value target)
 static void adapt_target(Sema *s, const OpDef *op, const void *attrs, Value in[2], Span at)
 {
   const Type *p = value_type(in[0]), *t = value_type(in[1]);
-  if (sema_fits(s, op, attrs, in, 2) || type_elems(p) != type_elems(t) || p->rank > 4 ||
-      !dtype_is_real(p->dtype))
+  if (sema_fits(s, op, attrs, in, 2) || type_elems(p) != type_elems(t) || !dtype_is_real(p->dtype))
     return;
   Value v = sema_cast(s, in[1], p->dtype, "target", at);
   v = sema_reshape(s, v, p, "target", at);

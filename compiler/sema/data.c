@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-enum { FIELDS_MAX = 8, AS_RANK_MAX = 4, DIM_MAX = 2147483647 };
+enum { FIELDS_MAX = 8, DIM_MAX = 2147483647 };
 
 typedef struct { const char *name; int64_t inputs; bool columns; } SourceRow;
 
@@ -369,9 +369,8 @@ static bool converted_type(Sema *s, const Ast *item, const Type *stored, Type *o
       out->dtype = s->program->real;
     return true;
   }
-  if (!dtype_is_real(out->dtype) || out->rank > AS_RANK_MAX) {
-    diag_error(s->diag, as->at, "E0513",
-               "a field becomes real numbers of at most %d dimensions, or a label", AS_RANK_MAX);
+  if (!dtype_is_real(out->dtype)) {
+    diag_error(s->diag, as->at, "E0513", "a field becomes real numbers, or a label");
     diag_help(s->diag, "write `as f32[..]`");
     return false;
   }

@@ -165,7 +165,7 @@ static const struct {
   { "args type", args_type, "step arguments in 'args' are not f64" },
   { "real type", real_type, "another real type or batch" },
   { "state bytes", state_bytes, "8192 bytes of state, the module 4096" },
-  { "abi", abi, "the description is of version 6, the runtime of 5" },
+  { "abi", abi, "the description is of version 7, the runtime of 6" },
   { "tensor place", tensor_place, "tensor 'x' lies at 32" },
   { "outputs", outputs, "its 1 outputs are not described" },
   { "formal number", formal_number, "formal 1 is not argument 1" },

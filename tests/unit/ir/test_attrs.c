@@ -7,7 +7,7 @@
   A(op, real,    rate,  "1e-8",    "a number")                  \
   A(op, flag,    bias,  "true",    "a flag")                    \
   A(op, name,    act,   "none",    "one of: none relu tanh")    \
-  A(op, ints,    size,  "1",       "up to four numbers")        \
+  A(op, ints,    size,  "1",       "up to eight numbers")       \
   A(op, pad,     pad,   "0",       "padding")                   \
   A(op, literal, value, "",        "given values")              \
   A(op, init,    init,  "default", "how it starts")             \
@@ -107,12 +107,13 @@ static void test_mistakes(void **state)
     { "count=1, bias=1", "true or false is missing here" },
     { "count=1 rate=2", "',' is missing here" },
     { "count=1, act=gelu", "attribute 'act' cannot be 'gelu'" },
-    { "count=1, size=[1, 2, 3, 4, 5]", "a list has more than 4 numbers" },
+    { "count=1, size=[1, 2, 3, 4, 5, 6, 7, 8, 9]", "a list has more than 8 numbers" },
     { "count=1, pad=[1, 2, 3]", "padding takes 1, 2 or 4 numbers" },
+    { "count=1, pad=[1, 2, 3, 4, 5]", "padding takes 1, 2 or 4 numbers" },
     { "count=1, value=[[1], [2, 3]]", "lists of one axis have 1 and 2 entries" },
     { "count=1, value=[1, [2]]", "a list mixes numbers and lists" },
     { "count=1, value=[[1], 2]", "a list mixes numbers and lists" },
-    { "count=1, value=[[[[[[[1]]]]]]]", "lists are nested too deeply" },
+    { "count=1, value=[[[[[[[[[1]]]]]]]]]", "lists are nested too deeply" },
     { "count=1, value=[]", "a number is missing here" },
     { "count=1, rate=0x10", "a number is missing here" },
     { "count=1, init=he", "there is no initialiser 'he'" },

@@ -173,6 +173,10 @@ static void test_npy_arrays(void **state)
   fixture_end(&f);
 }
 
+#define HUGE_DIM "9223372036854775807"
+#define THREE_HUGE HUGE_DIM ", " HUGE_DIM ", " HUGE_DIM
+#define NINE_HUGE THREE_HUGE ", " THREE_HUGE ", " THREE_HUGE
+
 static void test_npy_refuses(void **state)
 {
   (void)state;
@@ -190,6 +194,10 @@ static void test_npy_refuses(void **state)
     { "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3", 24, "its shape is not a list" },
     { "{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 3)}", 24,
       "24 bytes follow" },
+    { "{'descr': '<f4', 'fortran_order': False, 'shape': (" NINE_HUGE ")}", 24,
+      "promises [" NINE_HUGE "] elements" },
+    { "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3, 1, 1, 1, 1, 1, 1, 1, 1)}", 24,
+      "a list of at most 9 numbers" },
     { "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 3)}", 0, "holds no samples" },
     { "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2)}", 24,
       "a sample has 2 elements [2], but field 'x' has 3 [3]" },

@@ -142,8 +142,8 @@ static const Wrong wrong[] = {
     "2:82: error: a product has at most 6 factors [E0602]" },
   { "x -> f",
     "op f(x: f32[n]) -> y: f32[n] { y[i] += exp(x[a] + x[b] + x[c] + x[d] + x[e] + x[g] + "
-    "x[h]); }",
-    "2:44: error: this expression depends on 7 indices at once; the limit is 6 [E0602]" },
+    "x[h] + x[j] + x[k]); }",
+    "2:44: error: this expression depends on 9 indices at once; the limit is 8 [E0602]" },
   { "x[0] -> f",
     "op f(x: f32[n]) -> y: f32[n] { y[i] = x[i]; }",
     "3:39: error: a tensor is needed here [E0307]" },

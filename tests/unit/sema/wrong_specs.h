@@ -100,7 +100,7 @@
 { lenet, "c1 -> conv(16", "c1 -> transpose([0, 0, 1]) -> conv(16",
   "t.nn:13:14: error: transpose: `order` must name each of the 3 axes of * once [E0304]" },
 { lenet, "c2 -> flatten", "c2 -> flatten -> transpose",
-  "t.nn:14:24: error: transpose: needs 2 to 4 axes, but its input is [400] [E0202]" },
+  "t.nn:14:24: error: transpose: needs at least 2 axes, but its input is [400] [E0202]" },
 { lenet, "c2 -> flatten", "max(c2, axis=3) -> flatten",
   "t.nn:14:7: error: axis_max: `axis` is 3, but x is [16, 5, 5] [E0304]" },
 { lenet, "c2 -> flatten", "matmul(c2, c2) -> flatten",
