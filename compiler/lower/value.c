@@ -160,13 +160,16 @@ static Coord view_coord(Lower *l, const Coord *c, const Type *from, const Type *
   return r;
 }
 
-/* Rows lie row-major: lanes along the last axis that stay inside it are neighbours. */
-static Access rows_access(const Type *t, const Coord *c)
+/* Rows of field n lie row-major: lanes along the last axis that stay inside it are neighbours.
+ * Numbers wider than the net's own fit no vector of it and are read one by one. */
+static Access rows_access(const Lower *l, const Node *n, const Type *t, const Coord *c)
 {
   int axis = coord_lane_axis(c);
   int64_t last = 0;
   if (axis == RANK_MAX)
     return ACCESS_SAME;
+  if (dtype_bytes(n->type[0].dtype) > dtype_bytes(l->program->real))
+    return ACCESS_STRIDED;
   for (int i = 0; axis >= 0 && i < c->n[axis + 1]; i++)
     last += c->part[axis + 1][i].div * (c->part[axis + 1][i].extent - 1);
   return axis >= 0 && axis == t->rank - 1 && last < t->dim[axis] ? ACCESS_VECTOR : ACCESS_STRIDED;
@@ -193,7 +196,7 @@ static LExpr *load_rows(Lower *l, const Node *n, const Type *t, const Coord *c, 
     tail /= t->dim[a];
     index = l_add(b, index, l_muli(b, coord_index(b, c, a), tail));
   }
-  return l_load(b, rows, index, rows_access(t, c) == ACCESS_VECTOR ? lanes : 1);
+  return l_load(b, rows, index, rows_access(l, n, t, c) == ACCESS_VECTOR ? lanes : 1);
 }
 
 /* The index of v's element at c. Lanes past the batch have no place where samples are rows of their own: there
@@ -293,7 +296,7 @@ Access lower_access(Lower *l, Value v, const Coord *c)
   }
   const Node *n = v.node;
   if (field_behind(n))
-    return rows_access(&n->type[0], c);
+    return rows_access(l, field_behind(n), &n->type[0], c);
   if (n->op->cls == OP_SOURCE)
     return type_elems(&n->type[0]) == 1 || coord_lane_axis(c) >= RANK_MAX ? ACCESS_SAME : ACCESS_STRIDED;
   if (n->op->cls == OP_VIEW)

@@ -33,6 +33,9 @@ static const Net nets[] = {
     "sgd(lr=0.1, momentum=0.9)" },
   { "mlp", "f32[40]", "h = x -> dense(37) -> relu; out = h -> dense(18) -> leaky_relu -> dense(5);",
     "adamw(lr=0.01, weight_decay=0.1)" },
+  { "doubles", "f64[32] as f32[32] -> mul(2)",
+    "h = x -> sigmoid -> dense(16) -> relu; out = h + (x -> slice(0, 3, 19)) -> dense(5);",
+    "sgd(lr=0.1)" },
 };
 
 static char spec_path[64];
