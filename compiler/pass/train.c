@@ -59,6 +59,14 @@ static void clip_norm(Train *t)
     }
 }
 
+static void clip(Train *t)
+{
+  if (t->spec->clip == TRAIN_CLIP_NORM)
+    clip_norm(t);
+  else if (t->spec->clip == TRAIN_CLIP_VALUE)
+    clip_value(t);
+}
+
 /* ---- update ---- */
 
 static void write_state(Train *t, uint32_t state, Value v)
@@ -227,7 +235,8 @@ static void keep_gradients(Train *t)
   write_state(t, slot(t, norm), g_sqrt(&b, sum));
 }
 
-/* For gradcheck: every trainable parameter's gradient, zero where the loss does not need it. */
+/* For gradcheck: every trainable parameter's gradient, before clipping; zero where the loss does
+ * not need it. */
 static void store_gradients(Train *t)
 {
   for (uint32_t i = 0; i < t->nstate; i++) {
@@ -301,14 +310,12 @@ Graph *train_graph(Program *p, const Graph *forward, const TrainSpec *spec, cons
   if (spec->accumulates)
     accumulate(&t);
   keep_gradients(&t);
-  if (spec->clip == TRAIN_CLIP_NORM)
-    clip_norm(&t);
-  else if (spec->clip == TRAIN_CLIP_VALUE)
-    clip_value(&t);
-  if (spec->gradients_only)
+  if (spec->gradients_only) {
     store_gradients(&t);
-  else
+  } else {
+    clip(&t);
     update_all(&t);
+  }
   vec_push(g->arena, &g->outputs, ((Output){ "loss", loss }));
   for (int i = 0; i < spec->nout; i++)
     vec_push(g->arena, &g->outputs, ((Output){ spec->out_name[i], v[i + 1] }));

@@ -26,7 +26,8 @@ typedef struct {
   const Value *out;             /* further outputs, in forward */
   const char *const *out_name;
   int nout;
-  bool gradients_only; /* no rule: a slot "grad.<parameter>" := gradient, for gradcheck and tests */
+  bool gradients_only;          /* for gradcheck and tests: neither clipped nor used by a rule, but
+                                 * stored, slot "grad.<parameter>" := gradient */
 } TrainSpec;
 
 /* Outputs: "loss" (a scalar: mean over the n samples, or sum), then out. Writes, by state id:
