@@ -331,6 +331,7 @@ train_items: %empty                   { $$ = list_of(NULL); }
            | train_items error ';'    { $$ = list_add($1, NEW(ERROR, @2)); yyerrok; }
            ;
 
+/* A mistake before '{' leaves the statements behind it to be read. */
 train_item: property
           | "schedule" ':' name '=' pieces ';'
             /* schedule: lr = warmup(from=0.005) for 1 epochs then cosine(to=1e-4); */
@@ -339,8 +340,12 @@ train_item: property
             { $$ = NEW(STOP, @$, .stop = {$3}); }
           | "group" exprs '{' group_items close  /* group "*.bias" { weight_decay: 0; } */
             { $$ = NEW(GROUP, @$, .group = {$2.head, $4.head}); }
+          | "group" error '{' group_items close  { $$ = NEW(ERROR, @2); }
+          | "group" error ';'         { $$ = NEW(ERROR, @2); yyerrok; }
           | "every" amount '{' actions close  /* every 100 steps { print loss, lr; } */
             { $$ = NEW(EVERY, @$, .every = {$2, $4.head}); }
+          | "every" error '{' actions close  { $$ = NEW(ERROR, @2); }
+          | "every" error ';'         { $$ = NEW(ERROR, @2); yyerrok; }
           ;
 
 group_items: %empty                   { $$ = list_of(NULL); }
