@@ -378,6 +378,34 @@ static bool find_range(Indices *x)
   return found && diag_errors(x->s->diag) == errors;
 }
 
+/* The side of the first axis in e that is read at a place with index t; 0: there is none. */
+static int64_t side_read(Indices *x, const Ast *e, int t)
+{
+  int64_t side = 0;
+  for (; e && !side; e = e->next) {
+    Ast *child[CHILDREN_MAX];
+    Name *of = e->kind == AST_INDEX ? sema_find(x->s, e->index.of, NAME_VALUE) : NULL;
+    AxisPlace p[RANK_MAX];
+    const Type *type = of && of->value.node ? value_type(of->value) : NULL;
+    if (type && raw_places(x, e, type, p))
+      for (int i = 0; i < type->rank && !side; i++)
+        side = p[i].c[t] ? p[i].extent : 0;
+    int n = e->kind == AST_INDEX ? 0 : ast_children(e, child);
+    for (int i = 0; i < n && !side; i++)
+      side = side_read(x, child[i], t);
+  }
+  return side;
+}
+
+static void no_range(Indices *x, int t)
+{
+  int64_t side = side_read(x, x->st->assign.value, t);
+  diag_error(x->s->diag, x->index[t].at, "E0332", "the range of index `%s` is not known",
+             x->index[t].name);
+  diag_help(x->s->diag, "write it behind the statement, both ends counted: where %s in 0..%lld",
+            x->index[t].name, (long long)(side ? side - 1 : 9));
+}
+
 static bool find_ranges(Indices *x, const Type *want)
 {
   int errors = diag_errors(x->s->diag);
@@ -390,9 +418,7 @@ static bool find_ranges(Indices *x, const Type *want)
     return false;
   for (int t = 0; t < x->n; t++)
     if (!x->index[t].extent) {
-      diag_error(x->s->diag, x->index[t].at, "E0332", "the range of index `%s` is not known",
-                 x->index[t].name);
-      diag_help(x->s->diag, "write it behind the statement: where %s in 0..9", x->index[t].name);
+      no_range(x, t);
       return false;
     }
   return true;

@@ -153,6 +153,7 @@ typedef struct {
   Arena *arena;
   Model *model;
   char first[4096];             /* the first line of every message, without the file */
+  char help[128];               /* the last one */
 } Result;
 
 static void collect(void *ctx, const char *text)
@@ -162,6 +163,9 @@ static void collect(void *ctx, const char *text)
   const char *colon = strchr(text, ':');
   if (strncmp(text, "t.nn:", 5) == 0 && colon && have + n + 2 < sizeof r->first)
     snprintf(r->first + have, sizeof r->first - have, "%.*s\n", (int)(n - 5), text + 5);
+  const char *help = strstr(text, "help: ");
+  if (help)
+    snprintf(r->help, sizeof r->help, "%.*s", (int)strcspn(help + 6, "\n"), help + 6);
 }
 
 static void run(Result *r, const char *call, const char *op)
@@ -189,6 +193,17 @@ static void test_wrong_ops_give_one_message(void **state)
       fail_msg("%s\nsays\n%sinstead of\n%s", wrong[i].op, r.first, wrong[i].message);
     arena_free(&r.arena);
   }
+}
+
+/* The range that is proposed ends with the last place of what the index reads. */
+static void test_a_proposed_range_fits(void **state)
+{
+  Result r;
+  (void)state;
+  run(&r, "x -> f",
+      "op f(x: f32[n]) -> y: f32[n] { t[i] += x[i + d] where d in -1..1; y[i] = t[i]; }");
+  assert_string_equal(r.help, "write it behind the statement, both ends counted: where i in 0..5");
+  arena_free(&r.arena);
 }
 
 typedef struct { const char *call, *op, *nodes; } Right;
@@ -258,6 +273,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_wrong_ops_give_one_message),
+    cmocka_unit_test(test_a_proposed_range_fits),
     cmocka_unit_test(test_right_ops_become_few_nodes),
     cmocka_unit_test(test_param_tensors),
   };
