@@ -431,7 +431,8 @@ static void train_print_row(const gradrt_training *r, int64_t row, bool best)
   }
   if (!isnan(share)) {
     double low, high;
-    gradrt_wilson(share, (double)(seen > 0 ? seen : n), &low, &high);
+    n = seen > 0 ? seen : n;    /* what was predicted: of a window each of its places */
+    gradrt_wilson(share, (double)n, &low, &high);
     printf("   (95 %% interval %.2f - %.2f, n = %s)", 100 * low, 100 * high,
            gradrt_text_count(count, sizeof count, n));
   }

@@ -158,6 +158,13 @@ paste -d, whole.losses parts.losses | sed 1d | awk -F , '
   { d = $2 - $5; if (d < 1e-6 && d > -1e-6) good++ } END { exit NR != 2 || good != 2 }' ||
   bad "batches of one step lose $(cat parts.losses), the same samples in one $(cat whole.losses)"
 
+begin 'an interval tells the predictions it was made of: of a window each of its places'
+awk 'BEGIN { for (i = 0; i < 25; i++) printf "ab" }' > text/ab.txt
+sed 's/  train: text.*/  source: text("text\/ab.txt");\n  split: train = 50%, valid = 50%;/; s/8/5/g' padded.nn > ab.nn
+run 0 gradc train ab.nn --quiet --out ab
+says '^best epoch .* interval .*, n = 20)$'
+says '^valid: .* interval .*, n = 4$'
+
 begin 'lines: no window lies behind the last target of its line'
 sed 's/window: 8;/window: 8, stride=13;/; s/batch: 4/batch: 1/' padded.nn > far.nn
 run 0 gradc train far.nn --silent --out far
