@@ -354,12 +354,13 @@ const gradrt_set *gradrt_data_set(const gradrt_data *d, int split)
 
 /* ---- statistics of standardisation ---- */
 
-/* One standardised field: element e of a sample belongs to group e / width. */
+/* One standardised field: element i of group g of a sample is element g * first + i * step, i <
+ * width. Channels lie together; columns of a window are in each of its rows. */
 typedef struct {
   const gradrt_set *set;
   const void *rows;
   gradrt_dtype dtype;
-  int64_t elems, width;
+  int64_t elems, width, first, step;
 } data_fit;
 
 /* Bytes: how often each value occurs says everything, exactly. Four counters take turns, as equal
@@ -369,9 +370,9 @@ static void data_fit_bytes(const data_fit *f, int64_t group, double *mean, doubl
   int64_t count[4][DATA_VALUES] = { { 0 } };
   for (int64_t i = 0; i < f->set->n; i++) {
     const uint8_t *x =
-        (const uint8_t *)f->rows + (int64_t)f->set->row[i] * f->elems + group * f->width;
+        (const uint8_t *)f->rows + (int64_t)f->set->row[i] * f->elems + group * f->first;
     for (int64_t e = 0; e < f->width; e++)
-      count[e & 3][x[e]]++;
+      count[e & 3][x[e * f->step]]++;
   }
   double n = (double)f->set->n * (double)f->width, sum = 0, squares = 0;
   for (int v = 0; v < DATA_VALUES; v++) {
@@ -387,13 +388,13 @@ static void data_fit_bytes(const data_fit *f, int64_t group, double *mean, doubl
 /* Sums of the values, or of their squared distances from *about, over one group. */
 static double data_fit_sum(const data_fit *f, int64_t group, const double *about, bool *constant)
 {
-  int64_t at = (int64_t)f->set->row[0] * f->elems + group * f->width;
+  int64_t at = (int64_t)f->set->row[0] * f->elems + group * f->first;
   double sum = 0, first = gradrt_dtype_get(f->dtype, f->rows, at);
   *constant = true;
   for (int64_t i = 0; i < f->set->n; i++) {
-    at = (int64_t)f->set->row[i] * f->elems + group * f->width;
+    at = (int64_t)f->set->row[i] * f->elems + group * f->first;
     for (int64_t e = 0; e < f->width; e++) {
-      double v = gradrt_dtype_get(f->dtype, f->rows, at + e);
+      double v = gradrt_dtype_get(f->dtype, f->rows, at + e * f->step);
       *constant = *constant && v == first;
       sum += about ? (v - *about) * (v - *about) : v;
     }
@@ -413,7 +414,7 @@ static void data_fit_group(const data_fit *f, int64_t group, double *mean, doubl
   *std = constant ? 0 : sqrt(data_fit_sum(f, group, mean, &constant) / n);
   if (constant)
     *mean =
-        gradrt_dtype_get(f->dtype, f->rows, (int64_t)f->set->row[0] * f->elems + group * f->width);
+        gradrt_dtype_get(f->dtype, f->rows, (int64_t)f->set->row[0] * f->elems + group * f->first);
 }
 
 int gradrt_data_fit(const gradrt_net *net, const gradrt_data *d, int train_split, int fit,
@@ -433,8 +434,10 @@ int gradrt_data_fit(const gradrt_net *net, const gradrt_data *d, int train_split
     return gradrt_error(GRADRT_INTERNAL,
                         "field '%s' has %" PRId64 " elements but %" PRId64 " means", field->name,
                         elems, groups);
+  bool columns = net->window > 0;
   data_fit f = { .set = set, .rows = set->rows[want->field], .dtype = field->dtype, .elems = elems,
-                 .width = elems / groups };
+                 .width = elems / groups, .first = columns ? 1 : elems / groups,
+                 .step = columns ? groups : 1 };
   for (int64_t g = 0; g < groups; g++) {
     double m, s;
     data_fit_group(&f, g, &m, &s);

@@ -278,6 +278,22 @@ static int window_deal(window_job *j, window_run *stretch, int64_t *nrun)
   return code;
 }
 
+/* The columns of the rows are those of the windows; out owns them. */
+static void window_columns(window_job *j, gradrt_rows *out)
+{
+  int back[GRADRT_FIELDS_MAX] = { 0 };
+  for (int i = 0; i < j->ask->net->nfield; i++)
+    if (!j->field[i].next)
+      back[j->field[i].base] = i;
+  out->column = j->rows.column;
+  out->ncolumn = j->rows.ncolumn;
+  out->skipped = j->rows.skipped;
+  j->rows.column = NULL;
+  j->rows.ncolumn = 0;
+  for (int i = 0; i < out->ncolumn; i++)
+    out->column[i].field = back[out->column[i].field];
+}
+
 int gradrt_read_windows(const gradrt_ask *a, gradrt_reader read, gradrt_rows *out)
 {
   window_job *j = gradrt_alloc(sizeof *j);
@@ -296,6 +312,7 @@ int gradrt_read_windows(const gradrt_ask *a, gradrt_reader read, gradrt_rows *ou
     code = read(&single, &j->rows);
     code = code == GRADRT_OK ? window_deal(j, stretch, &nrun) : code;
     code = code == GRADRT_OK ? window_make(j, stretch, nrun, out) : code;
+    window_columns(j, out);
     gradrt_rows_free(&j->rows);
     gradrt_free(j->part);
   }

@@ -11,24 +11,25 @@ enum { GROUPS_MAX = 64, CHANNELS_MAX = 4 };
 
 /* ---- counting ---- */
 
-DataRange data_range(const gradrt_field *f, const gradrt_set *set, int field, int64_t at,
-                     int64_t width)
+DataRange data_range(const gradrt_field *f, const gradrt_set *set, int field, DataPart part)
 {
   const void *rows = set->rows[field];
   int64_t elems = gradrt_field_elems(f);
-  double sum = 0, squares = 0, n = (double)set->n * (double)width;
+  double sum = 0, squares = 0, n = (double)set->n * (double)part.width;
   DataRange r = { INFINITY, -INFINITY, 0, 0 };
   for (int64_t i = 0; i < set->n; i++)
-    for (int64_t k = at; k < at + width; k++) {
-      double v = gradrt_dtype_get(f->dtype, rows, (int64_t)set->row[i] * elems + k);
+    for (int64_t k = 0; k < part.width; k++) {
+      int64_t at = (int64_t)set->row[i] * elems + part.at + k * part.step;
+      double v = gradrt_dtype_get(f->dtype, rows, at);
       sum += v;
       r.low = v < r.low ? v : r.low;
       r.high = v > r.high ? v : r.high;
     }
   r.mean = sum / n;
   for (int64_t i = 0; i < set->n; i++)
-    for (int64_t k = at; k < at + width; k++) {
-      double v = gradrt_dtype_get(f->dtype, rows, (int64_t)set->row[i] * elems + k) - r.mean;
+    for (int64_t k = 0; k < part.width; k++) {
+      int64_t at = (int64_t)set->row[i] * elems + part.at + k * part.step;
+      double v = gradrt_dtype_get(f->dtype, rows, at) - r.mean;
       squares += v * v;
     }
   r.std = sqrt(squares / n);
@@ -44,19 +45,40 @@ int64_t *data_classes(const DataView *v, const gradrt_set *set, int field)
   return count;
 }
 
-int64_t data_groups(const gradrt_field *f)
+/* Windows of rows of several columns. */
+static bool has_columns(const DataView *v, const gradrt_field *f)
 {
+  bool behind = f->next_of && f->rank == 1;
+  return v->net->window && !behind && f->rank == 2 && f->dim[1] <= GROUPS_MAX;
+}
+
+int64_t data_groups(const DataView *v, int field)
+{
+  const gradrt_field *f = &v->net->field[field];
   int64_t elems = gradrt_field_elems(f);
+  if (has_columns(v, f))
+    return f->dim[1];
   if (f->rank == 1 && elems <= GROUPS_MAX)
     return elems;
   return f->rank == 3 && f->dim[0] <= CHANNELS_MAX ? f->dim[0] : 1;
 }
 
+DataPart data_part(const DataView *v, int field, int64_t group)
+{
+  const gradrt_field *f = &v->net->field[field];
+  int64_t groups = data_groups(v, field), width = gradrt_field_elems(f) / groups;
+  return has_columns(v, f) ? (DataPart){ group, groups, width }
+                           : (DataPart){ group * width, 1, width };
+}
+
+/* What is one row later comes from the columns of the other field. */
 static const gradrt_column *find_column(const DataView *v, int split, int field, int64_t element)
 {
   int n;
   int64_t skipped;
   const gradrt_column *c = gradrt_data_columns(v->rows, split, &n, &skipped);
+  int next_of = v->net->field[field].next_of;
+  field = next_of ? next_of - 1 : field;
   for (int i = 0; i < n; i++)
     if (c[i].field == field && c[i].element == element)
       return &c[i];
@@ -66,10 +88,11 @@ static const gradrt_column *find_column(const DataView *v, int split, int field,
 const char *data_group_name(const DataView *v, int field, int64_t group)
 {
   const gradrt_field *f = &v->net->field[field];
-  const gradrt_column *c = f->rank <= 1 ? find_column(v, data_train_split(v), field, group) : NULL;
+  bool named = f->rank <= 1 || has_columns(v, f);
+  const gradrt_column *c = named ? find_column(v, data_train_split(v), field, group) : NULL;
   if (c)
     return str_escape(v->arena, c->name, sizeof c->name);
-  if (data_groups(f) == 1)
+  if (data_groups(v, field) == 1)
     return "";
   return arena_printf(v->arena, f->rank == 3 ? "channel %lld" : "[%lld]", (long long)group);
 }

@@ -79,7 +79,7 @@ static Sheet sheet_of(const DataView *v)
   pick_samples(&s);
   if (s.height) {
     const gradrt_field *f = &v->net->field[s.field];
-    DataRange r = data_range(f, s.set, s.field, 0, gradrt_field_elems(f));
+    DataRange r = data_range(f, s.set, s.field, (DataPart){ 0, 1, gradrt_field_elems(f) });
     bool bytes = f->dtype == GRADRT_U8 && r.high > 1;
     s.low = bytes ? 0 : r.low;
     s.high = bytes ? 255 : r.high > r.low ? r.high : r.low + 1;
@@ -185,7 +185,7 @@ static bool find_axes(const Sheet *s, Axis axis[2])
   for (int f = 0; f < s->v->net->nfield && n < 2; f++) {
     const gradrt_field *field = &s->v->net->field[f];
     for (int64_t k = 0; k < gradrt_field_elems(field) && n < 2 && !field->is_label; k++)
-      axis[n++] = (Axis){ f, k, data_range(field, s->set, f, k, 1) };
+      axis[n++] = (Axis){ f, k, data_range(field, s->set, f, (DataPart){ k, 1, 1 }) };
   }
   return n == 2;
 }
@@ -263,14 +263,15 @@ static void page_numbers(Out *o, const Sheet *s, int field)
 {
   const gradrt_net *net = s->v->net;
   const gradrt_field *f = &net->field[field];
-  int64_t groups = data_groups(f), width = gradrt_field_elems(f) / groups;
+  int64_t groups = data_groups(s->v, field);
   bool table = data_missing(s->v, data_train_split(s->v), field, 0) >= 0;
   out_printf(o, "<table><tr><th></th><th>split</th><th>min</th><th>max</th><th>mean</th>"
                 "<th>std</th>%s</tr>\n",
              table ? "<th>missing</th>" : "");
   for (int64_t g = 0; g < groups; g++)
     for (int k = 0; k < net->nsplit; k++) {
-      DataRange r = data_range(f, gradrt_data_set(s->v->rows, k), field, g * width, width);
+      DataPart part = data_part(s->v, field, g);
+      DataRange r = data_range(f, gradrt_data_set(s->v->rows, k), field, part);
       out_printf(o, "<tr>");
       page_cell(o, data_group_name(s->v, field, g));
       page_cell(o, net->split[k].name);

@@ -48,8 +48,7 @@ static void print_splits(const DataView *v)
 static void print_range(const DataView *v, int field, int split, int64_t group)
 {
   const gradrt_field *f = &v->net->field[field];
-  int64_t width = gradrt_field_elems(f) / data_groups(f);
-  DataRange r = data_range(f, set_of(v, split), field, group * width, width);
+  DataRange r = data_range(f, set_of(v, split), field, data_part(v, field, group));
   int64_t missing = data_missing(v, split, field, group);
   printf("  %-28s %-10s %12.6g %12.6g %12.6g %12.6g", data_group_name(v, field, group),
          v->net->split[split].name, r.low, r.high, r.mean, r.std);
@@ -60,10 +59,9 @@ static void print_range(const DataView *v, int field, int split, int64_t group)
 
 static void print_numbers(const DataView *v, int field)
 {
-  const gradrt_field *f = &v->net->field[field];
   printf("  %-28s %-10s %12s %12s %12s %12s%s\n", "", "split", "min", "max", "mean", "std",
          data_missing(v, data_train_split(v), field, 0) >= 0 ? "   missing" : "");
-  for (int64_t g = 0; g < data_groups(f); g++)
+  for (int64_t g = 0; g < data_groups(v, field); g++)
     for (int s = 0; s < v->net->nsplit; s++)
       print_range(v, field, s, g);
 }
@@ -163,8 +161,8 @@ static void json_key(const char *before, const char *key)
 static void json_range(const DataView *v, int field, int split, int64_t group)
 {
   const gradrt_field *f = &v->net->field[field];
-  int64_t width = gradrt_field_elems(f) / data_groups(f), missing;
-  DataRange r = data_range(f, set_of(v, split), field, group * width, width);
+  int64_t missing;
+  DataRange r = data_range(f, set_of(v, split), field, data_part(v, field, group));
   const char *const key[] = { "min", "max", "mean", "std" };
   const double value[] = { r.low, r.high, r.mean, r.std };
   fputs("{\"split\":", stdout);
@@ -212,7 +210,7 @@ static void json_field(const DataView *v, int field)
     json_classes(v, field);
   } else {
     fputs(",\"ranges\":[", stdout);
-    for (int64_t g = 0; g < data_groups(f); g++)
+    for (int64_t g = 0; g < data_groups(v, field); g++)
       for (int s = 0; s < v->net->nsplit; s++) {
         fputs(g || s ? "," : "", stdout);
         json_range(v, field, s, g);

@@ -16,14 +16,16 @@ typedef struct {
 /* Of the numbers of some elements in all rows of a split; std is the population's. */
 typedef struct { double low, high, mean, std; } DataRange;
 
-/* Counts elements [at, at + width) of each sample. */
-DataRange data_range(const gradrt_field *f, const gradrt_set *set, int field, int64_t at,
-                     int64_t width);
+/* Elements at, at + step, .. of each sample: `width` of them. */
+typedef struct { int64_t at, step, width; } DataPart;
+
+DataRange data_range(const gradrt_field *f, const gradrt_set *set, int field, DataPart part);
 /* Samples of each class: counts[classes]. */
 int64_t *data_classes(const DataView *v, const gradrt_set *set, int field);
 /* Groups that statistics are told for: the elements of a short vector, the channels of an image,
- * else everything at once (1). */
-int64_t data_groups(const gradrt_field *f);
+ * the columns of a window of rows, else everything at once (1). */
+int64_t data_groups(const DataView *v, int field);
+DataPart data_part(const DataView *v, int field, int64_t group);
 /* "longitude", "channel 0", "[3]" or "" for everything at once. */
 const char *data_group_name(const DataView *v, int field, int64_t group);
 /* Missing cells of the column that feeds an element, in the table of a split; -1: it has none. */

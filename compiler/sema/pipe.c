@@ -37,13 +37,16 @@ static void flush(Pipe *p)
   p->offset = 0;
 }
 
-/* Statistics are per channel of an image, per feature of a vector, else, and for windows, for all
- * numbers together. */
+/* Statistics are per channel of an image, per feature of a vector, per column of a window of rows,
+ * else for all numbers together. A row behind a window is a vector. */
 static Type statistics_type(const Pipe *p)
 {
   const Type *t = value_type(p->v);
-  int rank = !p->data->window && (t->rank == 1 || t->rank == 3);
-  return type_make(t->dtype, false, rank, t->dim);
+  bool behind = p->data->field[p->field].next_of && t->rank == 1;
+  bool windowed = p->data->window && !behind;
+  bool columns = windowed && t->rank == 2 && t->dim[1] > 1;
+  int rank = columns || (!windowed && (t->rank == 1 || t->rank == 3));
+  return type_make(t->dtype, false, rank, columns ? t->dim + 1 : t->dim);
 }
 
 static uint32_t add_statistic(Pipe *p, const char *suffix, double start)
@@ -57,13 +60,30 @@ static uint32_t add_statistic(Pipe *p, const char *suffix, double start)
   return program_add_state(p->s->program, v)->id;
 }
 
+bool sema_by_column(Value v, Value statistic)
+{
+  return value_type(v)->rank == 2 && value_type(statistic)->rank == 1;
+}
+
+Value sema_turned(Sema *s, Value v, const char *name, Span at)
+{
+  const OpDef *op = sema_known(s, "turn");
+  return v.node ? sema_node(s, op, sema_attrs_new(s, op), &v, 1, name, at) : v;
+}
+
+/* A number for each column spreads over what has columns first. */
 static void normalize(Pipe *p, Value mean, Value std)
 {
-  Value in[] = { p->v, mean, std };
   const OpDef *op = sema_known(p->s, "normalize");
-  p->v = mean.node && std.node
-             ? sema_node(p->s, op, sema_attrs_new(p->s, op), in, 3, field_name(p), p->at)
-             : (Value){ NULL, 0 };
+  if (!mean.node || !std.node) {
+    p->v.node = NULL;
+    return;
+  }
+  bool turn = sema_by_column(p->v, mean) || sema_by_column(p->v, std);
+  Value in[] = { turn ? sema_turned(p->s, p->v, field_name(p), p->at) : p->v, mean, std };
+  p->v = sema_node(p->s, op, sema_attrs_new(p->s, op), in, 3, field_name(p), p->at);
+  if (turn)
+    p->v = sema_turned(p->s, p->v, field_name(p), p->at);
 }
 
 static void read_fit(Pipe *p, const FitSpec *f)

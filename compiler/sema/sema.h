@@ -266,6 +266,10 @@ void sema_warn_unused(Sema *s);
 bool sema_type(Sema *s, const Ast *type, Type *out);    /* f32[1,28,28]; not label(..) */
 void sema_data(Sema *s, const Ast *data, Data *out);
 Value sema_pipe(Sema *s, const Ast *stages, int field, Value v, Data *data);
+/* Does v hold rows of columns, [T, C], and the statistic a number for each of them, [C]? */
+bool sema_by_column(Value v, Value statistic);
+/* v with its last two axes exchanged, as a node called `name`. */
+Value sema_turned(Sema *s, Value v, const char *name, Span at);
 /* One chain of `augment: x -> ..;`, after all fields are known. */
 void sema_augment(Sema *s, const Ast *chain, Data *data);
 /* `stratify: y;`: marks the label whose classes every split gets the same share of. */

@@ -317,6 +317,14 @@ static Value undo_affine(Sema *s, const Node *n, Value v, Span at)
   return sema_node(s, n->op, attrs, &v, 1, "prediction", at);
 }
 
+static Value undo_normalize(Sema *s, const Node *n, Value v, Span at)
+{
+  bool turn = sema_by_column(v, n->in[1]) || sema_by_column(v, n->in[2]);
+  Value x = turn ? sema_turned(s, v, "prediction", at) : v;
+  x = apply(s, "+", apply(s, "*", x, n->in[2], at), n->in[1], at);
+  return turn ? sema_turned(s, x, "prediction", at) : x;
+}
+
 Value sema_undone(Sema *s, Value v, Span at)
 {
   const FieldSpec *f = target_of(s, v);
@@ -325,7 +333,7 @@ Value sema_undone(Sema *s, Value v, Span at)
     if (n->op == sema_known(s, "affine"))
       v = undo_affine(s, n, v, at);
     else if (n->op == sema_known(s, "normalize"))
-      v = apply(s, "+", apply(s, "*", v, n->in[2], at), n->in[1], at);
+      v = undo_normalize(s, n, v, at);
   }
   return v;
 }

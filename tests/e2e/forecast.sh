@@ -65,6 +65,35 @@ awk -F , 'NR > 1 { d = $3 - 139.9 - $2 / 10; e = $4 - 10.1 + $2 / 10; n++
     if (d > 0.2 || d < -0.2 || e > 0.2 || e < -0.2) wrong++ }
   END { exit n != 20 || wrong > 0 }' two.csv || bad "they go on as $(cat two.csv)"
 
+begin 'each column of a window has its own mean and deviation, and gradc data its own line'
+run 0 gradc data lines.nn
+says '^  up  *train  *100  *131.8  *115.9 '
+says '^  down  *train  *18.2  *50  *34.1 '
+run 0 gradc export lines.nn --weights run2 -o lines.safetensors -q
+python3 - << 'PY' || bad 'they are other ones'
+import json, struct
+raw = open('lines.safetensors', 'rb').read()
+size = struct.unpack('<Q', raw[:8])[0]
+head = json.loads(raw[8:8 + size])
+def read(name):
+    at = head[name]['data_offsets']
+    assert head[name]['shape'] == [2], head[name]
+    return struct.unpack('<2d', raw[8 + size + at[0]:8 + size + at[1]])
+# Windows begin at rows 0 to 311 of the 320, so that rows at both ends count less.
+rows = [w + i for w in range(312) for i in range(8)]
+mean = sum(rows) / len(rows) / 10
+spread = (sum((r / 10 - mean) ** 2 for r in rows) / len(rows)) ** 0.5
+for name, want in (('x.mean', (100 + mean, 50 - mean)), ('x.std', (spread, spread))):
+    assert all(abs(a - b) < 1e-5 for a, b in zip(read(name), want)), (name, read(name), want)
+PY
+sed 's/standardize(fit=train)/standardize(mean=[116, 34], std=[9, 8])/' lines.nn > given.nn
+run 0 gradc train given.nn --epochs 1 --quiet --out given
+run 0 gradc predict given.nn lines.csv --weights given --ahead 1
+says '^lines.csv\[\+1\]  more 1[0-9][0-9]'
+sed 's/mean=\[116, 34\]/mean=[116, 34, 1]/' given.nn > three.nn
+run 1 gradc check three.nn
+says_once '3 numbers for f64\[8,2\], which has 2 features'
+
 begin 'the file: a window is enough, a row less is not, and its cells are numbers'
 tail -n 16 wave.csv > window.csv
 run 0 ./forecast predict window.csv --ahead 5 --out short.csv --quiet
