@@ -20,6 +20,9 @@ extern "C" {
 
 #define GRADRT_ABI 6
 
+/* `accumulate` of a net whose epochs are one step each. */
+enum { GRADRT_WHOLE_EPOCH = INT32_MAX };
+
 enum { GRADRT_RANK_MAX = 8, GRADRT_DIGITS_MAX = 10 };
 enum { GRADRT_FIELDS_MAX = 8, GRADRT_OUTPUTS_MAX = 16 };
 
@@ -234,7 +237,8 @@ typedef struct {
   const gradrt_stop *stop;
   int best_split, best_metric;  /* best_split -1: keep no best; best_metric -1: the loss */
   bool best_low;
-  int64_t accumulate;           /* batches of one step, 0 is 1; the last step may have fewer */
+  int64_t accumulate;           /* batches of one step, 0 is 1; the last step may have fewer;
+                                   GRADRT_WHOLE_EPOCH: those of an epoch */
   gradrt_average average;
   const char *average_slot;     /* slots of the average: this, then the parameter's name */
   double average_keep, average_from;    /* EMA: share kept by a step; the first epoch, from 1 */

@@ -195,7 +195,8 @@ int gradrt_model_train(gradrt_model *m, const void *const *rows, int64_t n, doub
   for (int i = 0; i < net->nfield; i++)
     if (model_check_labels(net, i, rows[i], n) != GRADRT_OK)
       return GRADRT_DATA;
-  int64_t accumulate = net->training->accumulate > 1 ? net->training->accumulate : 1;
+  int64_t given = net->training->accumulate;    /* a caller's epoch has no end to wait for */
+  int64_t accumulate = given > 1 && given != GRADRT_WHOLE_EPOCH ? given : 1;
   bool updates = m->parts + 1 >= accumulate;
   s.args[GRADRT_ARG_LR] = lr;
   s.args[GRADRT_ARG_STEP] = (double)m->steps;

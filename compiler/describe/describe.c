@@ -356,7 +356,7 @@ static const gradrt_train *training(const DescribeArgs *d)
     .npiece = t->nschedule, .piece = piece, .nmetric = t->nmetric, .metric = metrics(d, t->metric, t->nmetric),
     .nstop = t->nstop, .stop = stop, .best_split = split_index(d, t->best_split), .best_metric = t->best_metric,
     .best_low = wants_low(t, t->best_metric),
-    .accumulate = t->accumulate, .average = average, .average_slot = slot,
+    .accumulate = t->accumulate == WHOLE_EPOCH ? GRADRT_WHOLE_EPOCH : t->accumulate, .average = average, .average_slot = slot,
     .average_keep = t->average_keep, .average_from = t->average_from,
     .nevery = t->nevery, .every = everies(d, t), .spreads = t->spreads, .init = t->init,
   };

@@ -34,7 +34,8 @@ typedef struct {
 /* Statistics fitted on the training split before training, stored as state (STATE_STAT). */
 typedef struct {
   int field;
-  uint32_t mean, std;           /* state ids; dims: [features] of a vector, [channels] of an image, [] else */
+  uint32_t mean, std;           /* state ids; dims: [features] of a vector, [channels] of an image,
+                                   [columns] of a window of rows, [] else */
   double scale, offset;         /* the pipeline before: fitted on value * scale + offset */
 } FitSpec;
 
@@ -154,6 +155,9 @@ typedef struct {
   int naction;
 } EverySpec;
 
+/* Train.accumulate of a step that takes an epoch. */
+enum { WHOLE_EPOCH = INT32_MAX };
+
 typedef struct {
   Value loss;                   /* in forward: one value per sample (batched, rank 0) */
   bool loss_sum;                /* `-> sum`: sum over the batch instead of the mean */
@@ -176,7 +180,7 @@ typedef struct {
   GroupSpec *group;
   int ngroup;
   const int *group_of;          /* by state id, of the states that the model has; -1: no group */
-  int64_t accumulate;           /* batches of one update */
+  int64_t accumulate;           /* batches of one update; WHOLE_EPOCH: all of an epoch */
   AverageHow average;
   double average_keep;          /* EMA: share of the average that a step keeps */
   double average_from;          /* the first epoch whose weights count, from 1 */

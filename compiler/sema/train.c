@@ -4,13 +4,14 @@
 #include <math.h>
 #include <string.h>
 
-enum { BATCH_MAX = 1 << 20, ACCUMULATE_MAX = 1 << 20 };
+enum { BATCH_MAX = 1 << 20, ACCUMULATE_MAX = 1 << 20, PART = 256 };
 
 typedef struct {
   Sema *s;
   Train *t;
   const Ast *metrics, *freeze;  /* read after the loss */
   bool loss_given, optimizer_given, epochs_given, seed_given;
+  bool whole;                   /* an epoch is one step, of batches that are its parts */
 } Block;
 
 /* ---- loss ---- */
@@ -102,21 +103,21 @@ static void shuffle(Block *b, const Ast *e)
   diag_help(b->s->diag, "leave out `shuffle` or `streams`");
 }
 
-/* `batch: all` is one batch of the whole training split, whose rows the data must tell. */
+/* `batch: all` is one batch of the whole training split; where its rows are only known when they
+ * are read, or are too many for one, an epoch is one step that sums the gradients of parts. */
 static void batch_all(Block *b, Span at)
 {
   Sema *s = b->s;
   if (s->batch_rows > 0 && s->batch_rows <= BATCH_MAX) {
     s->program->batch = s->batch_rows;
-    return;
+  } else if (s->data && s->data->streams) {
+    diag_error(s->diag, at, "E0409", "`batch: all`: a batch has as many samples as streams are "
+               "read at once, which only a number can tell");
+    diag_help(s->diag, "write `batch: 32;`");
+  } else {
+    s->program->batch = PART;
+    b->whole = true;
   }
-  if (s->batch_rows)
-    diag_error(s->diag, at, "E0409", "`batch: all` would be %lld samples, the limit is %d",
-               (long long)s->batch_rows, BATCH_MAX);
-  else
-    diag_error(s->diag, at, "E0409",
-               "`batch: all` needs data whose number of rows is known when compiling");
-  diag_help(s->diag, "write the number of training samples");
 }
 
 static void batch(Block *b, const Ast *e)
@@ -386,6 +387,7 @@ void sema_train(Sema *s, const Ast *train, Train *t)
       sema_schedule(s, item, t);
   }
   override_batch(&b);
+  t->accumulate = b.whole ? WHOLE_EPOCH : t->accumulate;
   warn_batch(&b);
   check_spreads(&b);
   t->metric = sema_metrics(s, b.metrics, &t->nmetric);

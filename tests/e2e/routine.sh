@@ -60,6 +60,33 @@ run 0 gradc train parts.nn --progress none --out sum
 grep '^step' out > parts.steps
 near whole.steps parts.steps
 
+begin 'batch: all of a table is one step, with the bits of its parts for any number of threads'
+python3 - > all.csv << 'PY'
+import random
+random.seed(3)
+print('a,b,c')
+for i in range(700):
+    a, b = random.gauss(0, 1), random.gauss(0, 1)
+    print('%.4f,%.4f,%d' % (a, b, a > b))
+PY
+spec 'adam(lr=0.05)' "batch: all; clip: norm(0.3); $watch" |
+  sed 's/train: .*/source: csv("all.csv"); split: train = 630, valid = 70;/; /valid: moons/d
+       s/f32\[2\];/f32[2] from "a, b";/; s/label(2);/label(2) from "c";/' > m.nn
+train whole
+grep '^step' out > whole.steps
+[ "$(wc -l < whole.steps)" -eq 3 ] || bad 'an epoch is not one step'
+train three --threads 3
+same whole/last.safetensors three/last.safetensors
+train stopped --steps 1
+train stopped --resume
+same whole/last.safetensors stopped/last.safetensors
+train once --set batch=630
+grep '^step' out > once.steps
+near whole.steps once.steps
+sed 's/csv("all.csv")/csv("all.csv", missing=skip)/; s/batch: all/batch: 32/' m.nn > skip.nn
+run 0 gradc train skip.nn --set batch=all --progress none --out skipped
+same whole/metrics.csv skipped/metrics.csv
+
 begin 'group: a rate of its own, no decay of its own, the first one wins'
 spec 'sgd(lr=0.2, weight_decay=0.1)' "batch: 8; $watch" > m.nn
 train plain

@@ -469,6 +469,12 @@ static void test_batch_all(void **state)
   run(&r, edit(a, lenet, "batch: 64", "batch: all"), NULL, 0);
   assert_non_null(r.model);
   assert_int_equal(r.model->program->batch, 450);
+  assert_int_equal(r.model->train->accumulate, 1);
+  done(&r);
+  run(&r, edit(a, table, "epochs: 20;", "epochs: 20; batch: all; accumulate: 2;"), NULL, 0);
+  assert_non_null(r.model);
+  assert_int_equal(r.model->program->batch, 256);
+  assert_int_equal(r.model->train->accumulate, WHOLE_EPOCH);
   done(&r);
   arena_free(&a);
 }

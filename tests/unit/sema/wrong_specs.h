@@ -167,8 +167,6 @@
   "t.nn:22:10: error: `batch` must be from 1 to 1048576, not 0 [E0304]" },
 { lenet, "batch: 64", "batch: -3",
   "t.nn:22:10: error: `batch` must be from 1 to 1048576, not -3 [E0304]" },
-{ table, "epochs: 20;", "epochs: 20; batch: all;",
-  "t.nn:16:22: error: `batch: all` needs data whose number of rows is known when compiling [E0409]" },
 { lenet, "batch: 64", "batch_size: 64",
   "t.nn:22:3: error: the train block has no line `batch_size` [E0302]" },
 { lenet, "batch: 64", "learning_rate: 64",
