@@ -284,6 +284,8 @@ int compile_graphs(Compilation *c, const DriverOptions *o)
   if (code)
     return code;
   c->program = c->model->program;
+  if (o->edit)
+    o->edit(c, o->edit_ctx);
   int64_t bytes = budget_bytes(c, o);
   if (bytes < 0 || !read_passes(c, o))
     return EXIT_USAGE;

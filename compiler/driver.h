@@ -12,6 +12,8 @@
 
 #define GRADC_VERSION "0.1.0"
 
+struct Compilation;
+
 typedef struct {
   const char *file;             /* path of the spec */
   const char *text;             /* the spec itself; NULL: what the file holds */
@@ -34,10 +36,13 @@ typedef struct {
   bool mc_eval;                 /* they are passes of eval */
   const char *data_dir, *data_root;     /* of data; NULL: the spec's folder, none */
   const char *memory;           /* budget of a step, as str_to_bytes reads it; NULL: the spec's */
+  /* changes the checked model before its graphs are made; NULL: it stays as the spec says */
+  void (*edit)(struct Compilation *c, const void *ctx);
+  const void *edit_ctx;
 } DriverOptions;
 
 /* Everything a compilation made; lives until compilation_free. */
-typedef struct {
+typedef struct Compilation {
   Arena *arena;
   SourceMap *sources;
   Diag *diag;

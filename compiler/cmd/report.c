@@ -135,7 +135,7 @@ static int put_page(ReportPage *p, const char *weights)
   for (int i = 0; i < p->nscore; i++)
     gradrt_report_score(p->w, &p->s, &p->score[i]);
   gradrt_report_filters(p->w, p->net, p->s.state, NULL);
-  report_maps(p);
+  code = code ? code : report_maps(p);
   report_augments(p);
   code = code ? code : report_text(p);
   code = code ? code : report_landscape(p);

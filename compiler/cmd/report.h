@@ -17,8 +17,14 @@ typedef struct {
   gradrt_writer *w;
 } ReportPage;
 
-/* What every layer makes of one sample, as pictures. Computed by the reference interpreter. */
-void report_maps(ReportPage *p);
+/* A layer's value for one sample: v row-major, of the type without its batch. */
+typedef struct { const char *name; Type type; double *v; } InnerValue;
+
+/* The values of all layers, in the order of the spec, for a row of a loaded split: out[0..n) in the
+ * compilation's arena. Returns an exit code. */
+int report_inner(ReportPage *p, const gradrt_set *set, uint32_t row, InnerValue **out, int *n);
+/* What every layer makes of one sample, as pictures. Returns an exit code. */
+int report_maps(ReportPage *p);
 /* The loss over a plane through the weights. Returns an exit code. */
 int report_landscape(ReportPage *p);
 /* Samples as training sees them, for fields with random changes. */

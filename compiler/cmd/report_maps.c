@@ -1,76 +1,13 @@
 /* Inside a net: the values of every layer for one sample, and augmented samples. */
 #include "augment.h"
-#include "base/str.h"
 #include "cmd/report.h"
 #include "data.h"
-#include "ir/ref.h"
-#include "ops/ops.h"
-#include "pass/expand.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { MAPS_MAX = 32, MAP_SIDE = 56, MAP_SIDE_MAX = 512, STRIP = 64, STRIP_MAX = 4096, EPOCHS = 7 };
-
-/* The reference interpreter, which keeps every value, does some 1e8 of these in a second. */
-static const double maps_flops_max = 1e9;
-
-/* ---- values ---- */
-
-static bool is_shown(const Program *p, const Node *n)
-{
-  for (uint32_t i = 0; i < p->fields.n; i++)
-    if (str_eq(n->name, p->fields.at[i].name))
-      return false;
-  bool layer = n->name && ((n->op->flags & OP_LAYER) || n->op->written);
-  return layer && n->op->cls != OP_VIEW && n->op->cls != OP_SOURCE && n->type[0].batched;
-}
-
-/* The graph whose outputs are the layers' values, in the order of the spec, as far as their FLOPs
- * are few; *left: the first layer that is not among them, NULL: all are. */
-static Graph *layers_graph(Compilation *c, const char **left)
-{
-  const Graph *f = c->model->forward;
-  Value *out = ARENA_ARRAY(c->arena, Value, f->order.n + 1);
-  const char **name = ARENA_ARRAY(c->arena, const char *, f->order.n + 1);
-  double flops = 0;
-  int n = 0;
-  *left = NULL;
-  for (uint32_t i = 0; i < f->order.n && !*left; i++) {
-    const Node *layer = f->order.at[i];
-    flops += layer->op->flops ? layer->op->flops(layer) : 0;
-    if (!is_shown(c->program, layer))
-      continue;
-    if (flops > maps_flops_max)
-      *left = layer->name;
-    name[n] = layer->name;
-    out[n++] = (Value){ f->order.at[i], 0 };
-  }
-  n -= *left != NULL;
-  return n ? infer_graph(c->program, f, out, name, n, ops_table()) : NULL;
-}
-
-/* The values of one sample: all fields as they are stored, all state as it is now. */
-static void prepare(ReportPage *p, RefCtx *r, uint32_t row)
-{
-  Arena *a = p->c->arena;
-  const Program *program = p->c->program;
-  const gradrt_set *set = gradrt_data_set(p->s.data, p->score[0].split);
-  r->state = ARENA_ARRAY(a, double *, program->state.n + 1);
-  r->field = ARENA_ARRAY(a, double *, program->fields.n + 1);
-  for (uint32_t i = 0; i < program->state.n; i++) {
-    r->state[i] = ARENA_ARRAY(a, double, gradrt_tensor_elems(&p->net->tensor[i]) + 1);
-    gradrt_tensor_load(p->net, &p->net->tensor[i], p->s.state, r->state[i]);
-  }
-  for (uint32_t i = 0; i < program->fields.n; i++) {
-    const gradrt_field *f = &p->net->field[i];
-    int64_t n = gradrt_field_elems(f);
-    r->field[i] = ARENA_ARRAY(a, double, n + 1);
-    for (int64_t k = 0; k < n; k++)
-      r->field[i][k] = gradrt_dtype_get(f->dtype, set->rows[i], (int64_t)row * n + k);
-  }
-}
 
 /* ---- pictures ---- */
 
@@ -100,7 +37,7 @@ static void put_map(gradrt_writer *w, const double *v, int width, int height, co
 }
 
 /* [c, h, w]: an image a channel; [h, w]: one; anything else: a strip of STRIP columns. */
-static void put_maps(gradrt_writer *w, const char *name, const RefTensor *t)
+static void put_maps(gradrt_writer *w, const InnerValue *t)
 {
   const Type *type = &t->type;
   bool planes = type->rank >= 2 && type->rank <= 3 && type->dim[type->rank - 1] <= MAP_SIDE_MAX &&
@@ -108,21 +45,21 @@ static void put_maps(gradrt_writer *w, const char *name, const RefTensor *t)
                 type->dim[type->rank - 1] * type->dim[type->rank - 2] > 1;
   double range[2];
   char alt[160];
-  value_range(t->v, t->elems, &range[0], &range[1]);
+  value_range(t->v, type_elems(&t->type), &range[0], &range[1]);
   gradrt_writer_printf(w, "<div class=\"sheet maps\">");
   if (planes) {
     int height = (int)type->dim[type->rank - 2], width = (int)type->dim[type->rank - 1];
     int64_t n = type->rank == 3 ? type->dim[0] : 1;
     for (int64_t i = 0; i < n && i < MAPS_MAX; i++) {
-      snprintf(alt, sizeof alt, "%.100s, channel %d", name, (int)i);
+      snprintf(alt, sizeof alt, "%.100s, channel %d", t->name, (int)i);
       put_map(w, t->v + i * height * width, width, height, range, alt);
     }
     if (n > MAPS_MAX)
       gradrt_writer_printf(w, "<span class=\"soft\">and %" PRId64 " more</span>", n - MAPS_MAX);
   } else {
-    int64_t n = t->elems < STRIP_MAX ? t->elems : STRIP_MAX;
+    int64_t n = type_elems(type) < STRIP_MAX ? type_elems(type) : STRIP_MAX;
     for (int64_t first = 0; first < n; first += STRIP) {
-      snprintf(alt, sizeof alt, "%.100s, values from %d", name, (int)first);
+      snprintf(alt, sizeof alt, "%.100s, values from %d", t->name, (int)first);
       int width = (int)(n - first < STRIP ? n - first : STRIP);
       gradrt_image image;
       if (!gradrt_image_new(&image, width, 1, 3))
@@ -138,38 +75,19 @@ static void put_maps(gradrt_writer *w, const char *name, const RefTensor *t)
   gradrt_writer_printf(w, "</div>\n");
 }
 
-static void put_layer(ReportPage *p, const char *name, const RefTensor *t)
+static void put_layer(ReportPage *p, const InnerValue *t)
 {
   double low, high;
-  value_range(t->v, t->elems, &low, &high);
+  value_range(t->v, type_elems(&t->type), &low, &high);
   gradrt_writer_printf(p->w, "<h4>");
-  gradrt_report_text(p->w, name);
+  gradrt_report_text(p->w, t->name);
   gradrt_writer_printf(p->w, " <span class=\"soft\">%s, from %.4g to %.4g</span></h4>\n",
                        type_user(p->c->arena, &t->type), low, high);
-  put_maps(p->w, name, t);
+  put_maps(p->w, t);
 }
 
-void report_maps(ReportPage *p)
+static void put_inputs(ReportPage *p, const gradrt_set *set, uint32_t row)
 {
-  const gradrt_set *set = gradrt_data_set(p->s.data, p->score[0].split);
-  const char *left;
-  Graph *g = layers_graph(p->c, &left);
-  if ((!g && !left) || !set || p->sample >= set->n)
-    return;
-  uint32_t row = set->row[p->sample];
-  double args[ARG_COUNT] = { 0 };
-  args[ARG_N] = 1;
-  args[ARG_BC1] = args[ARG_BC2] = 1;
-  RefCtx r = { .arena = p->c->arena, .n = 1, .args = args, .sample = &row };
-  uint32_t layers = g ? g->outputs.n : 0;
-  RefTensor **out = ARENA_ARRAY(p->c->arena, RefTensor *, layers + 1);
-  prepare(p, &r, row);
-  if (g)
-    ref_run(&r, g, out);
-  gradrt_writer_printf(p->w, "<h2>Inside the network</h2>\n<p class=\"soft\">What every layer "
-                             "makes of row %" PRIu32 " of ", row);
-  gradrt_report_text(p->w, p->net->split[p->score[0].split].name);
-  gradrt_writer_printf(p->w, ": dark is the layer's least value, yellow its largest.</p>\n");
   for (int f = 0; f < p->net->nfield; f++) {
     gradrt_image image;
     if (!gradrt_sample_image(&p->net->field[f], set->rows[f], row, &image))
@@ -178,13 +96,26 @@ void report_maps(ReportPage *p)
     gradrt_report_image(p->w, &image, longest < 112 ? 112 / longest : 1, p->net->field[f].name);
     gradrt_image_free(&image);
   }
-  for (uint32_t i = 0; i < layers; i++)
-    put_layer(p, g->outputs.at[i].name, out[i]);
-  if (left) {
-    gradrt_writer_printf(p->w, "<p class=\"soft\">Not shown, for it would take long: ");
-    gradrt_report_text(p->w, left);
-    gradrt_writer_printf(p->w, " and what comes after it.</p>\n");
-  }
+}
+
+int report_maps(ReportPage *p)
+{
+  const gradrt_set *set = gradrt_data_set(p->s.data, p->score[0].split);
+  if (!set || p->sample >= set->n)
+    return EXIT_OK;
+  uint32_t row = set->row[p->sample];
+  InnerValue *value;
+  int n, code = report_inner(p, set, row, &value, &n);
+  if (code || n == 0)
+    return code;
+  gradrt_writer_printf(p->w, "<h2>Inside the network</h2>\n<p class=\"soft\">What every layer "
+                             "makes of row %" PRIu32 " of ", row);
+  gradrt_report_text(p->w, p->net->split[p->score[0].split].name);
+  gradrt_writer_printf(p->w, ": dark is the layer's least value, yellow its largest.</p>\n");
+  put_inputs(p, set, row);
+  for (int i = 0; i < n; i++)
+    put_layer(p, &value[i]);
+  return EXIT_OK;
 }
 
 /* ---- augmented samples ---- */
