@@ -6,24 +6,32 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *gradrt_meter_label_name(const gradrt_meter *m, int metric, int label, char *buf,
-                                    size_t size)
+bool gradrt_field_column(const gradrt_field *f, int element, char *buf, size_t size)
 {
-  const gradrt_field *f = gradrt_meter_target(m, metric);
-  const char *p = f ? f->columns : NULL;
-  for (int i = 0; p && i < label; i++) {
+  const char *p = f->columns;
+  for (int i = 0; p && i < element; i++) {
     p = strchr(p, ',');
     p = p ? p + 1 : NULL;
   }
-  /* a range of columns names no single one */
-  if (!p || strstr(f->columns, "..")) {
-    snprintf(buf, size, "%d", label);
-    return buf;
+  /* a range of columns, or one of words, names no single element */
+  if (!p || strstr(f->columns, "..") || strchr(f->columns, ':')) {
+    return false;
   }
   char name[GRADRT_NAME_MAX];
   p += strspn(p, " ");
   snprintf(name, sizeof name, "%.*s", (int)strcspn(p, ","), p);
-  return gradrt_text_plain(buf, size, name);
+  gradrt_text_plain(buf, size, name);
+  return true;
+}
+
+const char *gradrt_meter_label_name(const gradrt_meter *m, int metric, int label, char *buf,
+                                    size_t size)
+{
+  const gradrt_field *f = gradrt_meter_target(m, metric);
+  if (!f || !gradrt_field_column(f, label, buf, size)) {
+    snprintf(buf, size, "%d", label);
+  }
+  return buf;
 }
 
 gradrt_label_score gradrt_meter_label_score(const gradrt_meter *m, int metric, int label)

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TABLE_CLASSES_MAX = 40, TABLE_NAME_MAX = 16, TABLE_MISTAKES = 10 };
+enum { TABLE_CLASSES_MAX = 40, TABLE_NAME_MAX = 15, TABLE_MISTAKES = 10 };
 
 static double table_ratio(double a, double b)
 {
@@ -92,11 +92,16 @@ static int table_digits(int64_t v)
 /* Right-aligns a name by its code points, so that accented names keep the columns straight. */
 static void table_cell(const char *text, int width)
 {
-  int points = 0;
-  for (const char *p = text; *p; p++) {
-    points += ((unsigned char)*p & 0xC0) != 0x80;
-  }
+  int points = gradrt_text_points(text);
   printf("%*s%s", width > points ? width - points : 0, "", text);
+}
+
+/* A name that fits the columns of the confusion matrix. */
+static const char *table_name(const gradrt_meter *m, int metric, int cls, char *buf)
+{
+  char name[GRADRT_NAME_MAX];
+  return gradrt_text_short(buf, TABLE_NAME_MAX,
+                           gradrt_meter_class_name(m, metric, cls, name, sizeof name));
 }
 
 static void table_print_mistakes(const gradrt_meter *m, int metric, const int64_t *table,
@@ -121,24 +126,24 @@ static void table_print_confusion(const gradrt_meter *m, int metric)
     table_print_mistakes(m, metric, table, classes);
     return;
   }
-  char name[TABLE_NAME_MAX];
+  char name[4 * TABLE_NAME_MAX + 1];
   int width = 4;
   for (int i = 0; i < classes * classes; i++) {
     int digits = table_digits(table[i]);
     width = digits > width ? digits : width;
   }
   for (int c = 0; c < classes; c++) {
-    int length = (int)strlen(gradrt_meter_class_name(m, metric, c, name, sizeof name));
+    int length = gradrt_text_points(table_name(m, metric, c, name));
     width = length > width ? length : width;
   }
   printf("confusion matrix (rows: true, columns: predicted)\n%*s", width + 2, "");
   for (int c = 0; c < classes; c++) {
     putchar(' ');
-    table_cell(gradrt_meter_class_name(m, metric, c, name, sizeof name), width);
+    table_cell(table_name(m, metric, c, name), width);
   }
   putchar('\n');
   for (int r = 0; r < classes; r++) {
-    table_cell(gradrt_meter_class_name(m, metric, r, name, sizeof name), width + 2);
+    table_cell(table_name(m, metric, r, name), width + 2);
     for (int c = 0; c < classes; c++) {
       printf(" %*" PRId64, width, table[r * classes + c]);
     }
@@ -164,7 +169,7 @@ static void table_print_prf(const gradrt_meter *m, int metric)
   char name[GRADRT_NAME_MAX];
   int width = (int)strlen("weighted avg");
   for (int c = 0; c < classes; c++) {
-    int length = (int)strlen(gradrt_meter_class_name(m, metric, c, name, sizeof name));
+    int length = gradrt_text_points(gradrt_meter_class_name(m, metric, c, name, sizeof name));
     width = length > width ? length : width;
   }
   printf("%*s  %9s %9s %9s %9s\n\n", width, "", "precision", "recall", "f1-score", "support");

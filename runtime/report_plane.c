@@ -9,7 +9,7 @@
 
 enum {
   PLANE_GRID = 120, PLANE_SIDE = 480, PLANE_LEFT = 52, PLANE_TOP = 14, PLANE_POINTS = 600,
-  PLANE_LEVELS = 4, PLANE_CLASSES = 32
+  PLANE_LEVELS = 4, PLANE_CLASSES = 1000, PLANE_LEGEND = 24, PLANE_NAME_MAX = 32
 };
 
 /* One of the two numbers, and the interval of the picture. */
@@ -19,7 +19,7 @@ typedef struct {
   gradrt_guesser g;
   const gradrt_set *set;
   plane_axis axis[2];
-  unsigned char *cell;          /* PLANE_GRID rows from the top: class * PLANE_LEVELS + level */
+  uint16_t *cell;               /* PLANE_GRID rows from the top: class * PLANE_LEVELS + level */
 } plane_map;
 
 /* The net's inputs must be exactly two numbers. */
@@ -102,7 +102,7 @@ static bool plane_fill(plane_map *m)
   int64_t n = (int64_t)PLANE_GRID * PLANE_GRID, batch = s->net->batch;
   void *rows[GRADRT_FIELDS_MAX] = { 0 };
   gradrt_guess *guess = gradrt_alloc((size_t)batch * sizeof *guess);
-  m->cell = gradrt_alloc((size_t)n);
+  m->cell = gradrt_alloc((size_t)n * sizeof *m->cell);
   bool ok = guess && m->cell && plane_rows(m, rows);
   for (int64_t first = 0; ok && first < n; first += batch) {
     int64_t part = n - first < batch ? n - first : batch;
@@ -112,7 +112,7 @@ static bool plane_fill(plane_map *m)
     gradrt_guess_batch(&m->g, (const void *const *)rows, part, guess);
     for (int64_t i = 0; i < part; i++) {
       int level = plane_level(&guess[i], m->g.classes);
-      m->cell[first + i] = (unsigned char)(guess[i].guess * PLANE_LEVELS + level);
+      m->cell[first + i] = (uint16_t)(guess[i].guess * PLANE_LEVELS + level);
     }
   }
   for (int f = 0; f < s->net->nfield; f++) {
@@ -132,7 +132,7 @@ static void plane_areas(gradrt_writer *w, const plane_map *m)
   for (int kind = 0; kind < (int)m->g.classes * PLANE_LEVELS; kind++) {
     bool any = false;
     for (int y = 0; y < PLANE_GRID; y++) {
-      const unsigned char *row = m->cell + (ptrdiff_t)y * PLANE_GRID;
+      const uint16_t *row = m->cell + (ptrdiff_t)y * PLANE_GRID;
       for (int x = 0, end; x < PLANE_GRID; x = end) {
         for (end = x + 1; end < PLANE_GRID && row[end] == row[x]; end++) {
         }
@@ -216,24 +216,53 @@ static void plane_ruler(gradrt_writer *w, const gradrt_net *net, const plane_axi
                           "%s\">", across ? PLANE_LEFT + PLANE_SIDE / 2 : 14,
                        PLANE_TOP + (across ? PLANE_SIDE + 36 : PLANE_SIDE / 2),
                        across ? "" : " rotate(-90)");
-  gradrt_report_text(w, f->name);
-  if (gradrt_field_elems(f) > 1) {
-    gradrt_writer_printf(w, "[%d]", (int)a->element);
+  char name[GRADRT_NAME_MAX];
+  if (gradrt_field_column(f, (int)a->element, name, sizeof name)) {
+    gradrt_report_text(w, name);
+  } else {
+    gradrt_report_text(w, f->name);
+    if (gradrt_field_elems(f) > 1) {
+      gradrt_writer_printf(w, "[%d]", (int)a->element);
+    }
   }
   gradrt_writer_printf(w, "</text>\n");
 }
 
-static void plane_legend(gradrt_writer *w, const plane_map *m)
+static const char *plane_name(const plane_map *m, int cls, char *buf)
 {
   char name[GRADRT_NAME_MAX];
-  int x = PLANE_LEFT + PLANE_SIDE + 18;
-  for (int cls = 0; cls < (int)m->g.classes; cls++) {
+  return gradrt_text_short(buf, PLANE_NAME_MAX,
+                           gradrt_class_name(m->g.s->net, NULL, m->g.classes, cls, name,
+                                             sizeof name));
+}
+
+/* Pixels that the names of the legend take. */
+static int plane_legend_width(const plane_map *m)
+{
+  char name[4 * PLANE_NAME_MAX + 1];
+  int longest = 8;              /* "and N more" */
+  for (int cls = 0; cls < (int)m->g.classes && cls < PLANE_LEGEND; cls++) {
+    int n = gradrt_text_points(plane_name(m, cls, name));
+    longest = n > longest ? n : longest;
+  }
+  return 40 + 8 * longest;
+}
+
+static void plane_legend(gradrt_writer *w, const plane_map *m)
+{
+  char name[4 * PLANE_NAME_MAX + 1];
+  int x = PLANE_LEFT + PLANE_SIDE + 18, shown = (int)m->g.classes;
+  if (shown > PLANE_LEGEND) {
+    shown = PLANE_LEGEND - 1;
+    gradrt_writer_printf(w, "<text class=\"key\" x=\"%d\" y=\"%d\">and %d more</text>\n", x + 12,
+                         PLANE_TOP + 16 + 20 * shown, (int)m->g.classes - shown);
+  }
+  for (int cls = 0; cls < shown; cls++) {
     int y = PLANE_TOP + 12 + 20 * cls;
     gradrt_writer_printf(w, "<path class=\"point\" fill=\"%s\" d=\"", gradrt_class_color(cls));
     plane_mark(w, cls, x, y);
     gradrt_writer_printf(w, "\"/><text class=\"key\" x=\"%d\" y=\"%d\">", x + 12, y + 4);
-    gradrt_report_text(w, gradrt_class_name(m->g.s->net, NULL, m->g.classes, cls, name,
-                                            sizeof name));
+    gradrt_report_text(w, plane_name(m, cls, name));
     gradrt_writer_printf(w, "</text>\n");
   }
 }
@@ -241,7 +270,7 @@ static void plane_legend(gradrt_writer *w, const plane_map *m)
 static void plane_figure(gradrt_writer *w, const plane_map *m)
 {
   const gradrt_net *net = m->g.s->net;
-  int width = PLANE_LEFT + PLANE_SIDE + 120, height = PLANE_TOP + PLANE_SIDE + 46;
+  int width = PLANE_LEFT + PLANE_SIDE + plane_legend_width(m), height = PLANE_TOP + PLANE_SIDE + 46;
   gradrt_writer_printf(w,
                        "<h3>Decision boundary</h3>\n<figure class=\"plane\"><svg viewBox=\"0 0 %d "
                        "%d\" style=\"max-width:%dpx\" role=\"img\"><title>Predicted classes over "

@@ -19,9 +19,10 @@ enum {
   PLOT_POINTS_MAX = 800,
   PLOT_DOTS_MAX = 30,
   PLOT_TICKS_MAX = 12,
-  PLOT_CLASSES_MAX = 40,
+  PLOT_CLASSES_MAX = 200,
+  PLOT_NAMES_MAX = 40,
   PLOT_NUMBERS_MAX = 20,
-  PLOT_NAME_MAX = 16
+  PLOT_NAME_MAX = 15
 };
 
 /* Classes of lines, each with a colour and dashes of its own. */
@@ -332,17 +333,20 @@ static void plot_cell(gradrt_writer *w, int row, int column, int size, int left,
   unsigned char rgb[3];
   int x = left + column * size, y = top + row * size;
   double t = sqrt(share);
+  int side = size >= 14 ? size - 1 : size;      /* a gap between cells that are large enough */
   gradrt_color_viridis(t, rgb);
   if (count == 0) {
-    gradrt_writer_printf(w, "<rect class=\"none\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/>",
-                         x, y, size - 1, size - 1);
+    if (side < size) {
+      gradrt_writer_printf(w, "<rect class=\"none\" x=\"%d\" y=\"%d\" width=\"%d\" "
+                              "height=\"%d\"/>", x, y, side, side);
+    }
     return;
   }
   gradrt_writer_printf(
       w,
       "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"#%02x%02x%02x\"><title>true %d, "
       "predicted %d: %" PRId64 " (%.1f %%)</title></rect>",
-      x, y, size - 1, size - 1, rgb[0], rgb[1], rgb[2], row, column,
+      x, y, side, side, rgb[0], rgb[1], rgb[2], row, column,
       count, 100 * share);
   if (number) {
     gradrt_writer_printf(w, "<text class=\"cell\" x=\"%d\" y=\"%d\" fill=\"%s\">%" PRId64 "</text>",
@@ -350,26 +354,33 @@ static void plot_cell(gradrt_writer *w, int row, int column, int size, int left,
   }
 }
 
+static const char *plot_name(const gradrt_meter *m, int metric, int cls, char *buf)
+{
+  char name[GRADRT_NAME_MAX];
+  return gradrt_text_short(buf, PLOT_NAME_MAX,
+                           gradrt_meter_class_name(m, metric, cls, name, sizeof name));
+}
+
 /* Pixels that the longest class name takes. */
 static int plot_name_width(const gradrt_meter *m, int metric, int classes)
 {
-  char name[PLOT_NAME_MAX];
-  size_t longest = 1;
+  char name[4 * PLOT_NAME_MAX + 1];
+  int longest = 1;
   for (int c = 0; c < classes; c++) {
-    size_t n = strlen(gradrt_meter_class_name(m, metric, c, name, sizeof name));
+    int n = gradrt_text_points(plot_name(m, metric, c, name));
     longest = n > longest ? n : longest;
   }
-  return 7 * (int)longest;
+  return 7 * longest;
 }
 
 static void plot_names(gradrt_writer *w, const gradrt_meter *m, int metric, int classes, int size,
                        int left, int top)
 {
-  char name[PLOT_NAME_MAX];
+  char name[4 * PLOT_NAME_MAX + 1];
   bool turned = plot_name_width(m, metric, classes) > size;
-  for (int c = 0; c < classes; c++) {
+  for (int c = 0; c < classes; c += classes > PLOT_NAMES_MAX ? 10 : 1) {
     int middle = c * size + size / 2;
-    gradrt_meter_class_name(m, metric, c, name, sizeof name);
+    plot_name(m, metric, c, name);
     gradrt_writer_printf(w, "<text class=\"tick\" x=\"%d\" y=\"%d\" text-anchor=\"end\">", left - 6,
                          top + middle + 4);
     gradrt_report_text(w, name);
@@ -407,7 +418,11 @@ static void plot_mistakes(gradrt_writer *w, const gradrt_meter *m, int metric, c
 static void plot_matrix(gradrt_writer *w, const gradrt_meter *m, int metric, const int64_t *table,
                         int classes)
 {
-  int size = classes <= 12 ? 38 : classes <= PLOT_NUMBERS_MAX ? 28 : 14;
+  int size = classes <= 12                 ? 38
+             : classes <= PLOT_NUMBERS_MAX ? 28
+             : classes <= PLOT_NAMES_MAX   ? 14
+             : classes <= 100              ? 6
+                                           : 4;
   int name = plot_name_width(m, metric, classes);
   int left = 34 + name, top = name > size ? 34 + name : 44, width = left + classes * size + 10,
       height = top + classes * size + 30;
@@ -417,6 +432,10 @@ static void plot_matrix(gradrt_writer *w, const gradrt_meter *m, int metric, con
       "<title>Confusion matrix: rows are true classes, columns predicted ones</title>\n",
       width, width, height);
   plot_names(w, m, metric, classes, size, left, top);
+  if (size < 14) {
+    gradrt_writer_printf(w, "<rect class=\"none\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/>\n",
+                         left, top, classes * size, classes * size);
+  }
   for (int r = 0; r < classes; r++) {
     int64_t sum = 0;
     for (int c = 0; c < classes; c++) {

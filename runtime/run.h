@@ -19,6 +19,10 @@ void gradrt_json_number(FILE *f, double v);             /* %.9g; "nan" "inf" "-i
 const char *gradrt_text_count(char *buf, size_t size, int64_t n);       /* 61706 -> "61,706" */
 /* control characters become '?' */
 const char *gradrt_text_plain(char *buf, size_t size, const char *s);
+/* At most `most` characters (above 4), of longer texts beginning and end: "a golde..iever".
+ * buf has room for 4 bytes each and the end. */
+const char *gradrt_text_short(char *buf, int most, const char *s);
+int gradrt_text_points(const char *s);                  /* characters of a well-formed text */
 /* bytes of the well-formed UTF-8 sequence at s; 0: none */
 int gradrt_text_utf8(const unsigned char *s);
 int gradrt_text_distance(const char *a, const char *b); /* edit distance; 100 for long words */
@@ -169,7 +173,9 @@ const char *gradrt_meter_class_name(const gradrt_meter *m, int metric, int cls, 
 typedef struct { int64_t right, present, guessed, found; } gradrt_label_count;
 const gradrt_label_count *gradrt_meter_labels(const gradrt_meter *m, int metric, int *labels);
 const gradrt_field *gradrt_meter_target(const gradrt_meter *m, int metric);     /* or NULL */
-/* metric_label.c: the column that feeds a label, or its number; tables of labels. */
+/* metric_label.c: the column that feeds an element of a field, as the spec writes it; false: it
+ * names none for it. The column that feeds a label, or its number; tables of labels. */
+bool gradrt_field_column(const gradrt_field *f, int element, char *buf, size_t size);
 const char *gradrt_meter_label_name(const gradrt_meter *m, int metric, int label, char *buf,
                                     size_t size);
 /* Shares of samples that were right, of `guessed` that are there, of `present` that were found; 0

@@ -101,6 +101,42 @@ const char *gradrt_text_plain(char *buf, size_t size, const char *s)
   return buf;
 }
 
+int gradrt_text_points(const char *s)
+{
+  int points = 0;
+  for (; *s; s++) {
+    points += ((unsigned char)*s & 0xC0) != 0x80;
+  }
+  return points;
+}
+
+/* The byte where character `point` begins. */
+static size_t text_point(const char *s, int point)
+{
+  size_t at = 0;
+  for (; s[at] && point >= 0; at++) {
+    point -= ((unsigned char)s[at] & 0xC0) != 0x80;
+    if (point < 0) {
+      break;
+    }
+  }
+  return at;
+}
+
+const char *gradrt_text_short(char *buf, int most, const char *s)
+{
+  int points = gradrt_text_points(s), last = (most - 2) / 2;
+  if (points <= most) {
+    strcpy(buf, s);
+    return buf;
+  }
+  size_t first = text_point(s, most - 2 - last);
+  memcpy(buf, s, first);
+  strcpy(buf + first, "..");
+  strcpy(buf + first + 2, s + text_point(s, points - last));
+  return buf;
+}
+
 static int text_least(int a, int b, int c)
 {
   int least = a < b ? a : b;

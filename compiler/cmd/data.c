@@ -130,6 +130,7 @@ static int load(DataView *v)
     .dir = o->driver.data_dir ? o->driver.data_dir : cmd_spec_dir(v->arena, o->driver.file),
     .root = o->driver.data_root,
     .look = true,
+    .labels = v->named,
   };
   return gradrt_data_load(v->net, &how, &v->rows);
 }
@@ -159,6 +160,7 @@ static int look(Compilation *c, const CmdOptions *o)
   DescribeArgs args = { .model = c->model, .sources = c->sources, .version = GRADC_VERSION,
                         .arena = c->arena };
   gradrt_named named;
+  v.named = &named;
   const char *dir =
       o->driver.data_dir ? o->driver.data_dir : cmd_spec_dir(c->arena, o->driver.file);
   v.net = gradrt_net_with_names(&named, describe_data(&args), dir, o->driver.data_root);

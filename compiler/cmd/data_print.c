@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FIRST_ROWS = 5, FIRST_VALUES = 8, CLASSES_SHOWN = 100 };
+enum { FIRST_ROWS = 5, FIRST_VALUES = 8, CLASSES_SHOWN = 100, NAME_WIDTH = 28 };
 
 static const gradrt_set *set_of(const DataView *v, int split)
 {
@@ -45,13 +45,21 @@ static void print_splits(const DataView *v)
   }
 }
 
+/* A name and blanks up to a width in characters; longer ones take their room. */
+static void print_name(const char *name, int width)
+{
+  int points = gradrt_text_points(name);
+  printf("  %s%*s", name, width > points ? width - points : 0, "");
+}
+
 static void print_range(const DataView *v, int field, int split, int64_t group)
 {
   const gradrt_field *f = &v->net->field[field];
   DataRange r = data_range(f, set_of(v, split), field, data_part(v, field, group));
   int64_t missing = data_missing(v, split, field, group);
-  printf("  %-28s %-10s %12.6g %12.6g %12.6g %12.6g", data_group_name(v, field, group),
-         v->net->split[split].name, r.low, r.high, r.mean, r.std);
+  print_name(data_group_name(v, field, group), NAME_WIDTH);
+  printf(" %-10s %12.6g %12.6g %12.6g %12.6g", v->net->split[split].name, r.low, r.high, r.mean,
+         r.std);
   if (missing >= 0)
     printf(" %9" PRId64, missing);
   printf("\n");
@@ -59,8 +67,8 @@ static void print_range(const DataView *v, int field, int split, int64_t group)
 
 static void print_numbers(const DataView *v, int field)
 {
-  printf("  %-28s %-10s %12s %12s %12s %12s%s\n", "", "split", "min", "max", "mean", "std",
-         data_missing(v, data_train_split(v), field, 0) >= 0 ? "   missing" : "");
+  printf("  %*s %-10s %12s %12s %12s %12s%s\n", NAME_WIDTH, "", "split", "min", "max", "mean",
+         "std", data_missing(v, data_train_split(v), field, 0) >= 0 ? "   missing" : "");
   for (int64_t g = 0; g < data_groups(v, field); g++)
     for (int s = 0; s < v->net->nsplit; s++)
       print_range(v, field, s, g);
@@ -70,16 +78,20 @@ static void print_classes(const DataView *v, int field)
 {
   const gradrt_field *f = &v->net->field[field];
   int64_t *count[256];
-  char name[64];
-  int nsplit = v->net->nsplit < 256 ? v->net->nsplit : 256;
-  printf("  %-28s", "class");
+  char name[GRADRT_NAME_MAX];
+  int nsplit = v->net->nsplit < 256 ? v->net->nsplit : 256, width = NAME_WIDTH;
+  for (int64_t c = 0; c < f->classes && c < CLASSES_SHOWN; c++) {
+    gradrt_class_name(v->net, f->name, f->classes, c, name, sizeof name);
+    width = gradrt_text_points(name) > width ? gradrt_text_points(name) : width;
+  }
+  print_name("class", width);
   for (int s = 0; s < nsplit; s++) {
     count[s] = data_classes(v, set_of(v, s), field);
     printf(" %10s", v->net->split[s].name);
   }
   printf("\n");
   for (int64_t c = 0; c < f->classes && c < CLASSES_SHOWN; c++) {
-    printf("  %-28s", gradrt_class_name(v->net, f->name, f->classes, c, name, sizeof name));
+    print_name(gradrt_class_name(v->net, f->name, f->classes, c, name, sizeof name), width);
     for (int s = 0; s < nsplit; s++)
       printf(" %10" PRId64, count[s][c]);
     printf("\n");

@@ -10,6 +10,7 @@ typedef struct {
   Arena *arena;
   const Data *data;             /* as the spec says */
   const gradrt_net *net;
+  gradrt_named *named;          /* gets the words of a table's labels */
   gradrt_data *rows;            /* all splits */
 } DataView;
 

@@ -215,6 +215,51 @@ for is_, shown in ((min(want), low), (max(want), high)):
     assert abs(is_ - shown) < 1e-3 * abs(shown), (want, low, high)
 PY
 
+begin "many classes with long names: all in the matrix, in the plane, and told apart"
+python3 - > many.csv << 'PY'
+import random
+random.seed(2)
+print('width,height,kind')
+for i in range(900):
+    c = i % 60
+    print('%.4f,%.4f,kind of animal no %03d of the list' % (c % 10 + random.gauss(0, 0.1),
+                                                          c // 10 + random.gauss(0, 0.1), c))
+PY
+cat > many.nn << 'SPEC'
+net 1;
+data d {
+  source: csv("many.csv");
+  split: train = 600, test = 300;
+  field x: f32[2] from "width, height";
+  field y: label(60) from "kind";
+}
+model m(x: f32[2]) -> z: f32[60] { z = x -> dense(60); }
+train m on d { loss: softmax_xent(z, y); optimizer: adam(lr=0.05); epochs: 2; batch: 32; }
+eval m on d.test { report accuracy(z, y), confusion(z, y); }
+SPEC
+run 0 gradc data many.nn
+says '^  kind of animal no 059 of the list  *10 '
+run 0 gradc train many.nn --out runs/many -q
+python3 - << 'PY' || bad 'classes are missing'
+import re
+page = open('runs/many/report.html').read()
+matrix = re.search(r'<svg class="matrix".*?</svg>', page, re.S).group(0)
+cells = [tuple(map(int, c)) for c in
+         re.findall(r'<title>true (\d+), predicted (\d+): (\d+) \(', matrix)]
+assert sum(c[2] for c in cells) == 300 and max(c[0] for c in cells) > 50
+assert '>kind of..e list<' in matrix and matrix.count('<text class="tick"') == 12
+plane = re.search(r'<svg[^>]*>\s*<title>Predicted classes.*?</svg>', page, re.S).group(0)
+assert '>width</text>' in plane and '>height</text>' in plane
+assert '>kind of animal ..000 of the list<' in plane and '>and 37 more<' in plane
+assert max(map(int, re.findall(r'data-class="(\d+)" fill="[^"]*" fill-opacity', plane))) > 50
+PY
+head -n 5 many.csv > five.csv
+sed 's/many.csv/five.csv/; s/label(60)/label(4)/; s/= 600, test = 300/= 2, test = 2/; s/60/4/g' \
+  many.nn > five.nn
+sed -i '2,5s/no 00\([0-9]\) of the list/nr \1; the end/' five.csv
+run 0 gradc train five.nn --out runs/five
+says '^ *kind of..he end '
+
 begin "several runs in one picture, each with its own look in all of them"
 run 0 gradc report runs/softmax runs/sigmoid runs/small --out runs.html -q
 [ "$(grep -c '<figure>' runs.html)" -eq 4 ] || bad "not 4 measures"
