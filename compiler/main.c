@@ -36,15 +36,15 @@ static const Verb verbs[] = {
   { "build", "FILE.nn [-o OUT]", "write one C file that trains the network", "gradc build examples/digits.nn -o digits.c",
     cmd_build, OF_SPEC },
   { "train", "FILE.nn [--epochs N ..]", "build and train", "gradc train examples/digits.nn --epochs 3", cmd_train, RUNS_PROGRAM },
-  { "eval", "FILE.nn [--weights W]", "test trained weights", "gradc eval examples/digits.nn --weights runs/digits",
+  { "eval", "FILE.nn [--weights W]", "test trained weights", "gradc eval examples/digits.nn --weights runs/lenet",
     cmd_eval, RUNS_PROGRAM },
-  { "predict", "FILE.nn INPUT..", "classify new inputs", "gradc predict examples/digits.nn --weights runs/digits digit.pgm",
+  { "predict", "FILE.nn INPUT..", "classify new inputs", "gradc predict examples/course/marks.nn examples/course/marks.csv",
     cmd_predict, RUNS_PROGRAM },
   { "gradcheck", "FILE.nn", "check every gradient of the generated code by differences",
     "gradc gradcheck examples/digits.nn", cmd_gradcheck, RUNS_PROGRAM },
   { "bench", "FILE.nn [--threads 1,2 ..]", "compare the speed of variants that give the same bits",
     "gradc bench examples/digits.nn --format md", cmd_bench, RUNS_PROGRAM },
-  { "fmt", "FILE.nn.. [--check]", "write specs in their canonical form", "gradc fmt lenet.nn", cmd_fmt, OF_RUNS },
+  { "fmt", "FILE.nn.. [--check]", "write specs in their canonical form", "gradc fmt --check examples/digits.nn", cmd_fmt, OF_RUNS },
   { "data", "FILE.nn [--out PAGE.html] | get NAME",
     "show rows, ranges, classes and pictures of the data; bring a data set",
     "gradc data examples/digits.nn --out digits.html", cmd_data, OF_RUNS },
@@ -56,16 +56,17 @@ static const Verb verbs[] = {
   { "new", "NAME [--template T]", "write a commented spec to begin with: NAME.nn",
     "gradc new flowers --template table", cmd_new, ALONE },
   { "export", "FILE.nn [--weights RUN] [-o OUT.npz]", "write weights for NumPy and PyTorch",
-    "gradc export examples/digits.nn --weights runs/digits -o lenet.npz", cmd_export, OF_SPEC },
+    "gradc export examples/digits.nn --weights runs/lenet -o lenet.npz", cmd_export, OF_SPEC },
   { "import", "FILE.nn --weights FILE [-o RUN]", "make a run of weights that other programs wrote",
     "gradc import examples/digits.nn --weights lenet.npz -o runs/taken", cmd_import, OF_SPEC },
   { "graph", "FILE.nn [-o NET.svg]", "draw the network: layers, shapes, parameters, branches",
     "gradc graph examples/digits.nn -o digits.svg", cmd_graph, OF_SPEC },
   { "report", "FILE.nn [--weights RUN] | RUN..",
     "a page of pictures about a trained net, or about several runs",
-    "gradc report examples/digits.nn --weights runs/digits", cmd_report, OF_RUNS },
+    "gradc report examples/digits.nn --weights runs/lenet", cmd_report, OF_RUNS },
   { "generate", "FILE.nn [--prompt TEXT ..]", "write text with a net that predicts tokens",
-    "gradc generate charlm.nn --weights runs/charlm --prompt 'ROMEO:' --length 400", cmd_generate,
+    "gradc new tale --template text && gradc train tale.nn -q &&\n"
+    "  gradc generate tale.nn --prompt 'the old miller ' --length 80", cmd_generate,
     RUNS_PROGRAM },
 };
 
@@ -270,7 +271,7 @@ static bool takes_options(const Verb *v)
 }
 
 /* Usage and options of a command that the trained program has too. */
-static bool print_program_verb(const char *name)
+static bool print_program_verb(const Verb *v)
 {
   static const struct { const char *name; gradrt_verb verb; } known[] = {
     { "train", GRADRT_VERB_TRAIN }, { "eval", GRADRT_VERB_EVAL },
@@ -279,9 +280,10 @@ static bool print_program_verb(const char *name)
   };
   const gradrt_net net = { .name = "net", .file = "FILE.nn" };
   for (size_t i = 0; i < ARRAY_LEN(known); i++) {
-    if (!str_eq(name, known[i].name))
+    if (!str_eq(v->name, known[i].name))
       continue;
-    gradrt_options o = { .program = "gradc", .called = net.file, .topic = known[i].verb };
+    gradrt_options o = { .program = "gradc", .called = net.file, .topic = known[i].verb,
+                         .example = v->example };
     gradrt_options_help(&net, &o, stdout);
     printf("\nOptions for the compiler:\n");
     return true;
@@ -291,7 +293,7 @@ static bool print_program_verb(const char *name)
 
 static int print_verb(const Verb *v)
 {
-  if (!print_program_verb(v->name))
+  if (!print_program_verb(v))
     printf("  %s\n\nUsage: gradc %s%s%s%s\n%s\n\n%s", v->example, v->name, *v->args ? " " : "",
            v->args, takes_options(v) ? " [options]" : "", v->doc,
            takes_options(v) ? "Options:\n" : "");

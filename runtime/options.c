@@ -553,10 +553,26 @@ const char *gradrt_options_call(const gradrt_options *o, const char *verb, char 
   return buf;
 }
 
+const char *gradrt_options_inputs(const gradrt_net *net)
+{
+  for (int i = 0; i < net->nfield; i++) {
+    const gradrt_field *f = &net->field[i];
+    if (f->is_label || f->next_of) {
+      continue;
+    }
+    bool idx = net->nsource > 0 && strcmp(net->source[0].kind, "idx") == 0;
+    bool image = f->dtype == GRADRT_U8 && f->rank >= 2;
+    return f->token ? "text.txt" : image && idx ? "images.idx --top 3"
+                                 : image        ? "picture.png"
+                                                : "rows.csv";
+  }
+  return "FILE";
+}
+
 static void options_help_verb(const gradrt_net *net, const gradrt_options *o, FILE *f)
 {
   static const char *const example[] = { " --epochs 3 --lr 0.05", " --split test",
-                                         " images.idx --top 3", "", " train", " --threads 1",
+                                         " ", "", " train", " --threads 1",
                                          " --param c1.weight",
                                          " --prompt 'Once' --length 200 --temperature 0.8" };
   static const char *const usage[] = { " [options]", " [options]", " FILE... [options]",
@@ -564,8 +580,13 @@ static void options_help_verb(const gradrt_net *net, const gradrt_options *o, FI
                                        " [options]" };
   char call[GRADRT_PATH_MAX];
   gradrt_options_call(o, options_verb_name[o->topic], call, sizeof call);
-  fprintf(f, "  %s%s\n\nUsage: %s%s\n%s\n", call, example[o->topic], call, usage[o->topic],
-          options_verb_help[o->topic]);
+  if (o->example) {
+    fprintf(f, "  %s\n", o->example);
+  } else {
+    fprintf(f, "  %s%s%s\n", call, example[o->topic],
+            o->topic == GRADRT_VERB_PREDICT ? gradrt_options_inputs(net) : "");
+  }
+  fprintf(f, "\nUsage: %s%s\n%s\n", call, usage[o->topic], options_verb_help[o->topic]);
   if (o->topic != GRADRT_VERB_HELP) {
     options_help_rows(net, o->topic, f);
   }

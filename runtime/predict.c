@@ -547,7 +547,8 @@ int gradrt_predict_main(const gradrt_net *net, const gradrt_options *o)
   if (o->ninput == 0 && !o->image) {
     code = gradrt_error(GRADRT_USAGE, "predict needs a file with inputs");
     char predict[GRADRT_PATH_MAX + 64];
-    gradrt_note("for example: %s images.idx --top 3", gradrt_options_call(o, "predict", predict, sizeof predict));
+    gradrt_note("for example: %s %s", gradrt_options_call(o, "predict", predict, sizeof predict),
+                gradrt_options_inputs(net));
     return code;
   }
   gradrt_session s;

@@ -75,6 +75,7 @@ typedef struct {
   const char *init;             /* FILE|DIR[:GLOB]: part of a net's weights to start from */
   gradrt_named *labels;         /* gets names of classes; NULL: nobody */
   const char *called;           /* the spec that gradc ran this program for; NULL: run by itself */
+  const char *example;          /* what the help of a verb begins with; NULL: one of the net */
   const char *resume;           /* "": the run directory; NULL: not given */
   const char *image;            /* predict: a further input */
   const char *prompt;           /* generate: how the text begins; NULL: not given */
@@ -94,6 +95,8 @@ typedef struct {
 int gradrt_options_parse(const gradrt_net *net, int argc, char **argv, gradrt_options *o);
 /* How the user runs a verb of this program: "./lenet eval", or "gradc eval lenet.nn" when gradc ran it. */
 const char *gradrt_options_call(const gradrt_options *o, const char *verb, char *buf, size_t size);
+/* Words that `predict` of this net could be followed by: "rows.csv", "picture.png". */
+const char *gradrt_options_inputs(const gradrt_net *net);
 void gradrt_options_help(const gradrt_net *net, const gradrt_options *o, FILE *f);
 
 /* ---- carried.c: states that go on from batch to batch ---- */

@@ -249,6 +249,19 @@ for verb in $verbs; do
     case $proved in *" $option "*) ;; *) bad "no proof of $option" ;; esac
   done
   run 0 gradc "$verb" --help
-  head -n 1 out | grep -q "^  gradc $verb" || bad "$verb --help does not begin with an example"
+  sed "/^\$/q" out | grep -q "^  gradc $verb" || bad "$verb --help does not begin with an example"
 done
+
+begin 'examples of commands work as they are typed, one after the other'
+cp -r "$SOURCE/examples" examples
+for verb in new check summary data graph build train eval predict fmt export import report \
+  explain doctor generate; do
+  example=$(gradc help $verb | sed -n '/^$/q; s/^  //p')
+  run 0 sh -c "$example"
+done
+cp examples/moons.nn .
+run 0 gradc predict moons.nn --help
+head -n 1 out | grep -qx '  gradc predict moons.nn rows.csv' || bad "predict: $(head -n 1 out)"
+run 2 gradc predict moons.nn
+says 'for example: gradc predict moons.nn rows.csv'
 finish
