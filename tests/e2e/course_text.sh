@@ -160,7 +160,8 @@ paste -d, whole.losses parts.losses | sed 1d | awk -F , '
 
 begin 'an interval tells the predictions it was made of: of a window each of its places'
 awk 'BEGIN { for (i = 0; i < 25; i++) printf "ab" }' > text/ab.txt
-sed 's/  train: text.*/  source: text("text\/ab.txt");\n  split: train = 50%, valid = 50%;/; s/8/5/g' padded.nn > ab.nn
+sed 's/  train: text.*/  source: text("text\/ab.txt");\n  split: train = 50%, valid = 50%;/
+  s/8/5/g' padded.nn > ab.nn
 run 0 gradc train ab.nn --quiet --out ab
 says '^best epoch .* interval .*, n = 20)$'
 says '^valid: .* interval .*, n = 4$'
