@@ -189,17 +189,30 @@ static void choose_rest(Sema *s, const Ast *file, Items *items)
   }
 }
 
+/* The first train block of a model; NULL: none trains it. */
+static const Ast *trains_model(const Ast *file, const char *model)
+{
+  for (const Ast *item = file->file.items; item; item = item->next)
+    if (item->kind == AST_TRAIN && str_eq(item->train.model, model))
+      return item;
+  return NULL;
+}
+
 /* The program that the command line asks for: a train block by its name, or a model that none
  * trains; else the first train block. */
 static void choose(Sema *s, const Ast *file, const char *name, Items *items)
 {
   items->train = find_item(file, AST_TRAIN, name);
-  if (!items->train && name)
+  const Ast *trained = items->train || !name ? NULL : trains_model(file, name);
+  if (!items->train && name && !trained)
     items->model = find_item(file, AST_MODEL, name);
   if (!items->train && !items->model && name) {
     diag_error(s->diag, (Span){ 0, 0 }, "E0310", "--train %s: the spec has no train block of that "
                "name", name);
-    sema_suggest(s, name, s->model->programs, s->model->nprogram, "train blocks");
+    if (trained)
+      diag_help(s->diag, "the model `%s` is trained by --train %s", name, train_name(trained));
+    else
+      sema_suggest(s, name, s->model->programs, s->model->nprogram, "train blocks");
     items->train = find_item(file, AST_TRAIN, NULL);
   }
   choose_rest(s, file, items);

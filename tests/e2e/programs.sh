@@ -51,6 +51,15 @@ begin 'a name that is none'
 run 1 gradc train several.nn --train fin
 says_once '--train fin: the spec has no train block of that name \[E0310\]'
 says 'did you mean .fine.'
+cat > named.nn << 'SPEC'
+net 1;
+data d { train: moons(samples=20); field x: f32[2]; field y: label(2); }
+model m(x: f32[2]) -> z: f32[2] { z = x -> dense(2); }
+train m on d as short { loss: softmax_xent(z, y); optimizer: sgd(lr=0.1); epochs: 1; batch: 5; }
+SPEC
+run 1 gradc eval named.nn --train m
+says_once '--train m: the spec has no train block of that name \[E0310\]'
+says 'the model .m. is trained by --train short'
 
 begin 'mistakes in programs that are not chosen are found'
 sed 's/adam(lr=rate)/adam(lr=-1)/' several.nn > wrong.nn
