@@ -122,6 +122,8 @@ static void report_verdict(gradrt_writer *w, const gradrt_report *r)
       gradrt_report_text(w, net->split[s->split].name);
       gradrt_writer_printf(w, " samples");
     }
+  } else if (t->history.nrow == 0) {
+    gradrt_writer_printf(w, "<strong>No results</strong>");
   } else {
     gradrt_writer_printf(w, "<strong>Training loss %s</strong>",
                          gradrt_text_value(text, sizeof text,
@@ -322,7 +324,9 @@ static void report_settings(gradrt_writer *w, const gradrt_report *r)
   report_pair(w, "code for", net->cpu);
   report_pair(w, "spec fingerprint", net->fingerprint);
   report_pair(w, "data fingerprint", gradrt_data_fingerprint(t->s.data));
-  report_pair(w, "weights SHA-256", gradrt_state_sha256(net, t->s.state, hex));
+  if (!r->failed) {
+    report_pair(w, "weights SHA-256", gradrt_state_sha256(net, t->s.state, hex));
+  }
   for (int i = 0; i < net->nparam; i++) {
     snprintf(text, sizeof text, "%.100s = %.9g%s", net->param[i].name, net->param[i].value,
              net->param[i].run_time ? "" : " (fixed when built)");
@@ -367,7 +371,9 @@ int gradrt_report_write(const gradrt_report *r, const char *path)
   for (int i = 0; i < r->nscore; i++) {
     gradrt_report_score(w, &t->s, &r->score[i]);
   }
-  report_weights(w, r);
+  if (!r->failed) {
+    report_weights(w, r);
+  }
   report_layers(w, net);
   report_settings(w, r);
   gradrt_report_spec(w, net);

@@ -505,6 +505,7 @@ typedef struct {
   int nscore;
   int64_t final_row;            /* of the history, whose weights were evaluated; -1: none */
   const char *status;           /* "finished", "stopped early: .." */
+  bool failed;                  /* the weights are of no use */
 } gradrt_report;
 
 int gradrt_report_write(const gradrt_report *r, const char *path);

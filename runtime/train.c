@@ -584,6 +584,20 @@ static int train_finish(gradrt_training *r, gradrt_score *score, int nscore)
   return code;
 }
 
+/* The page of a run that a number which is not finite has ended takes the place of an earlier one:
+ * the curves up to there. */
+static void train_report_failure(gradrt_training *r)
+{
+  char path[GRADRT_PATH_MAX], status[96];
+  gradrt_report report = { .training = r, .final_row = -1, .status = status,
+                           .failed = true };
+  snprintf(status, sizeof status, "ended after step %" PRId64 ": a number was not finite",
+           r->at.step);
+  if (r->writes && gradrt_path_join(path, r->s.dir, "report.html") == GRADRT_OK) {
+    gradrt_report_write(&report, path);
+  }
+}
+
 /* ---- the command ---- */
 
 static int train_loop(gradrt_training *r)
@@ -654,8 +668,13 @@ static int train_run(gradrt_training *r, gradrt_score *score, int nscore)
   code = train_loop(r);
   if (code == GRADRT_OK) {
     code = r->outcome == GRADRT_INTERRUPTED ? train_interrupted(r) : train_finish(r, score, nscore);
-  } else if (r->s.options->json) {
-    train_print_json(r, r->history.nrow - 1, code);
+  } else {
+    if (code == GRADRT_NONFINITE) {
+      train_report_failure(r);
+    }
+    if (r->s.options->json) {
+      train_print_json(r, r->history.nrow - 1, code);
+    }
   }
   train_release_signals(old);
   return code;

@@ -52,6 +52,15 @@ for real in f32 f64; do
   names exp_$real 1 h.exp forward h_exp inf
 done
 
+begin 'the page of a run tells that it failed, also in the place of an earlier one'
+spec later f32 'out = x -> dense(5) -> dense(1);'
+run 0 gradc train later.nn --epochs 1 --out run_later -q
+grep -q 'Training finished' run_later/report.html || bad 'no report'
+run 7 gradc train later.nn --lr 1e30 --out run_later -q
+grep -q 'No results</strong> after 0 epochs' run_later/report.html || bad 'there are results'
+grep -q 'Training ended after step [0-9]*: a number was not finite' run_later/report.html ||
+  bad 'the failure is not told'
+
 begin 'variance of values that are too large, under clipping'
 spec norm f32 'h = x * 1e25 -> dense(5) -> batchnorm; out = h -> dense(1);' 'clip: norm(1);'
 names norm 1 h.batchnorm forward 'h_batchnorm_bn_stats_1' inf
