@@ -86,19 +86,60 @@ static int write_page(const CmdOptions *o, const Run *run, int n)
   return code;
 }
 
-int report_runs(const CmdOptions *o, const char *const *dir, int n)
+static const char *fold_of(Arena *a, const char *dir, int k)
+{
+  return arena_printf(a, "%s/fold%d", dir, k);
+}
+
+/* The runs of a cross-validation take the place of the folder that holds them. Returns how many
+ * runs there are, at most RUNS_MAX + 1. */
+static int with_folds(Arena *a, const char *const *dir, int n, const char **out)
+{
+  int all = 0;
+  for (int i = 0; i < n && all <= RUNS_MAX; i++) {
+    bool run = gradrt_path_exists(arena_printf(a, "%s/metrics.csv", dir[i]));
+    if (run || !gradrt_path_is_dir(fold_of(a, dir[i], 1)))
+      out[all++] = dir[i];
+    else
+      for (int k = 1; gradrt_path_is_dir(fold_of(a, dir[i], k)) && all <= RUNS_MAX; k++)
+        out[all++] = fold_of(a, dir[i], k);
+  }
+  return all;
+}
+
+/* The last word of a path, or all of it where another one ends in the same word. */
+static const char *label_of(const char *const *dir, int n, int i)
+{
+  const char *slash = strrchr(dir[i], '/'), *word = slash && slash[1] ? slash + 1 : dir[i];
+  for (int k = 0; k < n; k++) {
+    const char *other = strrchr(dir[k], '/');
+    if (k != i && str_eq(word, other ? other + 1 : dir[k]))
+      return dir[i];
+  }
+  return word;
+}
+
+static int show_runs(const CmdOptions *o, const char *const *dir, int n)
 {
   Run run[RUNS_MAX] = { 0 };
   int code = EXIT_OK, read = 0;
   if (n > RUNS_MAX)
-    return gradrt_error(EXIT_USAGE, "one picture holds at most %d runs, not %d", RUNS_MAX, n);
+    return gradrt_error(EXIT_USAGE, "one picture holds at most %d runs, not more", RUNS_MAX);
   for (; read < n && !code; read++) {
-    const char *slash = strrchr(dir[read], '/');
-    run[read].label = slash && slash[1] ? slash + 1 : dir[read];
+    run[read].label = label_of(dir, n, read);
     code = gradrt_history_read(&run[read].h, dir[read]);
   }
   code = code ? code : write_page(o, run, n);
   for (int i = 0; i < read; i++)
     gradrt_history_close(&run[i].h);
+  return code;
+}
+
+int report_runs(const CmdOptions *o, const char *const *dir, int n)
+{
+  Arena *a = arena_new("runs");
+  const char *run[RUNS_MAX + 2];
+  int code = show_runs(o, run, with_folds(a, dir, n, run));
+  arena_free(&a);
   return code;
 }

@@ -266,6 +266,18 @@ run 0 gradc report runs/softmax runs/sigmoid runs/small --out runs.html -q
 [ "$(grep -c 'class="line c" d=' runs.html)" -eq 4 ] || bad "not 4 curves of the third run"
 grep -q '>sigmoid</text>' runs.html || bad "no name"
 
+begin "a cross-validation stands for its runs, and runs of one name are told apart"
+sed '/^  test: blobs/a split: valid = 20% of train;' plane.nn > folds.nn
+run 0 gradc train folds.nn --folds 3 --epochs 2 --out runs/folds -q
+run 0 gradc report runs/folds runs/softmax --out folds.html -q
+for name in fold1 fold2 fold3 softmax; do
+  grep -q ">$name</text>" folds.html || bad "no $name"
+done
+mkdir -p other && cp -r runs/softmax other
+run 0 gradc report runs/softmax other/softmax --out twins.html -q
+grep -q '>runs/softmax</text>' twins.html || bad 'which one is which?'
+grep -q '>other/softmax</text>' twins.html || bad 'which one is which?'
+
 begin "--profile adds times of every layer"
 run 0 gradc report plane.nn --weights runs/sigmoid --landscape 0 --profile --out p.html -q $back
 grep -q '<th class="n">backward ms</th>' p.html || bad "no times"
