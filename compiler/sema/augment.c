@@ -48,6 +48,28 @@ static FieldSpec *target(Sema *s, const Ast *chain, Data *data)
   return NULL;
 }
 
+/* Pixels are set to what the field can store, and something of the image is left. */
+static bool options_fit(Sema *s, const Row *row, const Options *o, const FieldSpec *f)
+{
+  const Type *t = value_type(f->value), *stored = &s->program->fields.at[f->field].type;
+  const Option *side = sema_option(o, "pixels");
+  static const char *const set[] = { "fill", "white" };
+  for (size_t i = 0; i < ARRAY_LEN(set); i++) {
+    const Option *v = sema_option(o, set[i]);
+    if (!v || stored->dtype != DT_U8 || (v->prop.number >= 0 && v->prop.number <= 255))
+      continue;
+    diag_error(s->diag, v->prop.at, "E0516", "option `%s` of %s: field `%s` holds bytes, from 0 to "
+               "255, not %.6g", set[i], row->name, f->name, v->prop.number);
+    return false;
+  }
+  if (!str_eq(row->name, "cutout") || !side || t->rank < 2 ||
+      side->prop.number < (double)max_i64(t->dim[t->rank - 1], t->dim[t->rank - 2]))
+    return true;
+  diag_error(s->diag, side->prop.at, "E0516", "a square of %.0f pixels may hide all of field `%s`, "
+             "%s", side->prop.number, f->name, type_user(s->arena, t));
+  return false;
+}
+
 /* One step of the chain. false: reported. */
 static bool step(Sema *s, const Ast *st, const FieldSpec *f, AugmentSpec *out)
 {
@@ -71,6 +93,8 @@ static bool step(Sema *s, const Ast *st, const FieldSpec *f, AugmentSpec *out)
                        "brightness, contrast and invert take any numbers", f->name);
     return false;
   }
+  if (!options_fit(s, row, &o, f))
+    return false;
   *out = (AugmentSpec){ .kind = row->name };
   out->prop = sema_props(s, &o, &out->nprop);
   return true;
