@@ -28,7 +28,7 @@ int64_t classes_of_input(const Program *p, Value v)
 
 #define WEIGHTED(A, op)                                                 \
   A(op, literal, weight, "",   "a factor for each class")               \
-  A(op, int,     ignore, "-1", "a class whose samples count nothing; -1: none")
+  A(op, int,     ignore, "-1", "a class whose samples add nothing to the sum; -1: none")
 ATTRS(weighted, WEIGHTED)
 
 enum { CLASSES_MAX = 1 << 16 };
@@ -132,6 +132,10 @@ static bool weights_fit(Infer *c, const Node *n, Type *out)
   if (a->weight.value && (a->weight.rank != 1 || a->weight.dim[0] != classes))
     return infer_error(c, n, "E0208", "`weight` needs one number for each of the %lld classes",
                        (long long)classes);
+  if (a->ignore < -1 || a->ignore >= classes)
+    return infer_error(c, n, "E0304",
+                       "`ignore` is a class from 0 to %lld, or -1 for none, not %lld",
+                       (long long)classes - 1, (long long)a->ignore);
   *out = type_scalar(c->in[0].dtype, true);
   return true;
 }

@@ -331,6 +331,20 @@ static bool read_attr(Sema *s, const OpDef *op, const AttrDef *def, const Ast *e
   ice("attribute `%s` of unknown kind", def->name);
 }
 
+/* Another loss of the same kind of predictions that has an option of this name or of `alias`, which
+ * may be NULL. */
+static void help_other_loss(Sema *s, const OpDef *op, const char *name, const char *alias)
+{
+  for (int i = 0; op->link && i < s->ops->n; i++) {
+    const OpDef *other = s->ops->at[i];
+    const char *has = find_def(other, name) >= 0 ? name : alias;
+    if (!other->link || !str_eq(other->link, op->link) || !has || find_def(other, has) < 0)
+      continue;
+    diag_help(s->diag, "the loss `%s` has an option `%s`", other->name, has);
+    return;
+  }
+}
+
 static void unknown_option(Sema *s, const OpDef *op, const char *name, Span at)
 {
   int n = count_defs(op);
@@ -339,6 +353,7 @@ static void unknown_option(Sema *s, const OpDef *op, const char *name, Span at)
     words[i] = op->attrs[i].name;
   const char *alias = sema_alias(name);
   diag_error(s->diag, at, "E0302", "`%s` has no option `%s`", op->name, name);
+  help_other_loss(s, op, name, alias);
   if (!n) {
     diag_help(s->diag, "`%s` takes no options", op->name);
   } else if (alias && find_def(op, alias) >= 0) {

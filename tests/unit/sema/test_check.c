@@ -24,6 +24,7 @@ typedef struct {
   Diag *diag;
   Model *model;
   char first[8192];             /* the first line of every message */
+  char help[128];               /* the first one */
 } Result;
 
 static void collect(void *ctx, const char *text)
@@ -32,6 +33,9 @@ static void collect(void *ctx, const char *text)
   size_t have = strlen(r->first), n = strcspn(text, "\n");
   if (have + n + 2 < sizeof r->first)
     snprintf(r->first + have, sizeof r->first - have, "%.*s\n", (int)n, text);
+  const char *help = strstr(text, "help: ");
+  if (help && !*r->help)
+    snprintf(r->help, sizeof r->help, "%.*s", (int)strcspn(help + 6, "\n"), help + 6);
 }
 
 static void run(Result *r, const char *text, const char *const *set, int nset)
@@ -115,6 +119,19 @@ static void test_several_mistakes(void **state)
                       "t.nn:23:14: error: the bound of `clip` must be at least 1e-30, not -5 [E0304]\n"
                       "t.nn:17:7: error: the train block does not say how many epochs to train [E0401]\n");
   assert_int_equal(diag_exit_code(r.diag), 1);
+  done(&r);
+  arena_free(&a);
+}
+
+/* An option that only another loss of the same predictions has. */
+static void test_help_names_the_other_loss(void **state)
+{
+  Arena *a = arena_new("edit");
+  Result r;
+  (void)state;
+  run(&r, edit(a, lenet, "softmax_xent(logits, y)", "softmax_xent(logits, y, ignore_index=3)"),
+      NULL, 0);
+  assert_string_equal(r.help, "the loss `weighted_xent` has an option `ignore`");
   done(&r);
   arena_free(&a);
 }
@@ -524,6 +541,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_one_mistake_one_message),
     cmocka_unit_test(test_several_mistakes),
+    cmocka_unit_test(test_help_names_the_other_loss),
     cmocka_unit_test(test_exit_codes),
     cmocka_unit_test(test_warnings),
     cmocka_unit_test(test_lenet),
