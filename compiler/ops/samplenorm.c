@@ -7,12 +7,17 @@
  *              dweight = sum dy * z, dbias = sum dy over samples and what shares the weight
  *
  * layernorm has a weight and a bias for each number of a sample, groupnorm for each channel. Both
- * are macros over `samplenorm`, which takes either kind. */
+ * are macros over `samplenorm`, which takes either kind. layernorm(axes=k) normalises the last k
+ * axes for each place of the others, as LayerNorm does with a shape of k sides: of a sequence
+ * [T, C] with axes=1 each step by itself. These places are the groups then, and the weight, one
+ * number for each place of the last axes, follows as a product. */
 #include "kernel/samplenorm.h"
+#include "ops/border.h"
 #include "ops/family.h"
 #include <math.h>
 
 #define LAYERNORM(A, op)                                        \
+  A(op, int,  axes,  "0",       "how many of the last axes are normalised together; 0: all") \
   A(op, real, eps,   "0.00001", "added to the variance")        \
   A(op, flag, train, "true",    "false: weight and bias stay as they start")
 ATTRS(layernorm, LAYERNORM)
@@ -42,38 +47,84 @@ static void affine_params(Params *p, int rank, const int64_t *dim, bool train)
   param_add(p, "bias", STATE_PARAM, rank, dim, (Init){ INIT_ZEROS, 0, 0 }, 0, 0, train);
 }
 
-static Value normalise(const GBuild *b, const Node *n, int64_t groups, double eps);
+/* in: x weight bias */
+static Value normalise(const GBuild *b, const Value *in, int64_t groups, double eps);
 
 /* ---- layernorm ---- */
+
+/* The shape of what is normalised together: the last axes of x, or all. */
+static Type last_axes(const Type *x, int64_t axes)
+{
+  int n = axes > 0 && axes < x->rank ? (int)axes : x->rank;
+  return type_make(x->dtype, false, n, x->dim + x->rank - n);
+}
+
 static bool layernorm_infer(Infer *c, const Node *n, Type *out)
 {
-  return check(c, n, ((const layernorm_attrs *)n->attrs)->eps, out);
+  const layernorm_attrs *a = n->attrs;
+  if (c->nin > 0 && c->in[0].rank > 0 && (a->axes < 0 || a->axes > c->in[0].rank)) {
+    infer_error(c, n, "E0304", "`axes` must be from 0 to %d, the number of axes of %s, not %lld",
+                c->in[0].rank, shape_text(c, &c->in[0]), (long long)a->axes);
+    return infer_help(c, "it counts from the end: axes=1 is the last axis, axes=0 all of them");
+  }
+  return check(c, n, a->eps, out);
 }
 
 static void layernorm_params(Params *p, const Node *n)
 {
+  const layernorm_attrs *a = n->attrs;
   const Type *x = &p->in[0];
-  if (x->rank > 0)
-    affine_params(p, x->rank, x->dim, ((const layernorm_attrs *)n->attrs)->train);
+  if (x->rank < 1 || a->axes < 0 || a->axes > x->rank)
+    return;
+  Type weight = last_axes(x, a->axes);
+  affine_params(p, weight.rank, weight.dim, a->train);
+}
+
+/* w, a number for each place of the last axes, at all `rows` places before them: [rows, places]. */
+static Value for_each_row(const GBuild *b, Value w, int64_t rows)
+{
+  int64_t places = type_elems(value_type(w)), side[] = { places, rows };
+  Type flat = type_make(value_type(w)->dtype, false, 1, &places);
+  Type columns = type_make(flat.dtype, false, 2, side);
+  return g_transpose(b, g_spread(b, g_reshape(b, w, &flat), &columns), (Ints){ 2, { 1, 0 } });
 }
 
 static bool layernorm_expand(Expand *e, const Node *n, Value *out)
 {
+  const layernorm_attrs *a = n->attrs;
   GBuild b = g_in_expand(e);
-  out[0] = normalise(&b, n, 1, ((const layernorm_attrs *)n->attrs)->eps);
+  const Type *x = value_type(n->in[0]);
+  int64_t places = type_elems(value_type(n->in[1])), rows = type_elems(x) / places;
+  if (rows == 1) {
+    Type one = *value_type(n->in[1]);
+    one.batched = true;
+    Value whole[] = { g_reshape(&b, n->in[0], &one), n->in[1], n->in[2] };
+    out[0] = g_reshape(&b, normalise(&b, whole, 1, a->eps), x);
+    return true;
+  }
+  Type matrix = type_make(x->dtype, true, 2, (int64_t[]){ rows, places });
+  Type each = type_make(x->dtype, false, 1, &rows);
+  Value in[] = { g_reshape(&b, n->in[0], &matrix), g_spread(&b, g_const(&b, 1), &each),
+                 g_spread(&b, g_const(&b, 0), &each) };
+  Value z = g_mul(&b, normalise(&b, in, rows, a->eps), for_each_row(&b, n->in[1], rows));
+  out[0] = g_reshape(&b, g_add(&b, z, for_each_row(&b, n->in[2], rows)), x);
   return true;
 }
 
 static double norm_flops(const Node *n) { return 8 * flops_elems(n); }
 
 const OpDef op_layernorm = {
-  .name = "layernorm", .doc = "normalises the numbers of each sample",
+  .name = "layernorm", .doc = "normalises the numbers of each sample, or of its last axes",
   .aliases = "LayerNorm LayerNormalization layer_norm layer_normalization",
   .formula = "$y = ($x - mean) / sqrt(var + eps) * $weight + $bias", .cls = OP_MACRO,
   .flags = OP_LAYER, .operands = "x weight bias", .results = "y", .attrs = layernorm_attr_defs,
   .attrs_size = sizeof(layernorm_attrs), .positional = 0, .infer = layernorm_infer,
   .params = layernorm_params, .expand = layernorm_expand, .flops = norm_flops,
-  .samples = (const OpSample[]){ { "", "x=f32[n,5]" }, { "eps=0.1", "x=f32[n,2,3,2]" }, { 0 } },
+  .samples = (const OpSample[]){
+    { "", "x=f32[n,5]" }, { "eps=0.1", "x=f32[n,2,3,2]" }, { "axes=1", "x=f32[n,3,5]" },
+    { "axes=2, eps=0.1", "x=f32[n,4,2,3]" }, { "axes=1", "x=f32[n,1,2,16]" },
+    { "axes=1", "x=f32[n,1,5]" }, { 0 }
+  },
 };
 
 /* ---- groupnorm ---- */
@@ -101,7 +152,7 @@ static bool groupnorm_expand(Expand *e, const Node *n, Value *out)
 {
   const groupnorm_attrs *a = n->attrs;
   GBuild b = g_in_expand(e);
-  out[0] = normalise(&b, n, a->groups, a->eps);
+  out[0] = normalise(&b, n->in, a->groups, a->eps);
   return true;
 }
 
@@ -127,9 +178,9 @@ ATTRS(samplenorm, SAMPLENORM)
   A(op, int, groups, "1", "groups of channels, each normalised by itself")
 ATTRS(samplenorm_dx, SAMPLENORM_DX)
 
-static Value normalise(const GBuild *b, const Node *n, int64_t groups, double eps)
+static Value normalise(const GBuild *b, const Value *in, int64_t groups, double eps)
 {
-  return g_op(b, &op_samplenorm, &(samplenorm_attrs){ groups, eps }, n->in, 3);
+  return g_op(b, &op_samplenorm, &(samplenorm_attrs){ groups, eps }, in, 3);
 }
 
 /* Operand i is one number a channel of x or, with one group, like one sample of it. */

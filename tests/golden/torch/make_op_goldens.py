@@ -129,6 +129,10 @@ row("layernorm", "", lambda x, w, b: F.layer_norm(x, (6,), w, b),
     [x_of(6), param("weight", (6,), 1), param("bias", (6,), 2)], 2)
 row("layernorm", "eps=0.01", lambda x, w, b: F.layer_norm(x, (2, 3, 2), w, b, 0.01),
     [x_of(2, 3, 2), param("weight", (2, 3, 2), 1), param("bias", (2, 3, 2), 2)], 2)
+row("layernorm", "axes=1", lambda x, w, b: F.layer_norm(x, (5,), w, b),
+    [x_of(3, 5), param("weight", (5,), 1), param("bias", (5,), 2)], 2)
+row("layernorm", "axes=2, eps=0.01", lambda x, w, b: F.layer_norm(x, (3, 2), w, b, 0.01),
+    [x_of(2, 3, 2), param("weight", (3, 2), 1), param("bias", (3, 2), 2)], 2)
 row("groupnorm", "groups=2", lambda x, w, b: F.group_norm(x, 2, w, b),
     [x_of(4, 3, 2), param("weight", (4,), 1), param("bias", (4,), 2)], 2)
 row("conv1d", "filters=4, kernel=3, stride=2, pad=1, groups=2",

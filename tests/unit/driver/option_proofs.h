@@ -291,6 +291,7 @@ static const Proof proofs[] = {
   { "hardtanh.max", IN_LAYER, "hardtanh", "hardtanh(max=0.5)" },
   { "heaviside.at_zero", IN_LAYER, "relu -> heaviside", "relu -> heaviside(at_zero=0.5)" },
   { "pow.exponent", IN_LAYER, "pow(2)", "pow(3)" },
+  { "layernorm.axes", IN_LAYER, "layernorm", "layernorm(axes=1)" },
   { "layernorm.eps", IN_LAYER, "layernorm", "layernorm(eps=0.5)" },
   { "layernorm.train", IN_LAYER, "layernorm", "layernorm(train=false)" },
   { "groupnorm.groups", IN_LAYER, "groupnorm(1)", "groupnorm(2)" },
