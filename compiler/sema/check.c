@@ -317,11 +317,13 @@ static void default_infer(Sema *s)
     }
 }
 
-static void warn_unused_params(Sema *s)
+/* Those of the spec itself: files that it uses also serve others. */
+static void warn_unused_params(Sema *s, const Ast *file)
 {
   for (uint32_t i = 0; i < s->names.n; i++) {
     const Name *n = &s->names.at[i];
-    if ((n->kind & NAME_NUMBER) && !n->used)
+    bool own = n->at.begin >= file->at.begin && n->at.begin < file->at.end;
+    if ((n->kind & NAME_NUMBER) && own && !n->used)
       diag_warn(s->diag, n->at, "W0302", "%s `%s` is never used",
                 n->kind == NAME_PARAM ? "param" : "const", n->text);
   }
@@ -430,7 +432,7 @@ static void warn_unused(Part *parts, int n, const Ast *file)
     if (!known)
       sema_warn_unused(&parts[i].sema);
   }
-  warn_unused_params(&parts[0].sema);
+  warn_unused_params(&parts[0].sema, file);
   sema_warn_unused_blocks(&parts[0].sema, file);
 }
 

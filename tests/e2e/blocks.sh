@@ -88,6 +88,13 @@ mkdir -p parts/more
 run 0 gradc train uses.nn --out uses --log-steps uses.csv
 same uses.csv flat.csv
 
+begin 'what a used file offers need not be used'
+{ echo 'net 1;'; echo 'param spare = 3;'; block; } > offers.nn
+{ echo 'net 1;'; echo 'use "offers.nn";'; rest; echo 'const idle = 3;'; model; } > takes.nn
+run 0 gradc check takes.nn
+says '^takes\.nn:[0-9]*:7: warning: const `idle` is never used \[W0302\]'
+[ "$(grep -c warning err)" -eq 1 ] || bad "more warnings: $(cat err)"
+
 begin 'mistakes in used files name them'
 { echo 'net 1;'; echo 'block residual(x: f32[c,h,w], f, stride = 1) -> f32[f,h,w] {'
   echo '  return x -> covn(f, 3);'; echo '}'; } > wrong.nn
