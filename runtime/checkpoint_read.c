@@ -93,7 +93,7 @@ static bool ckread_foreign_format(ckread *c, const unsigned char first[8])
     return gradrt_refuse(
         &c->why, GRADRT_CHECKPOINT,
         "it looks like a PyTorch pickle (.pt, .pth), which is not opened because it can run "
-        "code; save the weights with safetensors.torch.save_file");
+        "code: save the weights with safetensors.torch.save_file; 'gradc import' takes a .npz");
   return gradrt_refuse(
       &c->why, GRADRT_CHECKPOINT,
       "it is not a safetensors file, or its first 8 bytes are damaged (header length %" PRIu64

@@ -199,6 +199,7 @@ static void test_header_lengths_that_lie(void **state)
   memcpy(file, "PK\3\4....", 8);
   files_write("a.pt", file, sizeof file);
   expect(&net, "a.pt", WEIGHTS, GRADRT_CHECKPOINT, "PyTorch pickle");
+  expect(&net, "a.pt", WEIGHTS, GRADRT_CHECKPOINT, "'gradc import' takes a .npz");
 }
 
 /* Many of everything: refused for what is wrong with them, soon. */
