@@ -50,9 +50,9 @@ static bool check_groups(Infer *c, const Node *n, int64_t filters, int64_t group
                      (long long)groups, (long long)channels, (long long)filters);
 }
 
-static bool check_weight(Infer *c, const Node *n, const int64_t dim[4], int64_t filters)
+static bool check_weight(Infer *c, const Node *n, int rank, const int64_t *dim, int64_t filters)
 {
-  Type weight = type_make(c->in[0].dtype, false, 4, dim);
+  Type weight = type_make(c->in[0].dtype, false, rank, dim);
   Type bias = type_make(c->in[0].dtype, false, 1, &filters);
   if (!want_operands(c, n, 2))
     return false;
@@ -67,13 +67,16 @@ static bool check_weight(Infer *c, const Node *n, const int64_t dim[4], int64_t 
 
 typedef struct { Literal weight, bias; Init init, bias_init; bool has_bias, train; } Learnt;
 
-static void learnt_params(Params *p, const int64_t dim[4], int64_t filters, const Learnt *w)
+/* dim: channels on either side, then the window. */
+static void learnt_params(Params *p, int rank, const int64_t *dim, int64_t filters, const Learnt *w)
 {
-  int64_t area, fan_in, fan_out;
-  if (!checked_mul(dim[2], dim[3], &area) || !checked_mul(dim[1], area, &fan_in) ||
-      !checked_mul(dim[0], area, &fan_out))
+  int64_t area = 1, fan_in, fan_out;
+  bool fits = true;
+  for (int i = 2; i < rank; i++)
+    fits = fits && checked_mul(area, dim[i], &area);
+  if (!fits || !checked_mul(dim[1], area, &fan_in) || !checked_mul(dim[0], area, &fan_out))
     fan_in = fan_out = INT64_MAX;
-  param_add_weight(p, 4, dim, w->weight, w->init, fan_in, fan_out, w->train);
+  param_add_weight(p, rank, dim, w->weight, w->init, fan_in, fan_out, w->train);
   if (w->has_bias)
     param_add_bias(p, filters, w->bias, w->bias_init, fan_in, fan_out, w->train);
   else
@@ -119,7 +122,7 @@ static bool conv1d_infer(Infer *c, const Node *n, Type *out)
     return false;
   *out = type_make(row.dtype, true, 2, (int64_t[]){ a->filters, w.ow });
   return want_elems(c, n, out) &&
-         check_weight(c, n, (int64_t[]){ a->filters, channels / a->groups, 1, a->kernel },
+         check_weight(c, n, 3, (int64_t[]){ a->filters, channels / a->groups, a->kernel },
                       a->filters);
 }
 
@@ -130,7 +133,7 @@ static void conv1d_params(Params *p, const Node *n)
   if (x->rank != 2 || a->groups < 1 || a->filters < 1 || x->dim[0] % a->groups || a->kernel < 1)
     return;
   Learnt w = { a->weight, a->bias_values, a->init, a->bias_init, a->bias, a->train };
-  learnt_params(p, (int64_t[]){ a->filters, x->dim[0] / a->groups, 1, a->kernel }, a->filters, &w);
+  learnt_params(p, 3, (int64_t[]){ a->filters, x->dim[0] / a->groups, a->kernel }, a->filters, &w);
 }
 
 static bool conv1d_expand(Expand *e, const Node *n, Value *out)
@@ -141,7 +144,9 @@ static bool conv1d_expand(Expand *e, const Node *n, Value *out)
   Window w = row_window(a, x->dim[1]);
   Type row = type_make(x->dtype, true, 3, (int64_t[]){ x->dim[0], 1, x->dim[1] });
   Value bias = operand_given(n, 2) ? n->in[2] : (Value){ NULL, 0 };
-  Value line = g_reshape(&b, n->in[0], &row), weight = n->in[1];
+  const int64_t *side = value_type(n->in[1])->dim;
+  Type window = type_make(x->dtype, false, 4, (int64_t[]){ side[0], side[1], 1, side[2] });
+  Value line = g_reshape(&b, n->in[0], &row), weight = g_reshape(&b, n->in[1], &window);
   if (!border_is_zeros(a->pad_mode)) {
     line = g_border(&b, line, 2, w.left, w.right, a->pad_mode);
     w = window_make(across(a->kernel), across(a->stride), across(a->dilation),
@@ -162,7 +167,7 @@ static double weight_flops(const Node *n)
 const OpDef op_conv1d = {
   .name = "conv1d", .doc = "convolution of a sequence [channels, length] with learnt filters",
   .aliases = "Conv1d Conv1D",
-  .formula = "$y[o,i] = sum_{c,u} $w[o,c,0,u] * $x[c, i*s+u*d-p] + $b[o]",
+  .formula = "$y[o,i] = sum_{c,u} $w[o,c,u] * $x[c, i*s+u*d-p] + $b[o]",
   .cls = OP_MACRO, .flags = OP_LAYER, .operands = "x w b?", .results = "y",
   .attrs = conv1d_attr_defs, .attrs_size = sizeof(conv1d_attrs), .positional = 2,
   .infer = conv1d_infer, .params = conv1d_params, .expand = conv1d_expand, .flops = weight_flops,
@@ -221,7 +226,7 @@ static bool conv_transpose_infer(Infer *c, const Node *n, Type *out)
     return false;
   *out = image;
   return want_elems(c, n, out) &&
-         check_weight(c, n, (int64_t[]){ channels, a->filters / a->groups, w.kh, w.kw },
+         check_weight(c, n, 4, (int64_t[]){ channels, a->filters / a->groups, w.kh, w.kw },
                       a->filters);
 }
 
@@ -234,7 +239,7 @@ static void conv_transpose_params(Params *p, const Node *n)
       k.kw < 1)
     return;
   Learnt w = { a->weight, a->bias_values, a->init, a->bias_init, a->bias, a->train };
-  learnt_params(p, (int64_t[]){ x->dim[0], a->filters / a->groups, k.kh, k.kw }, a->filters, &w);
+  learnt_params(p, 4, (int64_t[]){ x->dim[0], a->filters / a->groups, k.kh, k.kw }, a->filters, &w);
 }
 
 static bool conv_transpose_expand(Expand *e, const Node *n, Value *out)

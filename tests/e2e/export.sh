@@ -53,7 +53,34 @@ cmp -s first.npz second.npz && bad 'the seed changes nothing'
 run 0 gradc export $lenet --untrained --set real=f64 -o wide.npz
 [ "$(wc -c < wide.npz)" -gt 490000 ] || bad 'not in double precision'
 
+begin 'a filter of conv1d has the sides of Conv1d: filters, channels, window'
+cat > sequence.nn << 'SPEC'
+net 1;
+data drawings {
+  train: digits(samples=20);
+  field x: u8[28,28] as f32[28,28] -> div(255);
+  field y: u8 as label(10);
+}
+model sequence(x: f32[28,28]) -> z: f32[10] {
+  c = x -> conv1d(6, 3, groups=2) -> relu;
+  z = c -> flatten -> dense(10);
+}
+train sequence on drawings {
+  loss: softmax_xent(z, y);
+  optimizer: sgd(lr=0.1);
+  epochs: 1;
+  batch: 5;
+}
+SPEC
+run 0 gradc export sequence.nn --untrained -o sequence.npz
+grep -q '"c.weight","dtype":"F32","shape":\[6,14,3\],' sequence.json ||
+  bad "$(grep c.weight sequence.json)"
+run 0 gradc import sequence.nn --weights sequence.npz -o sequence
+run 0 gradc train sequence.nn --init sequence --silent --out sequence.trained
+
 begin 'mistakes'
+run 4 gradc train sequence.nn --init sequence.npz --out wrong
+says_once 'gradc import'
 run 2 gradc export $lenet -o weights.onnx
 says_once 'ends neither in .npz nor in .safetensors'
 run 4 gradc export $lenet --weights nowhere

@@ -136,10 +136,10 @@ row("layernorm", "axes=2, eps=0.01", lambda x, w, b: F.layer_norm(x, (3, 2), w, 
 row("groupnorm", "groups=2", lambda x, w, b: F.group_norm(x, 2, w, b),
     [x_of(4, 3, 2), param("weight", (4,), 1), param("bias", (4,), 2)], 2)
 row("conv1d", "filters=4, kernel=3, stride=2, pad=1, groups=2",
-    lambda x, w, b: F.conv1d(x, w.squeeze(2), b, stride=2, padding=1, groups=2),
-    [x_of(2, 7), param("w", (4, 1, 1, 3), 1), param("b", (4,), 2)], 2)
+    lambda x, w, b: F.conv1d(x, w, b, stride=2, padding=1, groups=2),
+    [x_of(2, 7), param("w", (4, 1, 3), 1), param("b", (4,), 2)], 2)
 row("conv1d", "filters=2, kernel=2, dilation=3, bias=false",
-    lambda x, w: F.conv1d(x, w.squeeze(2), dilation=3), [x_of(3, 6), param("w", (2, 3, 1, 2), 1)], 1)
+    lambda x, w: F.conv1d(x, w, dilation=3), [x_of(3, 6), param("w", (2, 3, 2), 1)], 1)
 row("conv_transpose", "filters=3, kernel=3, stride=2, pad=1, output_pad=1",
     lambda x, w, b: F.conv_transpose2d(x, w, b, stride=2, padding=1, output_padding=1),
     [x_of(2, 3, 2), param("w", (2, 3, 3, 3), 1), param("b", (3,), 2)], 2)
@@ -161,14 +161,14 @@ for pad, mode in [([2, 1, 0, 3], "reflect"), ([3, 0, 2, 1], "replicate"), ([1, 2
         lambda x, w, b: F.conv2d(F.pad(x, around, mode), w, b, (1, 2)),
         [x_of(2, 3, 4), weight(2, 2, 3, 2), param("b", (2,), 2)], 2)
     row("conv1d", f"filters=2, kernel=3, pad=2, pad_mode={mode}, bias=false",
-        lambda x, w: F.conv1d(F.pad(x, (2, 2), mode), w.squeeze(2)),
-        [x_of(2, 4), weight(2, 2, 1, 3)], 1)
+        lambda x, w: F.conv1d(F.pad(x, (2, 2), mode), w),
+        [x_of(2, 4), weight(2, 2, 3)], 1)
 row("pad", "pad=[1, 2]", lambda x: F.pad(x, (2, 2, 1, 1)), [x_of(2, 2, 3)])
 row("conv", "filters=2, kernel=3, pad=1, flip=true",
     lambda x, w, b: F.conv2d(x, w.flip(2, 3), b, padding=1),
     [x_of(2, 3, 4), weight(2, 2, 3, 3), param("b", (2,), 2)], 2)
-row("conv1d", "filters=2, kernel=3, flip=true", lambda x, w, b: F.conv1d(x, w.squeeze(2).flip(2), b),
-    [x_of(2, 5), weight(2, 2, 1, 3), param("b", (2,), 2)], 2)
+row("conv1d", "filters=2, kernel=3, flip=true", lambda x, w, b: F.conv1d(x, w.flip(2), b),
+    [x_of(2, 5), weight(2, 2, 3), param("b", (2,), 2)], 2)
 for size, k, s, p in [((6, 4), 3, 2, 1), ((2, 9), (3, 4), (2, 3), 0), ((5, 7), 2, 3, 1), ((7, 5), 3, 2, 0)]:
     text = lambda v: str(list(v)) if isinstance(v, tuple) else str(v)
     how = f"kernel={text(k)}, stride={text(s)}, pad={p}, ceil=true"
