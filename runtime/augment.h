@@ -18,8 +18,6 @@ void gradrt_augment_sample(const gradrt_field *f, const gradrt_draw *d, const vo
 
 /* Rows of a set in which those of the coming steps are changed ones. */
 typedef struct gradrt_feed gradrt_feed;
-/* The source's row at a position of an epoch. */
-typedef uint32_t (*gradrt_row_at)(const void *ctx, int64_t epoch, int64_t position);
 typedef struct {
   const gradrt_net *net;
   const gradrt_set *set;
@@ -29,13 +27,14 @@ typedef struct {
   bool ahead;                   /* in a thread of its own; else when rows are asked for */
 } gradrt_feed_options;
 
-/* Allocates as many rows as the source has for each augmented field. */
+/* Reserves as many rows as the source has for each augmented field. */
 int gradrt_feed_open(gradrt_feed **feed, const gradrt_feed_options *o);
 void gradrt_feed_close(gradrt_feed *feed);      /* also NULL */
-const void *const *gradrt_feed_rows(const gradrt_feed *feed);   /* per field, for steps */
-/* Returns when the rows at positions first .. first + n - 1 of the epoch are there. Rows that an
- * earlier call asked for may be overwritten unless they are of the same epoch. */
-void gradrt_feed_want(gradrt_feed *feed, int64_t epoch, int64_t first, int64_t n);
+/* Returns when the rows at positions first .. first + n - 1 of the epoch are there, and fills rows,
+ * per field, for steps. They stay until the next call. Errors: as gradrt_set_want. Until
+ * gradrt_feed_pause only the feed may ask the set's source for rows. */
+int gradrt_feed_want(gradrt_feed *feed, int64_t epoch, int64_t first, int64_t n,
+                     const void *rows[GRADRT_FIELDS_MAX]);
 /* Returns when nothing is read or written any more; gradrt_feed_want goes on. NULL: fine. */
 void gradrt_feed_pause(gradrt_feed *feed);
 

@@ -1,6 +1,5 @@
 /* Loading data: each needed source is read once, its labels are checked by its reader, its rows are
- * dealt out to the splits. Also the statistics of standardisation and the fingerprint of what was
- * read. */
+ * dealt out to the splits. Also asking for rows, and the fingerprint of what was read. */
 #include "data.h"
 
 #include <inttypes.h>
@@ -8,8 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { DATA_VALUES = 256 };
 
 struct gradrt_data {
   const gradrt_net *net;
@@ -173,7 +170,7 @@ static int data_collect(gradrt_data *d, int split, const uint8_t *owner, uint8_t
 #endif
   gradrt_free(d->row[split]);
   d->row[split] = row;
-  d->set[split] = (gradrt_set){ .name = s->name, .n = n, .row = row };
+  d->set[split] = (gradrt_set){ .name = s->name, .n = n, .row = row, .store = rows->store };
   for (int f = 0; f < d->net->nfield; f++)
     d->set[split].rows[f] = rows->rows[f];
   return GRADRT_OK;
@@ -305,6 +302,28 @@ static bool data_is_wanted(const gradrt_net *net, const gradrt_data_options *o, 
   return false;
 }
 
+#ifndef GRADRT_WITHOUT_IMAGES
+/* The sources with pictures share the budget as their bytes are. */
+static int data_settle(gradrt_data *d, const gradrt_data_options *o)
+{
+  double all = 0, memory = o->memory > 0 ? o->memory : gradrt_memory() / 2;
+  int threads = o->no_prefetch ? 0 : o->threads > 0 ? o->threads : gradrt_default_threads();
+  int code = GRADRT_OK;
+  for (int i = 0; i < d->net->nsource; i++)
+    if (d->source[i].store)
+      all += gradrt_store_bytes(d->source[i].store, d->source[i].n);
+  for (int i = 0; i < d->net->nsource && code == GRADRT_OK; i++) {
+    const gradrt_rows *r = &d->source[i];
+    gradrt_ask ask = { .net = d->net, .source = &d->net->source[i], .dir = o->dir,
+                       .root = o->root };
+    if (r->store)
+      code = gradrt_store_settle(r->store, &ask, r->n,
+                                 memory * gradrt_store_bytes(r->store, r->n) / all, threads);
+  }
+  return code;
+}
+#endif
+
 int gradrt_data_load(const gradrt_net *net, const gradrt_data_options *o, gradrt_data **out)
 {
   size_t nsource = (size_t)net->nsource, nsplit = (size_t)net->nsplit;
@@ -325,6 +344,10 @@ int gradrt_data_load(const gradrt_net *net, const gradrt_data_options *o, gradrt
       code = data_read(d, o, net->split[k].source);
   if (code == GRADRT_OK && o->folds)
     code = data_fold(d, o);
+#ifndef GRADRT_WITHOUT_IMAGES
+  if (code == GRADRT_OK)
+    code = data_settle(d, o);
+#endif
   if (code == GRADRT_OK)
     *out = d;
   else
@@ -352,101 +375,57 @@ const gradrt_set *gradrt_data_set(const gradrt_data *d, int split)
   return split >= 0 && split < d->net->nsplit && d->set[split].row ? &d->set[split] : NULL;
 }
 
-/* ---- statistics of standardisation ---- */
+/* ---- rows that are asked for ---- */
 
-/* One standardised field: element i of group g of a sample is element g * first + i * step, i <
- * width. Channels lie together; columns of a window are in each of its rows. */
-typedef struct {
-  const gradrt_set *set;
-  const void *rows;
-  gradrt_dtype dtype;
-  int64_t elems, width, first, step;
-} data_fit;
-
-/* Bytes: how often each value occurs says everything, exactly. Four counters take turns, as equal
- * neighbours would wait for one another. */
-static void data_fit_bytes(const data_fit *f, int64_t group, double *mean, double *std)
+int64_t gradrt_set_ready(const gradrt_set *set, const gradrt_order *order, int64_t first, int64_t n,
+                         const void *rows[GRADRT_FIELDS_MAX])
 {
-  int64_t count[4][DATA_VALUES] = { { 0 } };
-  for (int64_t i = 0; i < f->set->n; i++) {
-    const uint8_t *x =
-        (const uint8_t *)f->rows + (int64_t)f->set->row[i] * f->elems + group * f->first;
-    for (int64_t e = 0; e < f->width; e++)
-      count[e & 3][x[e * f->step]]++;
+  memcpy(rows, set->rows, sizeof set->rows);
+#ifndef GRADRT_WITHOUT_IMAGES
+  if (set->store) {
+    int field;
+    const void *at = gradrt_store_rows(set->store, &field);
+    rows[field] = at;
+    return gradrt_store_ready(set->store, set, order, first, n);
   }
-  double n = (double)f->set->n * (double)f->width, sum = 0, squares = 0;
-  for (int v = 0; v < DATA_VALUES; v++) {
-    count[0][v] += count[1][v] + count[2][v] + count[3][v];
-    sum += (double)v * (double)count[0][v];
-  }
-  *mean = sum / n;
-  for (int v = 0; v < DATA_VALUES; v++)
-    squares += (double)count[0][v] * ((double)v - *mean) * ((double)v - *mean);
-  *std = sqrt(squares / n);
+#endif
+  (void)order;
+  (void)first;
+  return n;
 }
 
-/* Sums of the values, or of their squared distances from *about, over one group. */
-static double data_fit_sum(const data_fit *f, int64_t group, const double *about, bool *constant)
+int gradrt_set_want(const gradrt_set *set, const gradrt_order *order, int64_t first, int64_t n,
+                    const void *rows[GRADRT_FIELDS_MAX])
 {
-  int64_t at = (int64_t)f->set->row[0] * f->elems + group * f->first;
-  double sum = 0, first = gradrt_dtype_get(f->dtype, f->rows, at);
-  *constant = true;
-  for (int64_t i = 0; i < f->set->n; i++) {
-    at = (int64_t)f->set->row[i] * f->elems + group * f->first;
-    for (int64_t e = 0; e < f->width; e++) {
-      double v = gradrt_dtype_get(f->dtype, f->rows, at + e * f->step);
-      *constant = *constant && v == first;
-      sum += about ? (v - *about) * (v - *about) : v;
-    }
+  int code = GRADRT_OK;
+  int64_t there = 0;
+  while (code == GRADRT_OK && there < n) {
+    there = gradrt_set_ready(set, order, first, n, rows);
+#ifndef GRADRT_WITHOUT_IMAGES
+    if (there < n)
+      code = gradrt_store_retry(set->store, first + there);
+#endif
   }
-  return sum;
+  return code;
 }
 
-static void data_fit_group(const data_fit *f, int64_t group, double *mean, double *std)
+static uint32_t data_one_row(const void *ctx, int64_t epoch, int64_t position)
 {
-  if (f->dtype == GRADRT_U8) {
-    data_fit_bytes(f, group, mean, std);
-    return;
-  }
-  double n = (double)f->set->n * (double)f->width;
-  bool constant;
-  *mean = data_fit_sum(f, group, NULL, &constant) / n;
-  *std = constant ? 0 : sqrt(data_fit_sum(f, group, mean, &constant) / n);
-  if (constant)
-    *mean =
-        gradrt_dtype_get(f->dtype, f->rows, (int64_t)f->set->row[0] * f->elems + group * f->first);
+  (void)epoch;
+  (void)position;
+  return *(const uint32_t *)ctx;
 }
 
-int gradrt_data_fit(const gradrt_net *net, const gradrt_data *d, int train_split, int fit,
-                    double *mean, double *std)
+const void *gradrt_set_row(const gradrt_net *net, const gradrt_set *set, int field, uint32_t row)
 {
-  const gradrt_fit *want = &net->fit[fit];
-  const gradrt_field *field = &net->field[want->field];
-  const gradrt_set *set = gradrt_data_set(d, train_split);
-  int64_t elems = gradrt_field_elems(field), groups = 1;
-  for (int i = 0; i < net->tensor[want->mean].rank; i++)
-    groups *= net->tensor[want->mean].dim[i];
-  if (!set)
-    return gradrt_error(GRADRT_INTERNAL,
-                        "the training split that field '%s' is fitted on was not loaded",
-                        field->name);
-  if (groups < 1 || elems % groups != 0)
-    return gradrt_error(GRADRT_INTERNAL,
-                        "field '%s' has %" PRId64 " elements but %" PRId64 " means", field->name,
-                        elems, groups);
-  bool columns = net->window > 0;
-  data_fit f = { .set = set, .rows = set->rows[want->field], .dtype = field->dtype, .elems = elems,
-                 .width = elems / groups, .first = columns ? 1 : elems / groups,
-                 .step = columns ? groups : 1 };
-  for (int64_t g = 0; g < groups; g++) {
-    double m, s;
-    data_fit_group(&f, g, &m, &s);
-    mean[g] = m * want->scale + want->offset;
-    std[g] = s * fabs(want->scale);
-    if (!(std[g] > 0))
-      std[g] = 1;
-  }
-  return GRADRT_OK;
+  const gradrt_field *f = &net->field[field];
+  const gradrt_order one = { .row_at = data_one_row, .ctx = &row, .n = 1 };
+  const void *rows[GRADRT_FIELDS_MAX];
+  memcpy(rows, set->rows, sizeof rows);
+  if (!rows[field] && gradrt_set_want(set, &one, 0, 1, rows) != GRADRT_OK)
+    return NULL;
+  return (const char *)rows[field] +
+         (size_t)row * (size_t)gradrt_field_elems(f) * gradrt_dtype_size(f->dtype);
 }
 
 const gradrt_column *gradrt_data_columns(const gradrt_data *d, int split, int *n, int64_t *skipped)
@@ -494,6 +473,12 @@ const char *gradrt_data_fingerprint(const gradrt_data *d)
       int n = snprintf(head, sizeof head, "%d %d %s %" PRId64 " %zu;", s, f,
                        gradrt_dtype_name(field->dtype), r->n, bytes);
       crc = gradrt_crc32c(crc, head, (size_t)n);
+#ifndef GRADRT_WITHOUT_IMAGES
+      if (!r->rows[f] && r->store) {
+        crc = gradrt_store_fingerprint(r->store, r->n, crc);
+        continue;
+      }
+#endif
       crc = gradrt_crc32c(crc, r->rows[f], bytes);
     }
   }

@@ -1,8 +1,8 @@
 /* What the readers and generators of samples share; private to the data*.c files.
  *
  * A reader gets a gradrt_ask and fills a gradrt_rows: per field a block of gradrt_alloc holding n
- * rows in the field's type. After an error (reported, GRADRT_ code returned) the caller frees what
- * is there.
+ * rows in the field's type, or a store for the field that pictures feed. After an error (reported,
+ * GRADRT_ code returned) the caller frees what is there.
  *
  * A program that never reads some kind of data can leave that kind's files out: GRADRT_WITHOUT_IDX,
  * _CSV, _CIFAR, _RAW (raw and npy), _GEN, _DIGITS, _IMAGES, _TEXT and _WINDOW remove them from the
@@ -31,7 +31,8 @@ typedef struct {
 
 typedef struct {
   int64_t n;
-  void *rows[GRADRT_FIELDS_MAX];        /* NULL: not read (inputs only) */
+  void *rows[GRADRT_FIELDS_MAX];        /* NULL: not read (inputs only), or in the store */
+  gradrt_store *store;          /* of pictures, owned; NULL: there are none */
   gradrt_column *column;        /* ncolumn, owned; of tables that are only looked at */
   int ncolumn;
   int64_t skipped;              /* records left out because cells are missing */
@@ -143,16 +144,57 @@ int gradrt_only_find(const char *only, const char *name);       /* place in the 
 int gradrt_read_kept(int (*read)(const gradrt_ask *, gradrt_rows *), const gradrt_ask *a,
                      gradrt_rows *out);
 
+/* ---- data_block.c: rows that take memory while they are used ---- */
+typedef struct {
+  char *at;                     /* row 0; NULL: not open */
+  size_t bytes, page, reserved; /* of a row, of a page, of all rows */
+  int64_t n;
+  unsigned char *state;         /* per row: 0: nothing is there */
+} gradrt_block;
+
+/* Reserves n rows, all with state 0; false: memory or addresses are out. */
+bool gradrt_block_open(gradrt_block *b, int64_t n, size_t bytes);
+void gradrt_block_close(gradrt_block *b);       /* also one that is not open */
+bool gradrt_block_drops(const gradrt_block *b); /* rows are so large that dropping one helps */
+size_t gradrt_block_cost(const gradrt_block *b);        /* the most memory that a row takes */
+/* Sets the state of a row to 0 and gives back its memory, but for what it shares with others. */
+void gradrt_block_drop(gradrt_block *b, int64_t row);
+
 /* ---- data_pixels.c ---- */
-/* The name of the next picture, as the spec would name it; false: it has no name that fits. */
-typedef bool (*gradrt_picture_next)(void *ctx, char name[GRADRT_DATA_PATH]);
-/* Decodes the pictures that `next` names, asked in the order of the rows, into all rows of a field,
- * on as many threads as there are CPUs, and notes their sides. Silent. Returns the first row that
- * has no picture, else out->n: rows before it are filled. */
-int64_t gradrt_pictures_decode(const gradrt_ask *a, int field, gradrt_rows *out,
-                               gradrt_picture_next next, void *ctx);
 /* Decodes the picture `name` into a row of a field, resized where the spec asks for that. */
 int gradrt_picture_row(const gradrt_ask *a, const char *name, int field, void *rows, int64_t row);
+/* The same without a message; false: it cannot be done. */
+bool gradrt_picture_fill(const gradrt_ask *a, const char *name, int field, void *rows, int64_t row);
+/* Looks at the files of a store's n rows, on as many threads as there are CPUs, and notes what they
+ * are recognised by and their sides. Silent. Returns the first row that has no picture that fits,
+ * else n. */
+int64_t gradrt_pictures_look(const gradrt_ask *a, int field, gradrt_store *s, int64_t n,
+                             gradrt_sides *sides);
+
+/* ---- data_store.c: pictures that are decoded when they are wanted ---- */
+/* Reserves n rows of a field. GRADRT_LIMIT: rows too small to be dropped do not fit in memory. */
+int gradrt_store_open(gradrt_store **out, const gradrt_ask *a, int field, int64_t n);
+void gradrt_store_close(gradrt_store *s);       /* also NULL */
+/* The file of the next row, as the spec would name it; false: memory is out. */
+bool gradrt_store_add(gradrt_store *s, const char *name);
+const char *gradrt_store_name(const gradrt_store *s, int64_t row);
+void *gradrt_store_rows(const gradrt_store *s, int *field);     /* the block, and its field */
+void gradrt_store_mark(gradrt_store *s, int64_t row, uint32_t mark);
+uint32_t gradrt_store_fingerprint(const gradrt_store *s, int64_t n, uint32_t crc);
+/* Row `to` becomes what row `from` is; before settling. */
+void gradrt_store_move(gradrt_store *s, int64_t from, int64_t to);
+double gradrt_store_bytes(const gradrt_store *s, int64_t n);    /* of n decoded rows */
+/* From now on n rows may be asked for. budget: bytes that may be there; threads: that decode ahead.
+ * GRADRT_LIMIT: not even a batch fits in memory. */
+int gradrt_store_settle(gradrt_store *s, const gradrt_ask *a, int64_t n, double budget,
+                        int threads);
+/* Decodes all rows for good, where rows->rows shows them; rows must be freed as a whole. */
+int gradrt_store_unpack(const gradrt_ask *a, gradrt_rows *rows);
+/* As gradrt_set_ready. */
+int64_t gradrt_store_ready(gradrt_store *s, const gradrt_set *set, const gradrt_order *o,
+                           int64_t first, int64_t n);
+/* Decodes the row at a held position that was not ready; reports when that fails again. */
+int gradrt_store_retry(gradrt_store *s, int64_t position);
 
 /* ---- one function per kind ---- */
 typedef int (*gradrt_reader)(const gradrt_ask *a, gradrt_rows *out);

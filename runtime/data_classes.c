@@ -64,6 +64,10 @@ static void classes_move(const gradrt_net *net, gradrt_rows *rows, int64_t from,
     if (at && from != to)
       memcpy(at + (size_t)to * bytes, at + (size_t)from * bytes, bytes);
   }
+#ifndef GRADRT_WITHOUT_IMAGES
+  if (rows->store)
+    gradrt_store_move(rows->store, from, to);
+#endif
 }
 
 /* Drops what is not kept and numbers the rest. */

@@ -138,39 +138,43 @@ static int images_list(images_job *j, const char *path, const char *folder)
   return GRADRT_OK;
 }
 
-/* Pictures of the folders one after the other. */
-typedef struct { const images_job *j; int64_t folder, next; } images_walk;
-
-static bool images_walk_next(void *walk, char name[GRADRT_DATA_PATH])
+static int images_no_memory(const images_job *j)
 {
-  images_walk *w = walk;
-  while (w->next == w->j->found[w->folder].n) {
-    w->folder++;
-    w->next = 0;
-  }
-  return snprintf(name, GRADRT_DATA_PATH, "%s/%s/%s", w->j->folder, w->j->class_folder[w->folder],
-                  w->j->found[w->folder].name[w->next++]) < GRADRT_DATA_PATH;
+  return gradrt_error(GRADRT_LIMIT, "%s: out of memory", images_place(j->ask));
 }
 
-/* Rows below `decoded` have their pictures. */
-static int images_fill_folder(const images_job *j, int64_t at, int64_t first, int64_t decoded,
-                              gradrt_rows *out)
+/* Names the pictures and says the labels of one folder; rows begin at `first`. */
+static int images_add_folder(const images_job *j, int64_t at, int64_t first, gradrt_rows *out)
 {
   char name[GRADRT_DATA_PATH];
   const gradrt_names *found = &j->found[at];
-  int code = GRADRT_OK;
-  for (int64_t i = 0; i < found->n && code == GRADRT_OK; i++) {
+  for (int64_t i = 0; i < found->n; i++) {
     int n = snprintf(name, sizeof name, "%s/%s/%s", j->folder, j->class_folder[at],
                      found->name[i]);
     if (n >= (int)sizeof name)
-      code = gradrt_error(GRADRT_DATA, "%s: the path %s is too long", images_place(j->ask), name);
-    else if (first + i >= decoded)
-      code = gradrt_picture_row(j->ask, name, j->picture, out->rows[j->picture], first + i);
-    if (j->label >= 0 && code == GRADRT_OK)
+      return gradrt_error(GRADRT_DATA, "%s: the path %s is too long", images_place(j->ask), name);
+    if (!gradrt_store_add(out->store, name))
+      return images_no_memory(j);
+    if (j->label >= 0)
       gradrt_dtype_put(j->ask->net->field[j->label].dtype, out->rows[j->label], first + i,
                        j->class_number[at]);
   }
-  return code;
+  return GRADRT_OK;
+}
+
+/* Looks at all files; one that is no picture that fits, *bad, is decoded to report why. */
+static int images_look(const images_job *j, gradrt_rows *out, int64_t *bad)
+{
+  int field;
+  void *rows = gradrt_store_rows(out->store, &field);
+  *bad = gradrt_pictures_look(j->ask, field, out->store, out->n, &out->sides);
+  if (*bad == out->n)
+    return GRADRT_OK;
+  const char *name = gradrt_store_name(out->store, *bad);
+  int code = gradrt_picture_row(j->ask, name, field, rows, *bad);
+  return code != GRADRT_OK ? code
+                           : gradrt_error(GRADRT_DATA, "%s: %s changed while it was read",
+                                          images_place(j->ask), name);
 }
 
 static int images_fill_folders(images_job *j, const gradrt_names *folders, const char *path,
@@ -185,19 +189,15 @@ static int images_fill_folders(images_job *j, const gradrt_names *folders, const
     code = gradrt_error(GRADRT_DATA, "%s: the folders of %s hold no .png, .jpg or .jpeg files",
                         images_place(j->ask), path);
   if (code == GRADRT_OK)
-    code = gradrt_rows_alloc(j->ask, out, j->picture);
+    code = gradrt_store_open(&out->store, j->ask, j->picture, out->n);
   if (code == GRADRT_OK && j->label >= 0)
     code = gradrt_rows_alloc(j->ask, out, j->label);
-  images_walk walk = { .j = j };
-  int64_t first = 0,
-          decoded = code == GRADRT_OK
-                        ? gradrt_pictures_decode(j->ask, j->picture, out, images_walk_next, &walk)
-                        : 0;
+  int64_t first = 0, bad;
   for (int64_t i = 0; i < j->nfound && code == GRADRT_OK; i++) {
-    code = images_fill_folder(j, i, first, decoded, out);
+    code = images_add_folder(j, i, first, out);
     first += j->found[i].n;
   }
-  return code;
+  return code == GRADRT_OK ? images_look(j, out, &bad) : code;
 }
 
 /* The folder must be there; says so as for files. */
@@ -301,41 +301,49 @@ static int images_file_column(const images_job *j, const gradrt_table *t)
   return -1;
 }
 
-/* Pictures of the records one after the other. */
-typedef struct { const images_job *j; gradrt_table *t; int column; } images_list_walk;
-
-static bool images_list_next(void *walk, char name[GRADRT_DATA_PATH])
+/* Names the pictures as the records of the table do, in their order. */
+static int images_add_listed(const images_job *j, gradrt_table *t, int column, gradrt_rows *out)
 {
-  images_list_walk *w = walk;
-  char cell[GRADRT_DATA_PATH];
-  bool more = false;
-  if (gradrt_table_next(w->t, &more) != GRADRT_OK || !more)
-    return false;
-  gradrt_cell_text(&w->t->cell[w->column], cell, sizeof cell);
-  return *cell &&
-         snprintf(name, GRADRT_DATA_PATH, "%s/%s", w->j->folder, cell) < GRADRT_DATA_PATH;
+  char name[GRADRT_DATA_PATH], cell[GRADRT_DATA_PATH];
+  for (int64_t row = 0; row < out->n; row++) {
+    bool more = false;
+    int code = gradrt_table_next(t, &more);
+    if (code != GRADRT_OK)
+      return code;
+    *cell = 0;
+    if (more)
+      gradrt_cell_text(&t->cell[column], cell, sizeof cell);
+    if (!*cell || snprintf(name, sizeof name, "%s/%s", j->folder, cell) >= (int)sizeof name)
+      return gradrt_error(GRADRT_DATA, "%s:%" PRId64 ": the name of a file is missing or too long",
+                          t->path, t->line);
+    if (!gradrt_store_add(out->store, name))
+      return images_no_memory(j);
+  }
+  return GRADRT_OK;
 }
 
-/* Decodes the pictures that the records of the table name, in their order. */
+/* The record of a row, for people. */
+static void images_tell_line(gradrt_table *t, int64_t row)
+{
+  bool more = true;
+  gradrt_table_rewind(t);
+  for (int64_t i = 0; i <= row && more; i++)
+    if (gradrt_table_next(t, &more) != GRADRT_OK)
+      return;
+  gradrt_note("%s:%" PRId64 " names it", t->path, t->line);
+}
+
 static int images_fill_listed(const images_job *j, gradrt_table *t, gradrt_rows *out)
 {
-  char name[GRADRT_DATA_PATH];
+  int64_t bad = 0;
   int column = images_file_column(j, t), code = column < 0 ? GRADRT_DATA : GRADRT_OK;
-  images_list_walk walk = { j, t, column };
   gradrt_table_rewind(t);
-  int64_t decoded =
-      column < 0 ? 0 : gradrt_pictures_decode(j->ask, j->picture, out, images_list_next, &walk);
-  gradrt_table_rewind(t);
-  for (int64_t row = 0; code == GRADRT_OK && decoded < out->n && row < out->n; row++) {
-    bool fits = images_list_next(&walk, name);
-    if (row < decoded)
-      continue;
-    code = fits ? gradrt_picture_row(j->ask, name, j->picture, out->rows[j->picture], row)
-                : gradrt_error(GRADRT_DATA, "%s:%" PRId64 ": the name of a file is missing or too "
-                               "long", t->path, t->line);
-    if (code != GRADRT_OK && fits)
-      gradrt_note("%s:%" PRId64 " names it", t->path, t->line);
-  }
+  code = code == GRADRT_OK ? images_add_listed(j, t, column, out) : code;
+  if (code != GRADRT_OK)
+    return code;
+  code = images_look(j, out, &bad);
+  if (code != GRADRT_OK)
+    images_tell_line(t, bad);
   return code;
 }
 
@@ -363,7 +371,7 @@ static int images_read_listed(images_job *j, gradrt_rows *out)
   out->ncolumn = rows.ncolumn;
   for (int i = 0; i < out->ncolumn; i++)
     out->column[i].field = shadow.number[out->column[i].field];
-  code = code == GRADRT_OK ? gradrt_rows_alloc(j->ask, out, j->picture) : code;
+  code = code == GRADRT_OK ? gradrt_store_open(&out->store, j->ask, j->picture, out->n) : code;
   if (code == GRADRT_OK) {
     code = gradrt_table_open(&t, &ask, gradrt_prop_text(ask.source, "path", ""));
     code = code == GRADRT_OK ? images_fill_listed(j, &t, out) : code;

@@ -1,5 +1,5 @@
-/* Reading pictures of a data source: one by one with messages, or all of them on every CPU and
- * silently. The rows hold one byte or number for each sample, whatever thread decoded it. */
+/* Reading pictures of a data source: one by one, with messages or silently, and a first look at the
+ * files of all of them, on every CPU. A row holds the same bits whatever thread decoded it. */
 #include "data.h"
 #include "pictures.h"
 #include "run.h"
@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PICTURE_THREADS_MAX = 16 };
+enum { PIXELS_THREADS_MAX = 16, PIXELS_MARK = 128 };
 
 /* ---- one picture ---- */
 
@@ -113,40 +113,88 @@ int gradrt_picture_row(const gradrt_ask *a, const char *name, int field, void *r
   return code;
 }
 
-/* ---- all pictures ---- */
+/* ---- without messages ---- */
 
-typedef struct {
-  const gradrt_ask *ask;
-  gradrt_rows *out;
-  int field, planes;
-  gradrt_picture_next next;
-  void *ctx;
-  pthread_mutex_t lock;         /* guards what follows, and `next` */
-  int64_t claimed, bad;         /* rows given to threads; the first one that has no picture */
-  gradrt_sides sides;
-} pixels_crew;
-
-/* The whole file; NULL: something is wrong with it. */
-static unsigned char *pixels_bytes(const gradrt_ask *a, const char *name, size_t *size)
+/* Opens a regular file; -1: it is none, or is not where pictures may lie. */
+static int pixels_open(const gradrt_ask *a, const char *name, int64_t *size)
 {
   char path[GRADRT_DATA_PATH];
   struct stat st;
-  unsigned char *bytes = NULL;
   int fd = gradrt_file_find(a, name, path) ? open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
-  *size = 0;
-  if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-    bytes = gradrt_alloc((size_t)st.st_size + 1);
-  ssize_t got = 1;
-  while (bytes && got > 0 && (off_t)*size < st.st_size) {
-    got = read(fd, bytes + *size, (size_t)st.st_size - *size);
-    *size += got > 0 ? (size_t)got : 0;
-  }
-  if (fd >= 0)
+  bool good = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+  *size = good ? (int64_t)st.st_size : 0;
+  if (fd >= 0 && !good)
     close(fd);
+  return good ? fd : -1;
+}
+
+/* The whole file; NULL: something is wrong with it. */
+static unsigned char *pixels_bytes(int fd, int64_t size)
+{
+  unsigned char *bytes = gradrt_alloc((size_t)size + 1);
+  int64_t at = 0;
+  ssize_t got = 1;
+  while (bytes && got > 0 && at < size) {
+    got = pread(fd, bytes + at, (size_t)(size - at), (off_t)at);
+    at += got > 0 ? got : 0;
+  }
   if (got > 0)
     return bytes;
   gradrt_free(bytes);
   return NULL;
+}
+
+/* Decodes an open file; false: *m is empty. */
+static bool pixels_decode(int fd, int64_t size, int planes, gradrt_picture *m)
+{
+  char reason[GRADRT_REASON] = "";
+  unsigned char *bytes = pixels_bytes(fd, size);
+  *m = (gradrt_picture){ .planes = 0 };
+  bool good = bytes && gradrt_picture_try(bytes, (size_t)size, planes, m, reason);
+  gradrt_free(bytes);
+  return good;
+}
+
+bool gradrt_picture_fill(const gradrt_ask *a, const char *name, int field, void *rows, int64_t row)
+{
+  const char *reason;
+  int64_t size;
+  gradrt_picture want, m;
+  int fd = pixels_open(a, name, &size);
+  bool good = fd >= 0 && pixels_shape(&a->net->field[field], &want) &&
+              pixels_decode(fd, size, want.planes, &m);
+  if (fd >= 0)
+    close(fd);
+  if (!good)
+    return false;
+  good = pixels_place(a, &m, field, rows, row, &reason);
+  gradrt_picture_free(&m);
+  return good;
+}
+
+/* ---- a first look at all files ---- */
+
+typedef struct {
+  const gradrt_ask *ask;
+  gradrt_store *store;
+  gradrt_picture want;          /* its planes and sides */
+  pthread_mutex_t lock;         /* guards what follows */
+  int64_t claimed, bad;         /* rows given to threads; the first one that has no picture */
+  gradrt_sides sides;
+} pixels_crew;
+
+/* CRC-32C of name, size, first and last bytes. */
+static uint32_t pixels_mark(int fd, const char *name, int64_t size)
+{
+  unsigned char bytes[PIXELS_MARK];
+  int64_t tail = size > PIXELS_MARK ? size - PIXELS_MARK : 0;
+  uint32_t crc = gradrt_crc32c(0, name, strlen(name) + 1);
+  crc = gradrt_crc32c(crc, &size, sizeof size);
+  for (int end = 0; end < 2; end++) {
+    ssize_t got = pread(fd, bytes, sizeof bytes, (off_t)(end ? tail : 0));
+    crc = gradrt_crc32c(crc, bytes, got > 0 ? (size_t)got : 0);
+  }
+  return crc;
 }
 
 static void pixels_widen(gradrt_sides *s, const gradrt_sides *by)
@@ -157,17 +205,22 @@ static void pixels_widen(gradrt_sides *s, const gradrt_sides *by)
   }
 }
 
-static bool pixels_fill(const pixels_crew *c, const char *name, int64_t row, gradrt_sides *sides)
+/* A file that looks unusual is decoded to know. */
+static bool pixels_look(const pixels_crew *c, int64_t row, gradrt_sides *sides)
 {
-  char text[GRADRT_REASON] = "";
-  const char *reason;
-  size_t size;
+  const char *name = gradrt_store_name(c->store, row);
   gradrt_picture m = { .planes = 0 };
-  unsigned char *bytes = pixels_bytes(c->ask, name, &size);
-  bool good = bytes && gradrt_picture_try(bytes, size, c->planes, &m, text);
-  gradrt_free(bytes);
+  int64_t size;
+  int fd = pixels_open(c->ask, name, &size);
+  if (fd < 0)
+    return false;
+  bool good = gradrt_picture_head(fd, size, &m.width, &m.height) ||
+              pixels_decode(fd, size, c->want.planes, &m);
+  gradrt_store_mark(c->store, row, pixels_mark(fd, name, size));
+  close(fd);
   gradrt_sides one = { { m.height, m.width }, { m.height, m.width } };
-  good = good && pixels_place(c->ask, &m, c->field, c->out->rows[c->field], row, &reason);
+  good = good && ((m.width == c->want.width && m.height == c->want.height) ||
+                  pixels_resizes(c->ask->net));
   gradrt_picture_free(&m);
   if (good)
     pixels_widen(sides, &one);
@@ -179,14 +232,12 @@ static bool pixels_fill(const pixels_crew *c, const char *name, int64_t row, gra
 static void *pixels_work(void *crew)
 {
   pixels_crew *c = crew;
-  char name[GRADRT_DATA_PATH];
   gradrt_sides sides = { { 0, 0 }, { 0, 0 } };
   pthread_mutex_lock(&c->lock);
   while (c->claimed < c->bad) {
     int64_t row = c->claimed++;
-    bool good = c->next(c->ctx, name);
     pthread_mutex_unlock(&c->lock);
-    good = good && pixels_fill(c, name, row, &sides);
+    bool good = pixels_look(c, row, &sides);
     pthread_mutex_lock(&c->lock);
     c->bad = !good && row < c->bad ? row : c->bad;
   }
@@ -195,24 +246,22 @@ static void *pixels_work(void *crew)
   return NULL;
 }
 
-int64_t gradrt_pictures_decode(const gradrt_ask *a, int field, gradrt_rows *out,
-                               gradrt_picture_next next, void *ctx)
+int64_t gradrt_pictures_look(const gradrt_ask *a, int field, gradrt_store *s, int64_t n,
+                             gradrt_sides *sides)
 {
-  gradrt_picture want;
-  if (!pixels_shape(&a->net->field[field], &want))
-    return 0;
-  pixels_crew c = { .ask = a, .out = out, .field = field, .planes = want.planes, .next = next,
-                     .ctx = ctx, .bad = out->n };
-  pthread_t thread[PICTURE_THREADS_MAX];
+  pixels_crew c = { .ask = a, .store = s, .bad = n };
+  pthread_t thread[PIXELS_THREADS_MAX];
   int wanted = gradrt_default_threads(), started = 0;
+  if (!pixels_shape(&a->net->field[field], &c.want))
+    return 0;
   pthread_mutex_init(&c.lock, NULL);
-  while (started + 1 < wanted && started < PICTURE_THREADS_MAX && started + 1 < out->n &&
+  while (started + 1 < wanted && started < PIXELS_THREADS_MAX && started + 1 < n &&
          pthread_create(&thread[started], NULL, pixels_work, &c) == 0)
     started++;
   pixels_work(&c);
   for (int i = 0; i < started; i++)
     pthread_join(thread[i], NULL);
   pthread_mutex_destroy(&c.lock);
-  out->sides = c.sides;
+  *sides = c.sides;
   return c.bad;
 }

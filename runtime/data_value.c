@@ -189,6 +189,12 @@ int gradrt_rows_alloc(const gradrt_ask *a, gradrt_rows *out, int field)
 
 void gradrt_rows_free(gradrt_rows *r)
 {
+#ifndef GRADRT_WITHOUT_IMAGES
+  int field;
+  if (r->store && gradrt_store_rows(r->store, &field))
+    r->rows[field] = NULL;
+  gradrt_store_close(r->store);
+#endif
   for (int i = 0; i < GRADRT_FIELDS_MAX; i++) {
     gradrt_free(r->rows[i]);
     r->rows[i] = NULL;
@@ -196,6 +202,7 @@ void gradrt_rows_free(gradrt_rows *r)
   gradrt_free(r->column);
   gradrt_free(r->document);
   gradrt_free(r->owner);
+  r->store = NULL;
   r->column = NULL;
   r->document = NULL;
   r->owner = NULL;

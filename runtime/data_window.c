@@ -310,6 +310,10 @@ int gradrt_read_windows(const gradrt_ask *a, gradrt_reader read, gradrt_rows *ou
     gradrt_ask single = *a;
     single.net = &j->net;
     code = read(&single, &j->rows);
+#ifndef GRADRT_WITHOUT_IMAGES
+    if (code == GRADRT_OK && j->rows.store)
+      code = gradrt_store_unpack(&single, &j->rows);
+#endif
     code = code == GRADRT_OK ? window_deal(j, stretch, &nrun) : code;
     code = code == GRADRT_OK ? window_make(j, stretch, nrun, out) : code;
     window_columns(j, out);

@@ -19,9 +19,7 @@ enum {
 void gradrt_training_order(gradrt_training *r)
 {
   gradrt_torch sampler;
-#ifndef GRADRT_WITHOUT_AUGMENT
-  gradrt_feed_pause(r->feed);
-#endif
+  gradrt_training_pause(r);
   if (r->at.batch_in_epoch == 0) {
     gradrt_carried_clear(r->s.net, r->s.state);
   }
@@ -55,21 +53,27 @@ static void epoch_ids(gradrt_training *r, int64_t first, int64_t n)
   for (int64_t i = 0; i < n; i++) {
     r->s.ids[i] = gradrt_training_row(r, r->at.epoch, first + i);
   }
-#ifndef GRADRT_WITHOUT_AUGMENT
-  if (r->feed) {
-    gradrt_feed_want(r->feed, r->at.epoch, first, n);
-  }
-#endif
 }
 
-const void *const *gradrt_training_rows(const gradrt_training *r)
+/* The rows of these positions, the set's or augmented ones, are there for a step. */
+static int epoch_rows(gradrt_training *r, int64_t first, int64_t n, gradrt_step *step)
 {
+  gradrt_order order = { gradrt_training_row, r, r->at.epoch, r->set->n };
 #ifndef GRADRT_WITHOUT_AUGMENT
   if (r->feed) {
-    return gradrt_feed_rows(r->feed);
+    return gradrt_feed_want(r->feed, r->at.epoch, first, n, step->rows);
   }
 #endif
-  return r->set->rows;
+  return gradrt_set_want(r->set, &order, first, n, step->rows);
+}
+
+void gradrt_training_pause(gradrt_training *r)
+{
+#ifndef GRADRT_WITHOUT_AUGMENT
+  gradrt_feed_pause(r->feed);
+#else
+  (void)r;
+#endif
 }
 
 /* ---- values that are not finite ---- */
@@ -193,7 +197,7 @@ static void epoch_blame_input(const gradrt_training *r, int64_t n)
     for (int k = 0; k < field->rank; k++) {
       elems *= (size_t)field->dim[k];
     }
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n && r->set->rows[f]; i++) {        /* pictures are finite */
       for (size_t k = 0; k < elems; k++) {
         size_t at = r->s.ids[i] * elems + k;
         const void *rows = r->set->rows[f];
@@ -231,11 +235,26 @@ static int epoch_nonfinite(gradrt_training *r, double loss, int64_t n)
   return code;
 }
 
+/* After data that cannot be read, which is reported: what there is stays. */
+static int epoch_unread(gradrt_training *r, int code)
+{
+  gradrt_progress_break(&r->progress);
+  epoch_commit_best(r);
+  if (r->saved_step >= 0) {
+    gradrt_note("last good checkpoint: %s (step %" PRId64 ")", r->last, r->saved_step);
+  }
+  return code;
+}
+
 int gradrt_training_evaluate(gradrt_training *r, int split, gradrt_meter *m, double *loss)
 {
   int64_t seen;
   gradrt_training_rest(r);
+  gradrt_training_pause(r);
   int code = gradrt_session_evaluate(&r->s, split, m, r->eval_batches, loss, &seen);
+  if (code == GRADRT_DATA) {
+    return epoch_unread(r, code);
+  }
   if (code != GRADRT_OK || gradrt_evaluation_finite(m, *loss, seen)) {
     return code;
   }
@@ -303,7 +322,7 @@ static double epoch_counted(gradrt_training *r, int64_t first, int64_t n)
   return counted / (double)n;
 }
 
-void gradrt_training_batch(gradrt_training *r, int64_t part, gradrt_step *step)
+int gradrt_training_batch(gradrt_training *r, int64_t part, gradrt_step *step)
 {
   int64_t first, n = epoch_group(r, &first), batch = r->s.net->batch, rest = n - part * batch;
   step->n = rest < batch ? rest : batch;
@@ -313,6 +332,7 @@ void gradrt_training_batch(gradrt_training *r, int64_t part, gradrt_step *step)
   epoch_args(r, step);
   step->args[GRADRT_ARG_GROUP] = (double)n;
   step->args[GRADRT_ARG_UPDATE] = rest <= batch;
+  return epoch_rows(r, first + part * batch, step->n, step);
 }
 
 static int epoch_step(gradrt_training *r, gradrt_step *step)
@@ -321,7 +341,10 @@ static int epoch_step(gradrt_training *r, gradrt_step *step)
   double loss = 0, sum = 0, n = 0;
   gradrt_training_work(r);
   for (int64_t part = 0; part < parts; part++) {
-    gradrt_training_batch(r, part, step);
+    int code = gradrt_training_batch(r, part, step);
+    if (code != GRADRT_OK) {
+      return epoch_unread(r, code);
+    }
     gradrt_session_run(&r->s, GRADRT_FN_TRAIN, step);
     loss = gradrt_session_loss(r->s.net, step);
     if (!gradrt_is_finite(loss)) {
@@ -576,7 +599,7 @@ static int epoch_after_step(gradrt_training *r)
 static int epoch_run(gradrt_training *r)
 {
   gradrt_step step;
-  gradrt_session_bind(&r->s, GRADRT_FN_TRAIN, gradrt_training_rows(r), &step);
+  gradrt_session_bind(&r->s, GRADRT_FN_TRAIN, r->set->rows, &step);
   r->epoch_began = gradrt_clock();
   r->seen_before = r->at.seen;
   gradrt_training_order(r);

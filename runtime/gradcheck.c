@@ -270,12 +270,13 @@ int gradrt_gradcheck_main(const gradrt_net *net, const gradrt_options *o)
     for (int64_t i = 0; i < r.step.n; i++)
       s.ids[i] = set->row[i];
     r.step.ids = s.ids;
+    code = gradrt_set_want(set, NULL, 0, r.step.n, r.step.rows);
     r.step.args[GRADRT_ARG_N] = (double)r.step.n;
     r.step.args[GRADRT_ARG_BC1] = r.step.args[GRADRT_ARG_BC2] = 1;
     r.step.args[GRADRT_ARG_SEED_LO] = 1;
-    if (!r.kept)
+    if (code == GRADRT_OK && !r.kept)
       code = gradrt_error(GRADRT_LIMIT, "out of memory");
-    else {
+    if (code == GRADRT_OK) {
       memcpy(r.kept, s.state, net->state_bytes);
       gradcheck_carry(&r);
       code = gradcheck_all(&r);

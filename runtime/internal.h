@@ -40,13 +40,26 @@ void gradrt_torch_normal(gradrt_torch *t, double *out, int64_t n, double mean, d
 void gradrt_torch_randperm(gradrt_torch *t, uint32_t *out, int64_t n);
 
 /* ---- data.c and its readers ---- */
+typedef struct gradrt_store gradrt_store;       /* data.h */
+
 /* One loaded split. Rows of all splits of a source share memory; row[] picks this split's rows. */
 typedef struct {
   const char *name;
   int64_t n;                    /* samples */
   const uint32_t *row;          /* n row numbers into rows[] */
-  const void *rows[GRADRT_FIELDS_MAX];  /* per field, in the field's dtype, row-major */
+  const void *rows[GRADRT_FIELDS_MAX];  /* per field, in the field's dtype, row-major; NULL:
+                                           pictures, which are there when they are asked for */
+  gradrt_store *store;          /* of the pictures; NULL: there are none */
 } gradrt_set;
+
+/* The source's row at a position of an epoch. */
+typedef uint32_t (*gradrt_row_at)(const void *ctx, int64_t epoch, int64_t position);
+/* An order of n rows, each at most once. */
+typedef struct {
+  gradrt_row_at row_at;
+  const void *ctx;
+  int64_t epoch, n;
+} gradrt_order;
 
 typedef struct gradrt_data gradrt_data;
 typedef struct gradrt_named gradrt_named;       /* data.h */
@@ -62,6 +75,10 @@ typedef struct {
   bool look;                    /* for showing the data: a table's missing numbers are no error */
   bool ending;                  /* inputs of windows: only the last one, which ends with the file */
   gradrt_named *labels;         /* gets the names of classes that tables tell; NULL: nobody */
+  double memory;                /* bytes of decoded pictures that may be there; 0: half of what the
+                                   machine has */
+  int threads;                  /* that decode pictures ahead, at most 16; 0: as many as CPUs */
+  bool no_prefetch;             /* who asks for pictures decodes them */
 } gradrt_data_options;
 
 /* What feeds one element of a field that a table's column feeds. */
@@ -75,14 +92,27 @@ typedef struct {
 /* Height and width of pictures: the least and the largest; 0: there are none. */
 typedef struct { int least[2], most[2]; } gradrt_sides;
 
-/* Loads and checks every needed source (labels in range, sizes, types), splits it. */
+/* Loads and checks every needed source (labels in range, sizes, types), splits it. Of pictures only
+ * beginnings and ends of their files are read. net and the folders of o must outlive the data. */
 int gradrt_data_load(const gradrt_net *net, const gradrt_data_options *o, gradrt_data **out);
 void gradrt_data_free(gradrt_data *d);
 const gradrt_set *gradrt_data_set(const gradrt_data *d, int split);     /* NULL: not loaded */
+/* Returns when the rows at positions first .. first + n - 1 of an order, NULL: of the set's own,
+ * are there, and fills rows, per field. One thread at a time asks the sets of a source; what it got
+ * stays until it asks again. What follows in the order is decoded meanwhile. GRADRT_DATA, naming
+ * the file: a picture is damaged. */
+int gradrt_set_want(const gradrt_set *set, const gradrt_order *order, int64_t first, int64_t n,
+                    const void *rows[GRADRT_FIELDS_MAX]);
+/* The same without a message: how many of the n rows there are before one that is damaged. */
+int64_t gradrt_set_ready(const gradrt_set *set, const gradrt_order *order, int64_t first, int64_t n,
+                         const void *rows[GRADRT_FIELDS_MAX]);
+/* The numbers of one row of a field, there until the next one is asked for. NULL: reported. */
+const void *gradrt_set_row(const gradrt_net *net, const gradrt_set *set, int field, uint32_t row);
 /* Mean and population standard deviation of each fit over the training split (train_split index), into
  * canonical double arrays mean[k], std[k] (elements of the state tensor); std 0 becomes 1. */
 int gradrt_data_fit(const gradrt_net *net, const gradrt_data *d, int train_split, int fit, double *mean, double *std);
-const char *gradrt_data_fingerprint(const gradrt_data *d);      /* hex CRC-32C of sizes and bytes */
+/* Hex CRC-32C of sizes and bytes; of pictures: of names, sizes, first and last bytes of files. */
+const char *gradrt_data_fingerprint(const gradrt_data *d);
 /* After loading with `look`: the columns of the table that a split's rows come from, in the order
  * of the fields' elements; n 0: it is no table. *skipped: records left out for missing cells. */
 const gradrt_column *gradrt_data_columns(const gradrt_data *d, int split, int *n,

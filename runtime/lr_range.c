@@ -34,39 +34,45 @@ int gradrt_lr_range_parse(const char *text, double *low, double *high)
                       gradrt_text_plain(plain, sizeof plain, text));
 }
 
-/* All batches of one step at this rate; NAN: the loss is not finite. */
-static double range_step(gradrt_training *r, gradrt_step *step, double rate)
+/* All batches of one step at this rate; *out NAN: the loss is not finite. */
+static int range_step(gradrt_training *r, gradrt_step *step, double rate, double *out)
 {
   int64_t parts = gradrt_training_parts(r);
   double sum = 0, n = 0;
+  *out = NAN;
   for (int64_t part = 0; part < parts; part++) {
-    gradrt_training_batch(r, part, step);
+    int code = gradrt_training_batch(r, part, step);
+    if (code != GRADRT_OK) {
+      return code;
+    }
     step->args[GRADRT_ARG_LR] = rate;
     gradrt_session_run(&r->s, GRADRT_FN_TRAIN, step);
     double loss = gradrt_session_loss(r->s.net, step);
     if (!gradrt_is_finite(loss)) {
-      return NAN;
+      return GRADRT_OK;
     }
     sum += r->t->loss_sum ? loss : loss * (double)step->n;
     n += (double)step->n;
   }
-  return sum / n;
+  *out = sum / n;
+  return GRADRT_OK;
 }
 
 /* Steps until the loss is far above the least one; what follows tells nothing. */
-static void range_run(gradrt_training *r, range_test *t)
+static int range_run(gradrt_training *r, range_test *t)
 {
   const double keep = 0.9, far = 4;
   gradrt_step step;
   double mean = 0, weight = 0, best = INFINITY;
-  gradrt_session_bind(&r->s, GRADRT_FN_TRAIN, gradrt_training_rows(r), &step);
+  gradrt_session_bind(&r->s, GRADRT_FN_TRAIN, r->set->rows, &step);
   gradrt_training_order(r);
   gradrt_training_work(r);
   while (t->n < t->cap && !gradrt_interrupted()) {
     double share = t->cap > 1 ? (double)t->n / (double)(t->cap - 1) : 0;
-    double rate = t->low * pow(t->high / t->low, share), loss = range_step(r, &step, rate);
-    if (isnan(loss)) {
-      return;
+    double rate = t->low * pow(t->high / t->low, share), loss;
+    int code = range_step(r, &step, rate, &loss);
+    if (code != GRADRT_OK || isnan(loss)) {
+      return code;
     }
     mean = keep * mean + (1 - keep) * loss;
     weight = keep * weight + (1 - keep);
@@ -74,7 +80,7 @@ static void range_run(gradrt_training *r, range_test *t)
     t->loss[t->n++] = mean / weight;
     best = mean / weight < best ? mean / weight : best;
     if (loss > far * best && t->n > 1) {
-      return;
+      return GRADRT_OK;
     }
     r->at.step++;
     if (++r->at.batch_in_epoch == r->steps_per_epoch) {
@@ -83,6 +89,7 @@ static void range_run(gradrt_training *r, range_test *t)
       gradrt_training_order(r);
     }
   }
+  return GRADRT_OK;
 }
 
 /* The step behind which the loss falls fastest against the logarithm of the rate: over a tenth of
@@ -188,7 +195,11 @@ int gradrt_lr_range_run(gradrt_training *r)
     return gradrt_error(GRADRT_LIMIT, "out of memory for %" PRId64 " steps", t.cap);
   }
   t.loss = t.rate + t.cap;
-  range_run(r, &t);
+  code = range_run(r, &t);
+  if (code != GRADRT_OK) {
+    gradrt_free(t.rate);
+    return code;
+  }
   if (t.n == 0) {
     code = gradrt_error(GRADRT_NONFINITE, "the loss is not finite at the first step");
   } else if (o->json) {

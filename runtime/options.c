@@ -25,6 +25,7 @@ typedef enum {
   OPTIONS_FLAG,
   OPTIONS_NUMBER,
   OPTIONS_WHOLE,
+  OPTIONS_BYTES,
   OPTIONS_TEXT,
   OPTIONS_TEXT_OR_NONE,
   OPTIONS_SHOW,
@@ -54,6 +55,8 @@ static const options_row options_table[] = {
     "where relative data paths start (default .)" },
   { "data-root", OPTIONS_READS, OPTIONS_TEXT, OPTIONS_AT(data_root), 0, 0, "DIR",
     "a further folder that data may lie in" },
+  { "data-memory", OPTIONS_T | OPTIONS_E | OPTIONS_G, OPTIONS_BYTES, OPTIONS_AT(data_memory), 0, 0,
+    "SIZE", "memory for decoded pictures, such as 2GB (default: half of all)" },
   { "called", OPTIONS_READS, OPTIONS_TEXT, OPTIONS_AT(called), 0, 0, "FILE",
     "the spec to name in messages (gradc gives it)" },
   { "out", OPTIONS_T | OPTIONS_E | OPTIONS_P, OPTIONS_TEXT, OPTIONS_AT(out), 0, 0, "DIR",
@@ -100,7 +103,7 @@ static const options_row options_table[] = {
   { "fast-dev-run", OPTIONS_T, OPTIONS_FLAG, OPTIONS_AT(fast_dev_run), 0, 0, NULL,
     "5 batches, nothing written" },
   { "no-prefetch", OPTIONS_T, OPTIONS_FLAG, OPTIONS_AT(no_prefetch), 0, 0, NULL,
-    "augment samples between steps, without a thread" },
+    "decode and augment samples between steps, without threads" },
   { "json", OPTIONS_T | OPTIONS_E | OPTIONS_P | OPTIONS_I | OPTIONS_B, OPTIONS_FLAG,
     OPTIONS_AT(json), 0, 0, NULL, "JSON lines on standard output" },
   { "progress", OPTIONS_T, OPTIONS_SHOW, OPTIONS_AT(progress), 0, 0, "WHEN",
@@ -200,6 +203,22 @@ static int options_number(const char *name, const options_row *row, const char *
   return GRADRT_OK;
 }
 
+/* 2GB: a number above 0 and a unit, as `memory` of the build block has it. */
+static int options_bytes(const char *name, const char *value, double *out)
+{
+  static const char *const unit[] = { "", "KB", "MB", "GB" };
+  char plain[64], *end;
+  double bytes = *value >= '0' && *value <= '9' ? strtod(value, &end) : 0;
+  for (size_t i = 0; bytes > 0 && i < sizeof unit / sizeof *unit; i++, bytes *= 1024) {
+    if (strcmp(end, unit[i]) == 0 && isfinite(bytes)) {
+      *out = bytes;
+      return GRADRT_OK;
+    }
+  }
+  return gradrt_error(GRADRT_USAGE, "--%s takes a size such as 64MB, not '%s'", name,
+                      gradrt_text_plain(plain, sizeof plain, value));
+}
+
 /* name>=bound, with dots or underscores between split and metric. */
 static int options_gate(gradrt_options *o, const char *text)
 {
@@ -250,6 +269,9 @@ static int options_set(options_reader *r, const options_row *row, const char *na
     break;
   case OPTIONS_NUMBER: case OPTIONS_WHOLE:
     code = options_number(name, row, value, (double *)(void *)field);
+    break;
+  case OPTIONS_BYTES:
+    code = options_bytes(name, value, (double *)(void *)field);
     break;
   case OPTIONS_TEXT: case OPTIONS_TEXT_OR_NONE:
     if (*value == 0 && row->kind == OPTIONS_TEXT) {

@@ -40,6 +40,11 @@ int gradrt_picture_write(const char *path, const gradrt_picture *m);
 /* What a program that links this library needs for its pictures: "-lpng -ljpeg", or "". */
 const char *gradrt_picture_libraries(void);
 
+/* ---- picture_head.c ---- */
+/* The sides of the picture in a file of `size` bytes, without decoding it. false: the file looks
+ * unusual or cut off, or cannot be decoded here, and only decoding can tell. */
+bool gradrt_picture_head(int fd, int64_t size, int *width, int *height);
+
 /* ---- picture_png.c, picture_jpeg.c: false: reason says what is wrong with the file ---- */
 bool gradrt_png_decode(const unsigned char *bytes, size_t n, gradrt_picture *out,
                        char reason[GRADRT_REASON]);

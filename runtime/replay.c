@@ -169,7 +169,7 @@ static void replay_report(const replay *p)
 /* ---- the search ---- */
 
 /* The step at the position, batch by batch; the first of all is watched at once: it shows which
- * infinities are usual. True: the bad one was met and is reported. */
+ * infinities are usual. True: the bad one was met, or data could not be read; it is reported. */
 static bool replay_step(replay *p, bool first)
 {
   gradrt_training *r = p->run;
@@ -177,7 +177,9 @@ static bool replay_step(replay *p, bool first)
   int64_t parts = gradrt_training_parts(r);
   for (int64_t part = 0; part < parts; part++) {
     bool watched = first && part == 0;
-    gradrt_training_batch(r, part, &p->step);
+    if (gradrt_training_batch(r, part, &p->step) != GRADRT_OK) {
+      return true;
+    }
     memcpy(p->before, r->s.state, bytes);
     bool bad = replay_run(p, watched);
     if (bad && !watched) {
@@ -232,7 +234,7 @@ static void replay_from_good_state(gradrt_training *r, int64_t failed)
   char plain[GRADRT_PATH_MAX];
   gradrt_note("replaying %" PRId64 " step%s from %s to find the source", failed - r->at.step,
               failed - r->at.step == 1 ? "" : "s", gradrt_text_plain(plain, sizeof plain, from));
-  gradrt_session_bind(&r->s, GRADRT_FN_TRAIN, gradrt_training_rows(r), &p.step);
+  gradrt_session_bind(&r->s, GRADRT_FN_TRAIN, r->set->rows, &p.step);
   p.one = gradrt_pool_start(1);
   p.watcher = gradrt_watcher_new(r->s.net, &r->s.net->train);
   p.before = gradrt_alloc(r->s.net->state_bytes);
@@ -249,6 +251,7 @@ static void replay_from_good_state(gradrt_training *r, int64_t failed)
 void gradrt_training_locate(gradrt_training *r, int64_t failed)
 {
   int64_t epoch = r->at.epoch, step = r->at.step, batch = r->at.batch_in_epoch;
+  gradrt_training_pause(r);
   replay_from_good_state(r, failed);
   r->at.epoch = epoch;
   r->at.step = step;
@@ -262,8 +265,9 @@ bool gradrt_evaluation_finite(const gradrt_meter *m, double loss, int64_t seen)
   return seen == 0 || (gradrt_is_finite(loss) && gradrt_meter_nonfinite(m) < 0);
 }
 
-/* Function fn with the batch of the set that begins at position `first`. */
-static void replay_bind(gradrt_session *s, int fn, const gradrt_set *set, int64_t first,
+/* Function fn with the batch of the set that begins at position `first`. false: its rows cannot be
+ * read, which is reported. */
+static bool replay_bind(gradrt_session *s, int fn, const gradrt_set *set, int64_t first,
                         gradrt_step *step)
 {
   int64_t rest = set->n - first;
@@ -272,6 +276,7 @@ static void replay_bind(gradrt_session *s, int fn, const gradrt_set *set, int64_
   memcpy(s->ids, set->row + first, (size_t)step->n * sizeof *s->ids);
   step->args[GRADRT_ARG_SEED_LO] = (double)(s->seed & 0xFFFFFFFFu);
   step->args[GRADRT_ARG_SEED_HI] = (double)(s->seed >> 32);
+  return gradrt_set_want(set, NULL, first, step->n, step->rows) == GRADRT_OK;
 }
 
 /* The states that the evaluation carried to the batch at position `first`: those of the batches
@@ -281,7 +286,9 @@ static void replay_carry(gradrt_session *s, const gradrt_set *set, int64_t first
   gradrt_step step;
   gradrt_carried_clear(s->net, s->state);
   for (int64_t at = 0; gradrt_carried_bytes(s->net) > 0 && at < first; at += s->net->batch) {
-    replay_bind(s, GRADRT_FN_EVAL, set, at, &step);
+    if (!replay_bind(s, GRADRT_FN_EVAL, set, at, &step)) {
+      return;
+    }
     gradrt_session_run(s, GRADRT_FN_EVAL, &step);
   }
 }
@@ -294,11 +301,14 @@ static bool replay_sample(gradrt_session *s, int split, int64_t at, gradrt_watch
   gradrt_pool *all = s->pool, *one = gradrt_pool_start(1);
   void *state = gradrt_alloc(s->net->state_bytes);
   gradrt_step step;
+  bool rows = false;
   if (one && state) {
     int64_t first = at / s->net->batch * s->net->batch;
     memcpy(state, s->state, s->net->state_bytes);
     replay_carry(s, set, first);
-    replay_bind(s, GRADRT_FN_TRAIN, set, first, &step);
+    rows = replay_bind(s, GRADRT_FN_TRAIN, set, first, &step);
+  }
+  if (rows) {
     step.args[GRADRT_ARG_BC1] = step.args[GRADRT_ARG_BC2] = 1;
     step.args[GRADRT_ARG_GROUP] = (double)step.n;
     step.args[GRADRT_ARG_UPDATE] = 1;

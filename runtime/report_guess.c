@@ -134,12 +134,15 @@ int gradrt_worst_guesses(gradrt_guesser *g, const gradrt_set *set, gradrt_guess 
 {
   gradrt_session *s = g->s;
   gradrt_guess *batch = gradrt_alloc((size_t)s->net->batch * sizeof *batch);
+  const void *rows[GRADRT_FIELDS_MAX];
   int n = 0;
   *mistakes = 0;
   for (int64_t done = 0, part; batch && done < set->n; done += part) {
     part = set->n - done < s->net->batch ? set->n - done : s->net->batch;
     memcpy(s->ids, set->row + done, (size_t)part * sizeof *s->ids);
-    gradrt_guess_batch(g, set->rows, part, batch);
+    if (gradrt_set_want(set, NULL, done, part, rows) != GRADRT_OK)
+      break;
+    gradrt_guess_batch(g, rows, part, batch);
     for (int64_t i = 0; i < part; i++) {
       if (batch[i].truth >= 0 && batch[i].truth != batch[i].guess) {
         ++*mistakes;

@@ -22,14 +22,14 @@ typedef struct {
   uint16_t *cell;               /* PLANE_GRID rows from the top: class * PLANE_LEVELS + level */
 } plane_map;
 
-/* The net's inputs must be exactly two numbers. */
-static bool plane_axes(const gradrt_net *net, plane_axis axis[2])
+/* The net's inputs must be exactly two numbers, and no pictures. */
+static bool plane_axes(const gradrt_net *net, const gradrt_set *set, plane_axis axis[2])
 {
   int n = 0;
   for (int f = 0; f < net->nfield; f++) {
     int64_t elems = net->field[f].is_label ? 0 : gradrt_field_elems(&net->field[f]);
     bool real = net->field[f].dtype == GRADRT_F32 || net->field[f].dtype == GRADRT_F64;
-    if (elems > 2 - n || (elems > 0 && !real)) {
+    if (elems > 2 - n || (elems > 0 && (!real || !set->rows[f]))) {
       return false;
     }
     for (int64_t k = 0; k < elems; k++) {
@@ -292,7 +292,7 @@ static void plane_figure(gradrt_writer *w, const plane_map *m)
 void gradrt_report_plane(gradrt_writer *w, gradrt_session *s, const gradrt_score *score)
 {
   plane_map m = { .set = gradrt_data_set(s->data, score->split) };
-  if (!m.set || m.set->n == 0 || !plane_axes(s->net, m.axis) ||
+  if (!m.set || m.set->n == 0 || !plane_axes(s->net, m.set, m.axis) ||
       !gradrt_guesser_init(&m.g, s, score->metric, score->nmetric) ||
       m.g.classes > PLANE_CLASSES) {
     return;

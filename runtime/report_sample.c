@@ -90,12 +90,14 @@ static void sample_class(gradrt_writer *w, const gradrt_guesser *g, int cls)
   gradrt_report_text(w, gradrt_class_name(g->s->net, NULL, g->classes, cls, name, sizeof name));
 }
 
-static void sample_figure(gradrt_writer *w, const gradrt_guesser *g, const gradrt_field *f,
-                          const void *rows, const gradrt_guess *one)
+static void sample_figure(gradrt_writer *w, const gradrt_guesser *g, int field,
+                          const gradrt_set *set, const gradrt_guess *one)
 {
+  const gradrt_net *net = g->s->net;
+  const void *row = gradrt_set_row(net, set, field, one->row);
   gradrt_image image;
   char alt[64];
-  if (!gradrt_sample_image(f, rows, one->row, &image)) {
+  if (!row || !gradrt_sample_image(&net->field[field], row, 0, &image)) {
     return;
   }
   int longest = image.width > image.height ? image.width : image.height;
@@ -129,10 +131,9 @@ static void sample_table(gradrt_writer *w, const gradrt_guesser *g, int field,
     gradrt_writer_printf(w, "</td><td>");
     sample_class(w, g, worst[i].truth);
     gradrt_writer_printf(w, "</td><td>");
-    for (int64_t k = 0; k < elems && k < SAMPLE_VALUES; k++) {
-      gradrt_writer_printf(w, "%s%.5g", k ? ", " : "",
-                           gradrt_dtype_get(f->dtype, set->rows[field],
-                                            (int64_t)worst[i].row * elems + k));
+    const void *row = gradrt_set_row(g->s->net, set, field, worst[i].row);
+    for (int64_t k = 0; row && k < elems && k < SAMPLE_VALUES; k++) {
+      gradrt_writer_printf(w, "%s%.5g", k ? ", " : "", gradrt_dtype_get(f->dtype, row, k));
     }
     gradrt_writer_printf(w, "%s</td></tr>\n", elems > SAMPLE_VALUES ? ", .." : "");
   }
@@ -166,7 +167,7 @@ void gradrt_report_mistakes(gradrt_writer *w, gradrt_session *s, const gradrt_sc
   }
   gradrt_writer_printf(w, "<div class=\"sheet\">\n");
   for (int i = 0; i < n; i++) {
-    sample_figure(w, &g, &s->net->field[field], set->rows[field], &worst[i]);
+    sample_figure(w, &g, field, set, &worst[i]);
   }
   gradrt_writer_printf(w, "</div>\n");
 }

@@ -68,6 +68,7 @@ typedef struct {
   double seed, steps, save_every;       /* whole numbers; NAN: not given */
   double threads, top, seconds;
   const char *data, *data_root, *out, *weights, *split, *log_steps;     /* NULL: not given */
+  double data_memory;           /* bytes of decoded pictures that may be there; 0: not given */
   double folds;                 /* parts of a cross-validation; NAN: none */
   int fold;                     /* the one that validates, from 1; 0: none */
   const char *lr_range;         /* LOW..HIGH; NULL: train */
@@ -83,7 +84,7 @@ typedef struct {
   double ahead;                 /* predict: rows to go on with; NAN: none */
   const char *param;            /* gradcheck: the only parameter to check; NULL: all */
   bool quiet, silent, json, untrained, fast_dev_run, version;
-  bool no_prefetch;             /* samples are augmented between steps, not ahead of them */
+  bool no_prefetch;             /* samples are decoded and augmented between steps, not ahead */
   gradrt_show progress;
   gradrt_when color;
   int ngate;
@@ -381,12 +382,12 @@ int gradrt_training_check_stops(gradrt_training *r);
 void gradrt_training_order(gradrt_training *r);
 /* The source's row at a position of an epoch; rng: torch: of the epoch last ordered. */
 uint32_t gradrt_training_row(const void *training, int64_t epoch, int64_t position);
-/* What training steps read: the set's rows, or augmented ones. */
-const void *const *gradrt_training_rows(const gradrt_training *r);
+/* Nothing is read ahead until the next batch; before anything else asks for the data's rows. */
+void gradrt_training_pause(gradrt_training *r);
 /* Batches whose gradients the step at the position sums. */
 int64_t gradrt_training_parts(const gradrt_training *r);
-/* Fills the ids, n and arguments of one of them; augmented rows are there. */
-void gradrt_training_batch(gradrt_training *r, int64_t part, gradrt_step *step);
+/* Fills the ids, n, rows and arguments of one of them. Errors: as gradrt_set_want. */
+int gradrt_training_batch(gradrt_training *r, int64_t part, gradrt_step *step);
 /* Reads --weights, and --init or the `init` of the spec, if given; tell: says what was taken. */
 int gradrt_training_weights(gradrt_training *r, bool tell);
 /* The state as training steps want it, and as everything else does. */
@@ -395,7 +396,8 @@ void gradrt_training_rest(gradrt_training *r);
 /* Writes state and position to a file. */
 int gradrt_training_save(gradrt_training *r, const char *path);
 /* Evaluates a split as the run watches it; -1: interrupted; GRADRT_NONFINITE: a loss or metric is
- * not finite, the best weights are saved, and all is reported. */
+ * not finite; GRADRT_DATA: a picture is damaged; with both the best weights are saved, and all is
+ * reported. */
 int gradrt_training_evaluate(gradrt_training *r, int split, gradrt_meter *m, double *loss);
 /* A metric of the train block, -1: the loss, on a split, computed now; -1: interrupted. */
 int gradrt_training_measure(gradrt_training *r, int split, int metric, double *out);
@@ -562,9 +564,10 @@ typedef struct { uint32_t row; int truth, guess; double share; } gradrt_guess;
 
 /* By the first of n metrics that counts one class a sample; false: there is none. */
 bool gradrt_guesser_init(gradrt_guesser *g, gradrt_session *s, const gradrt_metric *metric, int n);
-/* The samples whose n row numbers stand in the session's ids. */
+/* The samples whose n row numbers stand in the session's ids; rows: where they are. */
 void gradrt_guess_batch(gradrt_guesser *g, const void *const *rows, int64_t n, gradrt_guess *out);
-/* The mistakes in a set the net is most certain about; returns how many, at most max. */
+/* The mistakes in a set the net is most certain about; returns how many, at most max. A set whose
+ * pictures cannot be read, which is reported, ends early. */
 int gradrt_worst_guesses(gradrt_guesser *g, const gradrt_set *set, gradrt_guess *worst, int max,
                          int64_t *mistakes);
 

@@ -238,7 +238,10 @@ int gradrt_session_load(gradrt_session *s, const int *splits, int n, bool need_f
                             .only = n > 0 ? only : NULL, .nonly = n,
                             .fold = s->options->fold,
                             .folds = s->options->fold ? (int)s->options->folds : 0,
-                            .labels = s->options->labels };
+                            .labels = s->options->labels,
+                            .memory = s->options->data_memory,
+                            .threads = gradrt_pool_size(s->pool),
+                            .no_prefetch = s->options->no_prefetch };
   int code = gradrt_data_load(net, &o, &s->data);
   gradrt_free(only);
   return code == GRADRT_OK && need_fit ? session_fit(s) : code;
@@ -323,6 +326,14 @@ static void session_evaluate_batch(gradrt_session *s, gradrt_step *step, double 
   }
 }
 
+/* Binds the next batch of a set, from a position on. */
+static int session_next(gradrt_session *s, const gradrt_set *set, int64_t first, gradrt_step *step)
+{
+  step->n = set->n - first < s->net->batch ? set->n - first : s->net->batch;
+  memcpy(s->ids, set->row + first, (size_t)step->n * sizeof *s->ids);
+  return gradrt_set_want(set, NULL, first, step->n, step->rows);
+}
+
 static int session_evaluate(gradrt_session *s, int split, gradrt_meter *m, int64_t batches,
                             double *loss, int64_t *seen)
 {
@@ -349,13 +360,12 @@ static int session_evaluate(gradrt_session *s, int split, gradrt_meter *m, int64
   int64_t all = batches > 0 && batches * net->batch < set->n ? batches * net->batch : set->n;
   s->share = gradrt_counted_share(net, set->rows, set->row, all);
   for (int64_t b = 0; done < set->n && (batches <= 0 || b < batches); b++) {
-    if (gradrt_interrupted()) {
+    int code = gradrt_interrupted() ? -1 : session_next(s, set, done, &step);
+    if (code != GRADRT_OK) {
       gradrt_free(mean);
       s->share = 0;
-      return -1;
+      return code;
     }
-    step.n = set->n - done < net->batch ? set->n - done : net->batch;
-    memcpy(s->ids, set->row + done, (size_t)step.n * sizeof *s->ids);
     session_evaluate_batch(s, &step, mean);
     for (int64_t i = 0; net->eval.noutput > 0 && i < step.n; i++) {
       double each = session_real(net, step.out[0], i);

@@ -540,6 +540,7 @@ static int train_finish(gradrt_training *r, gradrt_score *score, int nscore)
 {
   const gradrt_options *o = r->s.options;
   int64_t row;
+  gradrt_training_pause(r);
   int code = gradrt_training_commit(r);
   code = code == GRADRT_OK ? train_final_weights(r, &row) : code;
   if (code == GRADRT_OK && r->writes) {

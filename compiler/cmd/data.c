@@ -7,33 +7,57 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { GROUPS_MAX = 64, CHANNELS_MAX = 4 };
+enum { GROUPS_MAX = 64, CHANNELS_MAX = 4, CHUNK = 64 };
 
 /* ---- counting ---- */
 
+/* The elements of a part of all samples of a set, one after the other. */
+typedef struct {
+  const gradrt_field *f;
+  const gradrt_set *set;
+  int field;
+  DataPart part;
+} Numbers;
+
+/* Widens the range by the numbers; returns the sum of their distances from the mean to a power. */
+static double add_numbers(const Numbers *n, int power, DataRange *r)
+{
+  const void *rows[GRADRT_FIELDS_MAX];
+  int64_t elems = gradrt_field_elems(n->f), all = n->set->n;
+  bool asks = !n->set->rows[n->field];
+  double sum = 0;
+  memcpy(rows, n->set->rows, sizeof rows);
+  for (int64_t i = 0; i < all; i++) {
+    if (asks && i % CHUNK == 0 &&
+        gradrt_set_want(n->set, NULL, i, min_i64(CHUNK, all - i), rows) != GRADRT_OK)
+      return sum;
+    int64_t at = n->set->row[i] * elems + n->part.at;
+    for (int64_t k = 0; k < n->part.width; k++) {
+      double v = gradrt_dtype_get(n->f->dtype, rows[n->field], at + k * n->part.step);
+      r->low = v < r->low ? v : r->low;
+      r->high = v > r->high ? v : r->high;
+      sum += power == 1 ? v : (v - r->mean) * (v - r->mean);
+    }
+  }
+  return sum;
+}
+
 DataRange data_range(const gradrt_field *f, const gradrt_set *set, int field, DataPart part)
 {
-  const void *rows = set->rows[field];
-  int64_t elems = gradrt_field_elems(f);
-  double sum = 0, squares = 0, n = (double)set->n * (double)part.width;
+  const Numbers numbers = { f, set, field, part };
+  double n = (double)set->n * (double)part.width;
   DataRange r = { INFINITY, -INFINITY, 0, 0 };
-  for (int64_t i = 0; i < set->n; i++)
-    for (int64_t k = 0; k < part.width; k++) {
-      int64_t at = (int64_t)set->row[i] * elems + part.at + k * part.step;
-      double v = gradrt_dtype_get(f->dtype, rows, at);
-      sum += v;
-      r.low = v < r.low ? v : r.low;
-      r.high = v > r.high ? v : r.high;
-    }
-  r.mean = sum / n;
-  for (int64_t i = 0; i < set->n; i++)
-    for (int64_t k = 0; k < part.width; k++) {
-      int64_t at = (int64_t)set->row[i] * elems + part.at + k * part.step;
-      double v = gradrt_dtype_get(f->dtype, rows, at) - r.mean;
-      squares += v * v;
-    }
-  r.std = sqrt(squares / n);
+  r.mean = add_numbers(&numbers, 1, &r) / n;
+  r.std = sqrt(add_numbers(&numbers, 2, &r) / n);
   return r;
+}
+
+const void *data_sample(const DataView *v, const gradrt_set *set, int field, uint32_t row)
+{
+  const gradrt_field *f = &v->net->field[field];
+  const void *sample = gradrt_set_row(v->net, set, field, row);
+  size_t bytes = (size_t)gradrt_field_elems(f) * gradrt_dtype_size(f->dtype);
+  return sample ? sample : memset(arena_alloc(v->arena, bytes), 0, bytes);
 }
 
 int64_t *data_classes(const DataView *v, const gradrt_set *set, int field)
@@ -135,6 +159,19 @@ static int load(DataView *v)
   return gradrt_data_load(v->net, &how, &v->rows);
 }
 
+/* Whether all samples can be read, before anything is told about them. */
+static int read_all(const DataView *v)
+{
+  const void *rows[GRADRT_FIELDS_MAX];
+  int code = EXIT_OK;
+  for (int k = 0; k < v->net->nsplit; k++) {
+    const gradrt_set *set = gradrt_data_set(v->rows, k);
+    for (int64_t at = 0; set && at < set->n && !code; at += CHUNK)
+      code = gradrt_set_want(set, NULL, at, min_i64(CHUNK, set->n - at), rows);
+  }
+  return code;
+}
+
 /* Loads and prints. */
 static int show(DataView *v)
 {
@@ -142,6 +179,11 @@ static int show(DataView *v)
   int code = load(v);
   if (code)
     return code;
+  code = read_all(v);
+  if (code) {
+    gradrt_data_free(v->rows);
+    return code;
+  }
   if (o->json)
     data_print_json(v);
   else

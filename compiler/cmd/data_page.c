@@ -90,19 +90,24 @@ static Sheet sheet_of(const DataView *v)
 
 /* ---- images ---- */
 
-/* rows: of the field, in its type. */
-static Picture image_of(const Sheet *s, const void *rows, int64_t row)
+/* sample: numbers of the field, in its type. */
+static Picture image_of(const Sheet *s, const void *sample)
 {
   const gradrt_field *f = &s->v->net->field[s->field];
   Picture p = picture_new(s->v->arena, s->width, s->height, s->planes);
   int64_t pixels = (int64_t)s->width * s->height;
   for (int64_t i = 0; i < pixels; i++)
     for (int c = 0; c < s->planes; c++) {
-      double v = gradrt_dtype_get(f->dtype, rows, row * pixels * s->planes + c * pixels + i);
+      double v = gradrt_dtype_get(f->dtype, sample, c * pixels + i);
       v = 255 * (v - s->low) / (s->high - s->low);
       p.pixel[i * s->planes + c] = (unsigned char)(v < 0 ? 0 : v > 255 ? 255 : v + 0.5);
     }
   return p;
+}
+
+static Picture image_at(const Sheet *s, uint32_t row)
+{
+  return image_of(s, data_sample(s->v, s->set, s->field, row));
 }
 
 static const char *class_of(const Sheet *s, uint32_t row)
@@ -124,7 +129,7 @@ static void sheet_png(Out *o, const Sheet *s)
   Picture all = picture_new(s->v->arena, PER_CLASS * w + GAP, sheet_rows(s) * h + GAP, 3);
   memset(all.pixel, 0xE0, (size_t)all.width * (size_t)all.height * 3);
   for (int i = 0; i < s->n; i++) {
-    Picture p = image_of(s, s->set->rows[s->field], s->row[i]);
+    Picture p = image_at(s, s->row[i]);
     picture_paste(&all, &p, GAP + i % PER_CLASS * w, GAP + i / PER_CLASS * h, s->zoom);
   }
   picture_png(o, s->v->arena, &all);
@@ -154,7 +159,7 @@ static void sheet_svg(Out *o, const Sheet *s)
   svg_open(o, PER_CLASS * w + GAP, sheet_rows(s) * h + GAP);
   for (int i = 0; i < s->n; i++) {
     int x = GAP + i % PER_CLASS * w, y = i / PER_CLASS * h;
-    Picture p = image_of(s, s->set->rows[s->field], s->row[i]);
+    Picture p = image_at(s, s->row[i]);
     picture_svg(o, s->v->arena, &p, x, y + CAPTION, s->zoom);
     svg_text(o, x, y + CAPTION - 4, class_of(s, s->row[i]));
   }
@@ -168,8 +173,7 @@ typedef struct { int field; int64_t element; DataRange range; } Axis;
 static double axis_value(const Sheet *s, const Axis *a, uint32_t row)
 {
   const gradrt_field *f = &s->v->net->field[a->field];
-  return gradrt_dtype_get(f->dtype, s->set->rows[a->field],
-                          (int64_t)row * gradrt_field_elems(f) + a->element);
+  return gradrt_dtype_get(f->dtype, data_sample(s->v, s->set, a->field, row), a->element);
 }
 
 static double axis_place(const Axis *a, double v)
@@ -293,7 +297,7 @@ static void page_images(Out *o, const Sheet *s)
     out_printf(o, "; files of %s", files);
   out_printf(o, "</p>\n");
   for (int i = 0; i < s->n; i++) {
-    Picture p = image_of(s, s->set->rows[s->field], s->row[i]);
+    Picture p = image_at(s, s->row[i]);
     out_printf(o, "<figure>");
     picture_html(o, s->v->arena, &p, s->zoom);
     out_printf(o, "<figcaption>");
@@ -310,15 +314,14 @@ static void page_changes(Out *o, const Sheet *s, uint32_t row)
   size_t elems = (size_t)gradrt_field_elems(f), size = gradrt_dtype_size(f->dtype);
   float *scratch = ARENA_ARRAY(s->v->arena, float, gradrt_augment_scratch(f));
   char *changed = ARENA_ARRAY(s->v->arena, char, elems * size);
-  Picture p = image_of(s, s->set->rows[s->field], row);
+  Picture p = image_at(s, row);
   out_printf(o, "<figure>");
   picture_html(o, s->v->arena, &p, s->zoom);
   out_printf(o, "<figcaption>as it is</figcaption></figure>\n");
   for (uint32_t epoch = 0; epoch + 1 < PER_CLASS; epoch++) {
     gradrt_draw draw = { net->training ? (uint64_t)net->training->seed : 1, epoch, row };
-    gradrt_augment_sample(f, &draw, (const char *)s->set->rows[s->field] + row * elems * size,
-                          changed, scratch);
-    p = image_of(s, changed, 0);
+    gradrt_augment_sample(f, &draw, data_sample(s->v, s->set, s->field, row), changed, scratch);
+    p = image_of(s, changed);
     out_printf(o, "<figure>");
     picture_html(o, s->v->arena, &p, s->zoom);
     out_printf(o, "<figcaption>epoch %" PRIu32 "</figcaption></figure>\n", epoch + 1);

@@ -103,11 +103,12 @@ static void print_classes(const DataView *v, int field)
 static void print_value(const DataView *v, int field, uint32_t row, const gradrt_set *set)
 {
   const gradrt_field *f = &v->net->field[field];
+  const void *sample = data_sample(v, set, field, row);
   int64_t elems = gradrt_field_elems(f);
   char name[64];
   printf("  %s =", f->name);
   for (int64_t k = 0; k < elems && k < FIRST_VALUES; k++) {
-    double x = gradrt_dtype_get(f->dtype, set->rows[field], (int64_t)row * elems + k);
+    double x = gradrt_dtype_get(f->dtype, sample, k);
     if (f->is_label)
       printf(" %s", gradrt_class_name(v->net, f->name, f->classes, (int64_t)x, name, sizeof name));
     else
@@ -240,11 +241,11 @@ static void json_first(const DataView *v)
     printf("%s{\"row\":%" PRIu32, i ? "," : "", set->row[i]);
     for (int f = 0; f < v->net->nfield; f++) {
       int64_t elems = gradrt_field_elems(&v->net->field[f]);
+      const void *sample = data_sample(v, set, f, set->row[i]);
       json_key(",", v->net->field[f].name);
       for (int64_t k = 0; k < elems; k++) {
         fputs(k ? "," : "[", stdout);
-        gradrt_json_number(stdout, gradrt_dtype_get(v->net->field[f].dtype, set->rows[f],
-                                                    (int64_t)set->row[i] * elems + k));
+        gradrt_json_number(stdout, gradrt_dtype_get(v->net->field[f].dtype, sample, k));
       }
       fputs("]", stdout);
     }

@@ -20,7 +20,10 @@ typedef struct { double low, high, mean, std; } DataRange;
 /* Elements at, at + step, .. of each sample: `width` of them. */
 typedef struct { int64_t at, step, width; } DataPart;
 
+/* As far as samples can be read. */
 DataRange data_range(const gradrt_field *f, const gradrt_set *set, int field, DataPart part);
+/* One sample's numbers of a field, until the next one is asked for; zeros: it cannot be read. */
+const void *data_sample(const DataView *v, const gradrt_set *set, int field, uint32_t row);
 /* Samples of each class: counts[classes]. */
 int64_t *data_classes(const DataView *v, const gradrt_set *set, int field);
 /* Groups that statistics are told for: the elements of a short vector, the channels of an image,

@@ -99,8 +99,11 @@ static int run_part(ReportPage *p, const gradrt_net *net, const gradrt_set *set,
     gradrt_session_bind(&s, GRADRT_FN_INFER, set->rows, &step);
     step.n = 1;
     s.ids[0] = row;
-    gradrt_session_run(&s, GRADRT_FN_INFER, &step);
-    take_values(&s, p->c->arena, out);
+    code = gradrt_set_want(set, NULL, p->sample, 1, step.rows);
+    if (!code) {
+      gradrt_session_run(&s, GRADRT_FN_INFER, &step);
+      take_values(&s, p->c->arena, out);
+    }
   }
   gradrt_session_close(&s);
   return code;

@@ -22,6 +22,11 @@ static int time_steps(ReportPage *p)
   step.n = set->n < net->batch ? set->n : net->batch;
   step.args[GRADRT_ARG_BC1] = step.args[GRADRT_ARG_BC2] = 1;
   memcpy(p->s.ids, set->row, (size_t)step.n * sizeof *p->s.ids);
+  int code = gradrt_set_want(set, NULL, 0, step.n, step.rows);
+  if (code) {
+    gradrt_free(kept);
+    return code;
+  }
   gradrt_session_run(&p->s, GRADRT_FN_TRAIN, &step);
   gradrt_profile_reset(&p->s);
   for (int i = 0; i < TIMED_STEPS; i++)

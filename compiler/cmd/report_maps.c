@@ -89,8 +89,9 @@ static void put_layer(ReportPage *p, const InnerValue *t)
 static void put_inputs(ReportPage *p, const gradrt_set *set, uint32_t row)
 {
   for (int f = 0; f < p->net->nfield; f++) {
+    const void *sample = gradrt_set_row(p->net, set, f, row);
     gradrt_image image;
-    if (!gradrt_sample_image(&p->net->field[f], set->rows[f], row, &image))
+    if (!sample || !gradrt_sample_image(&p->net->field[f], sample, 0, &image))
       continue;
     int longest = image.width > image.height ? image.width : image.height;
     gradrt_report_image(p->w, &image, longest < 112 ? 112 / longest : 1, p->net->field[f].name);
@@ -120,11 +121,11 @@ int report_maps(ReportPage *p)
 
 /* ---- augmented samples ---- */
 
-static void put_sample(ReportPage *p, const gradrt_field *f, const void *rows, int64_t row,
+static void put_sample(ReportPage *p, const gradrt_field *f, const void *sample,
                        const char *caption)
 {
   gradrt_image image;
-  if (!gradrt_sample_image(f, rows, row, &image))
+  if (!gradrt_sample_image(f, sample, 0, &image))
     return;
   int longest = image.width > image.height ? image.width : image.height;
   gradrt_writer_printf(p->w, "<figure>");
@@ -139,13 +140,15 @@ static void put_changes(ReportPage *p, int field, const gradrt_set *set, uint32_
   size_t bytes = (size_t)gradrt_field_elems(f) * gradrt_dtype_size(f->dtype);
   float *scratch = ARENA_ARRAY(p->c->arena, float, gradrt_augment_scratch(f));
   char *changed = arena_alloc(p->c->arena, bytes);
+  const void *sample = gradrt_set_row(p->net, set, field, row);
+  if (!sample)
+    return;
   gradrt_writer_printf(p->w, "<div class=\"sheet\">\n");
-  put_sample(p, f, set->rows[field], row, "as it is");
+  put_sample(p, f, sample, "as it is");
   for (uint32_t epoch = 0; epoch < EPOCHS; epoch++) {
     gradrt_draw draw = { p->s.seed, epoch, row };
-    gradrt_augment_sample(f, &draw, (const char *)set->rows[field] + row * bytes, changed,
-                          scratch);
-    put_sample(p, f, changed, 0, arena_printf(p->c->arena, "epoch %" PRIu32, epoch + 1));
+    gradrt_augment_sample(f, &draw, sample, changed, scratch);
+    put_sample(p, f, changed, arena_printf(p->c->arena, "epoch %" PRIu32, epoch + 1));
   }
   gradrt_writer_printf(p->w, "</div>\n");
 }

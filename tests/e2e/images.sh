@@ -244,6 +244,137 @@ begin 'the page shows images with their classes'
 run 0 gradc data pets.nn --out page.html
 [ "$(grep -c '<figcaption>fox</figcaption>' page.html)" -eq 8 ] || bad 'not 8 foxes'
 
+# 120 pictures of 150,528 bytes, decoded, 18 MB in all, and 2 MB to test with.
+mkdir many
+./pictures pets many/train 40 1
+./pictures pets many/test 5 2
+cat > many.nn << 'SPEC'
+net 1;
+data many {
+  train: images("many/train", size=[224, 224]);
+  test: images("many/test", size=[224, 224]);
+  field x: u8[3,224,224] as f32[3,224,224] -> div(255) -> standardize(fit=train);
+  field y: label(3);
+}
+model m(x: f32[3,h,w]) -> z: f32[3] { z = x -> maxpool(8) -> maxpool(4) -> flatten -> dense(3); }
+train m on many {
+  loss: softmax_xent(z, y); optimizer: sgd(lr=0.01); epochs: 2; batch: 8; metrics: accuracy(z, y);
+}
+eval m on many.test { report accuracy(z, y); }
+SPEC
+sed 's/  field y/  augment: x -> flip(0.5) -> noise(2);\n&/' many.nn > changed.nn
+
+begin 'memory decides when pictures are decoded, and no bit'
+for name in many changed; do
+  gradc build $name.nn --emit exe -q -o $name.exe || bad "$name does not build"
+  run 0 ./pictures peak ./$name.exe train --silent --out $name.all
+  all=$(head -n 1 out)
+  for how in '--threads 3 --data-memory 3MB' '--threads 1 --data-memory 1KB'; do
+    rm -rf $name.run
+    run 0 ./pictures peak ./$name.exe train --silent --out $name.run $how
+    peak=$(head -n 1 out)
+    [ $((peak + 10000)) -lt "$all" ] || bad "$name $how: $peak KB, without a limit $all KB"
+    same $name.all/last.safetensors $name.run/last.safetensors
+    same $name.all/metrics.csv $name.run/metrics.csv
+  done
+  run 0 ./$name.exe train --silent --no-prefetch --data-memory 3MB --out $name.between
+  same $name.all/last.safetensors $name.between/last.safetensors
+  run 0 gradc train $name.nn --silent --data-memory 3MB --out $name.gradc
+  same $name.all/last.safetensors $name.gradc/last.safetensors
+  run 0 ./$name.exe eval --weights $name.all --json
+  mv out all.json
+  run 0 ./$name.exe eval --weights $name.all --json --data-memory 1KB
+  same out all.json
+done
+run 2 ./many.exe train --data-memory 3TB
+says_once '--data-memory takes a size such as 64MB, not .3TB.'
+
+begin 'kill -9 in mid-epoch, then resume: the same bytes'
+for name in many changed; do
+  rm -rf cut
+  ./$name.exe train --silent --data-memory 3MB --save-every 2 --out cut > /dev/null 2>&1 &
+  pid=$!
+  while [ ! -f cut/last.safetensors ] && kill -0 $pid 2> /dev/null; do :; done
+  kill -9 $pid 2> /dev/null || bad 'the run ended before it could be killed'
+  wait $pid 2> /dev/null
+  run 0 ./$name.exe train --silent --data-memory 1KB --threads 2 --out cut --resume
+  same $name.all/last.safetensors cut/last.safetensors
+  same $name.all/metrics.csv cut/metrics.csv
+done
+
+begin 'a picture damaged in its middle ends the training where it is wanted'
+sed 's/ -> standardize(fit=train)//' many.nn > worn.nn
+sed 's/ -> standardize(fit=train)//' changed.nn > wornout.nn
+for name in worn wornout; do
+  gradc build $name.nn --emit exe -q -o $name.exe || bad "$name does not build"
+  rm -rf $name.whole $name.run
+  run 0 ./$name.exe train --silent --out $name.whole
+  run 0 ./$name.exe train --silent --epochs 1 --out $name.run
+  cp $name.run/last.safetensors first.safetensors
+  ./pictures damage many/train/dog/020.png
+  for how in '--threads 1' '--threads 3' '--no-prefetch' '--data-memory 1KB'; do
+    rm -f now.csv
+    run 3 ./$name.exe train --silent --resume --out $name.run --log-steps now.csv $how
+    says_once 'error: many/train/dog/020.png: cannot decode this PNG picture: '
+    says_once 'note: last good checkpoint: .*/last.safetensors \(step 15\)'
+    [ "$how" != '--threads 1' ] || cp now.csv steps.csv
+    same now.csv steps.csv
+    same $name.run/last.safetensors first.safetensors
+  done
+  ./pictures damage many/train/dog/020.png
+  run 0 ./$name.exe train --silent --resume --out $name.run
+  same $name.whole/last.safetensors $name.run/last.safetensors
+done
+./pictures damage many/train/dog/020.png
+run 3 ./many.exe train --silent --out wrong.run
+says_once 'many/train/dog/020.png: cannot decode'
+[ ! -e wrong.run ] || bad 'statistics of the split were not wanted before the run began'
+run 3 gradc data many.nn
+says_once 'many/train/dog/020.png: cannot decode'
+./pictures damage many/train/dog/020.png
+./pictures damage many/test/dog/003.png
+run 3 ./many.exe train --silent --out wrong.run
+says_once 'many/test/dog/003.png: cannot decode'
+run 3 gradc report many.nn --weights many.all --landscape 0 --out many.html -q
+says_once 'many/test/dog/003.png: cannot decode'
+./pictures damage many/test/dog/003.png
+
+begin 'splits, folds and the other commands read through the same door'
+sed 's/  train: im.*/  source: images("many\/train", size=[224, 224]);/
+  s/  test: im.*/  split: train = 80%, valid = 20%;\n  stratify: y;/
+  s/many.test/many.valid/' changed.nn > dealt.nn
+run 0 gradc train dealt.nn --silent --out dealt.all
+run 0 gradc train dealt.nn --silent --out dealt.run --data-memory 3MB --threads 3
+same dealt.all/last.safetensors dealt.run/last.safetensors
+same dealt.all/metrics.csv dealt.run/metrics.csv
+run 0 gradc train dealt.nn --folds 2 --epochs 1 --out folds.all --json
+run 0 gradc train dealt.nn --folds 2 --epochs 1 --out folds.run --json --data-memory 3MB
+same folds.all/fold2/last.safetensors folds.run/fold2/last.safetensors
+run 0 gradc train dealt.nn --fast-dev-run --data-memory 3MB
+run 0 gradc train dealt.nn --lr-range 1e-4..1 --steps 20 --data-memory 3MB --json --out range.run
+mv out range.json
+run 0 gradc train dealt.nn --lr-range 1e-4..1 --steps 20 --no-prefetch --json --out range.run
+same out range.json
+run 0 gradc gradcheck pets.nn --data-memory 1KB --quiet
+cat > film.nn << 'SPEC'
+net 1;
+data film {
+  source: images("many/train", size=[48, 64]);
+  split: train = 80%, test = 20%;
+  window: 3;
+  field x: u8[3,48,64] as f32[3,48,64] -> div(255);
+}
+model m(x: f32[3,48,64]) -> z: f32[3,48,64] { z = x -> conv(3, 3, pad=1); }
+train m on film { loss: mse(z, x); optimizer: sgd(lr=0.01); epochs: 1; batch: 4; }
+SPEC
+run 0 gradc train film.nn --silent --out film.run
+run 0 gradc train film.nn --silent --out film.short --data-memory 1KB
+same film.run/last.safetensors film.short/last.safetensors
+./pictures damage many/train/cat/007.png
+run 3 gradc train film.nn --silent --out wrong.run
+says_once 'many/train/cat/007.png: cannot decode'
+./pictures damage many/train/cat/007.png
+
 begin 'the program says how it is compiled, and needs nothing else'
 run 0 gradc build pets.nn -o pets.c
 says '^next  cc -O3 -march=native pets.c -o pets -lm -lpthread -lpng -ljpeg$'

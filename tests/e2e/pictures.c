@@ -4,13 +4,18 @@
  *   pictures pets FOLDER PER_CLASS SEED              three colours as class folders, PNG
  *   pictures ramp FILE.png WIDTH HEIGHT              grey: 7 x + 11 y + x y mod 256
  *   pictures show FILE.png                           sides, planes, samples
+ *   pictures damage FILE                             changes a byte in its middle; twice: as it was
+ *   pictures peak COMMAND ..                         runs it; prints the most memory it took, in KB
  * Random numbers are the same everywhere. */
 #include <png.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { SIDE = 32, PIXELS = SIDE * SIDE };
 
@@ -166,12 +171,43 @@ static void show(char **arg)
   free(pixel);
 }
 
+static void damage(char **arg)
+{
+  FILE *f = fopen(arg[0], "r+b");
+  if (!f || fseek(f, 0, SEEK_END) != 0)
+    die(arg[0]);
+  long middle = ftell(f) / 2;
+  fseek(f, middle, SEEK_SET);
+  int byte = fgetc(f);
+  fseek(f, middle, SEEK_SET);
+  if (byte == EOF || fputc(byte ^ 0x55, f) == EOF || fclose(f) != 0)
+    die(arg[0]);
+}
+
+/* Exits as the command does. */
+static int peak(char **command)
+{
+  struct rusage used;
+  int status;
+  pid_t child = fork();
+  if (child == 0) {
+    execvp(command[0], command);
+    die(command[0]);
+  }
+  if (child < 0 || waitpid(child, &status, 0) != child || getrusage(RUSAGE_CHILDREN, &used) != 0)
+    die(command[0]);
+  printf("%ld\n", used.ru_maxrss);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
 int main(int argc, char **argv)
 {
   static const struct { const char *name; int args; void (*run)(char **); } verbs[] = {
     { "cifar", 4, make_cifar }, { "faces", 4, make_faces }, { "pets", 3, make_pets },
-    { "ramp", 3, make_ramp },   { "show", 1, show },
+    { "ramp", 3, make_ramp },   { "show", 1, show },        { "damage", 1, damage },
   };
+  if (argc > 2 && strcmp(argv[1], "peak") == 0)
+    return peak(argv + 2);
   for (size_t i = 0; argc > 1 && i < sizeof verbs / sizeof *verbs; i++)
     if (strcmp(argv[1], verbs[i].name) == 0 && argc == verbs[i].args + 2) {
       verbs[i].run(argv + 2);

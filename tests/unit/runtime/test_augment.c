@@ -211,15 +211,16 @@ static void walk(gradrt_feed *a, gradrt_feed *b, const gradrt_set *set, int64_t 
 {
   for (int64_t at = from; at < set->n; at += 8) {
     int64_t n = set->n - at < 8 ? set->n - at : 8;
-    gradrt_feed_want(a, epoch, at, n);
-    gradrt_feed_want(b, epoch, at, n);
-    const unsigned char *x = gradrt_feed_rows(a)[0], *y = gradrt_feed_rows(b)[0];
+    const void *now[GRADRT_FIELDS_MAX], *ahead[GRADRT_FIELDS_MAX];
+    assert_int_equal(gradrt_feed_want(a, epoch, at, n, now), GRADRT_OK);
+    assert_int_equal(gradrt_feed_want(b, epoch, at, n, ahead), GRADRT_OK);
+    const unsigned char *x = now[0], *y = ahead[0];
     for (int64_t i = at; i < at + n; i++) {
       size_t row = backwards(set, epoch, i);
       if (memcmp(x + row * PIXELS, y + row * PIXELS, PIXELS) != 0)
         fail_msg("epoch %d, position %d differs", (int)epoch, (int)i);
     }
-    assert_ptr_equal(gradrt_feed_rows(a)[1], set->rows[1]);
+    assert_ptr_equal(now[1], set->rows[1]);
   }
 }
 

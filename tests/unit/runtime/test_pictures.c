@@ -300,6 +300,47 @@ static void test_changed_bytes_of_a_jpeg_never_crash(void **state)
   fixture_end(&f);
 }
 
+/* The ends of a file tell the sides that its decoder finds, and nothing where the file is cut. */
+static void look(const Fixture *f, const Bytes *b)
+{
+  char path[128];
+  int width, height;
+  snprintf(path, sizeof path, "%s/a", f->dir);
+  for (size_t n = 0; n <= b->n; n += b->n - n > 64 ? 37 : 1) {
+    fixture_file(f, "a", b->bytes, n);
+    int fd = open(path, O_RDONLY);
+    bool good = gradrt_picture_head(fd, (int64_t)n, &width, &height);
+    close(fd);
+    if (good != (n == b->n) || (good && (width != WIDTH || height != HEIGHT)))
+      fail_msg("%zu of %zu bytes: %d, %d x %d", n, b->n, good, width, height);
+  }
+}
+
+static void test_ends_of_files_tell_their_sides(void **state)
+{
+  (void)state;
+  static const Ink inks[] = { { JCS_GRAYSCALE, 1, { 77 } },
+                              { JCS_CMYK, 4, { 200, 30, 90, 20 } } };
+  static Bytes b;
+  Fixture f;
+  fixture_start(&f, "images");
+  for (int i = 0; i < 4; i++) {
+    make_jpeg(&b, &inks[i / 2], i % 2);
+    look(&f, &b);
+  }
+  make_png(&b, PNG_COLOR_TYPE_RGB, 16, 1);
+  look(&f, &b);
+  b.bytes[0] = 'G';
+  fixture_file(&f, "a", b.bytes, b.n);
+  char path[128];
+  int width, height;
+  snprintf(path, sizeof path, "%s/a", f.dir);
+  int fd = open(path, O_RDONLY);
+  assert_false(gradrt_picture_head(fd, (int64_t)b.n, &width, &height));
+  close(fd);
+  fixture_end(&f);
+}
+
 /* A progressive file whose last scan is repeated, as if it had thousands. */
 static void test_a_jpeg_of_endless_scans_is_refused(void **state)
 {
@@ -390,6 +431,7 @@ int main(void)
     cmocka_unit_test(test_every_cut_jpeg_is_refused),
     cmocka_unit_test(test_changed_bytes_of_a_jpeg_never_crash),
     cmocka_unit_test(test_a_jpeg_of_endless_scans_is_refused),
+    cmocka_unit_test(test_ends_of_files_tell_their_sides),
 #endif
     cmocka_unit_test(test_resizing_weighs_by_triangles),
     cmocka_unit_test(test_resizing_both_ways_keeps_a_plain_picture),
