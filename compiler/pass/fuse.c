@@ -18,6 +18,9 @@ typedef struct {
   Decisions *d;
   Arena *arena;
   bool *seen;                   /* by anchor: visited by reaches() */
+  const Node **node;            /* by id */
+  const Node **newest;          /* by anchor: the last node of its kernel so far; NULL: none */
+  const Node **before;          /* by id: the node of its kernel before it; NULL: it is the first */
 } Fuse;
 
 enum { CELLS_MAX = 64 };        /* of a fused window: its code names each */
@@ -79,10 +82,7 @@ static bool reaches(Fuse *f, uint32_t from, uint32_t target)
   if (f->seen[from])
     return false;
   f->seen[from] = true;
-  for (uint32_t i = 0; i < f->g->order.n; i++) {
-    const Node *m = f->g->order.at[i];
-    if (f->d->anchor[m->id] != from)
-      continue;
+  for (const Node *m = f->newest[from]; m; m = f->before[m->id])
     for (uint32_t k = 0; k < m->nin; k++)
       if (m->in[k].node) {
         const Node *o = resolve(f, m->in[k].node);
@@ -90,7 +90,6 @@ static bool reaches(Fuse *f, uint32_t from, uint32_t target)
         if (a != from && reaches(f, a, target))
           return true;
       }
-  }
   return false;
 }
 
@@ -98,14 +97,6 @@ static bool takes_epilogue(const Node *anchor)
 {
   return anchor->op->cls == OP_EWISE ||
          (anchor->op->cls == OP_NEST && (anchor->type[0].batched || anchor->type[0].rank > 0));
-}
-
-static const Node *node_of(const Fuse *f, uint32_t id)
-{
-  for (uint32_t i = 0; i < f->g->order.n; i++)
-    if (f->g->order.at[i]->id == id)
-      return f->g->order.at[i];
-  return NULL;
 }
 
 /* A draw gives numbers for four elements: kernels that go through elements alone share it, which pays
@@ -152,7 +143,7 @@ static bool may_join(Fuse *f, const Node *n, const Node *operand)
   if (f->d->place[operand->id] == PLACE_INLINE || f->d->place[operand->id] == PLACE_VIEW)
     return false;
   uint32_t a = f->d->anchor[operand->id], h = f->d->head[operand->id];
-  const Node *anchor = node_of(f, a), *head = node_of(f, h);
+  const Node *anchor = f->node[a], *head = f->node[h];
   if (!anchor || !takes_epilogue(anchor) || !may_draw(n, anchor) ||
       !type_same_shape(&head->type[0], &n->type[0]) ||
       !layout_equal(&f->d->layout[h][0], &f->d->layout[n->id][0]) ||
@@ -340,23 +331,34 @@ static bool is_shown(const Fuse *f, const Node *n)
          has_blocks(&f->d->layout[n->id][0]) && may_dissolve(f, n, f->d->anchor[u->id]);
 }
 
+/* Puts n into the kernel that was found for it, or into one of its own. */
+static void place(Fuse *f, const Node *n, bool fuse)
+{
+  Placement own = base_place(f, n);
+  f->d->head[n->id] = n->id;
+  f->d->place[n->id] = own;
+  f->node[n->id] = n;
+  if (!fuse || own != PLACE_KERNEL ||
+      (!try_window(f, n) && !try_rows(f, n) && !try_epilogue(f, n)))
+    f->d->anchor[n->id] = n->id;
+  uint32_t a = f->d->anchor[n->id];
+  f->before[n->id] = f->newest[a];
+  f->newest[a] = n;
+}
+
 void fuse_nodes(const Graph *g, Decisions *d, bool fuse, Arena *a)
 {
   Fuse f = { .g = g, .d = d, .arena = a, .seen = ARENA_ARRAY(a, bool, g->next_id + 1) };
+  f.node = ARENA_ARRAY(a, const Node *, g->next_id + 1);
+  f.newest = ARENA_ARRAY(a, const Node *, g->next_id + 1);
+  f.before = ARENA_ARRAY(a, const Node *, g->next_id + 1);
   d->place = ARENA_ARRAY(a, Placement, g->next_id + 1);
   d->anchor = ARENA_ARRAY(a, uint32_t, g->next_id + 1);
   d->head = ARENA_ARRAY(a, uint32_t, g->next_id + 1);
   for (uint32_t i = 0; i <= g->next_id; i++)
     d->anchor[i] = UINT32_MAX;  /* not visited yet: in no kernel */
-  for (uint32_t i = 0; i < g->order.n; i++) {
-    const Node *n = g->order.at[i];
-    Placement own = base_place(&f, n);
-    d->head[n->id] = n->id;
-    d->place[n->id] = own;
-    if (!fuse || own != PLACE_KERNEL ||
-        (!try_window(&f, n) && !try_rows(&f, n) && !try_epilogue(&f, n)))
-      d->anchor[n->id] = n->id;
-  }
+  for (uint32_t i = 0; i < g->order.n; i++)
+    place(&f, g->order.at[i], fuse);
   for (uint32_t i = 0; fuse && i < g->order.n; i++)
     if (is_shown(&f, g->order.at[i]))
       d->place[g->order.at[i]->id] = PLACE_INLINE;

@@ -28,6 +28,8 @@ typedef struct {
   Value **map;                  /* by old node id: one per result */
   VEC(Layout *) layout;         /* by new node id */
   VEC(Plan *) plan;
+  VEC(Node *) relayout;         /* by new node id: the newest relayout of a result of it, or NULL */
+  VEC(Node *) older;            /* by new node id of a relayout: the one before it, or NULL */
   bool feasible;
   const Node *refused;          /* the first node that no template of the family computes */
   double cost;
@@ -62,6 +64,8 @@ static Node *append(Rebuild *r, const Node *like, const OpDef *op, const void *a
   while (r->layout.n <= n->id) {
     vec_push(r->ch->arena, &r->layout, NULL);
     vec_push(r->ch->arena, &r->plan, NULL);
+    vec_push(r->ch->arena, &r->relayout, NULL);
+    vec_push(r->ch->arena, &r->older, NULL);
   }
   r->layout.at[n->id] = ARENA_ARRAY(r->ch->arena, Layout, nout + 1);
   return n;
@@ -70,13 +74,14 @@ static Node *append(Rebuild *r, const Node *like, const OpDef *op, const void *a
 /* A relayout node that stores v under layout want. */
 static Value stored(Rebuild *r, Value v, const Layout *want)
 {
-  for (uint32_t i = 0; i < r->to->order.n; i++) {
-    Node *m = r->to->order.at[i];
-    if (m->op == &op_relayout && value_equal(m->in[0], v) && layout_equal(&r->layout.at[m->id][0], want))
+  Node *newest = r->relayout.at[v.node->id];
+  for (Node *m = newest; m; m = r->older.at[m->id])
+    if (value_equal(m->in[0], v) && layout_equal(&r->layout.at[m->id][0], want))
       return (Value){ m, 0 };
-  }
   Node *n = append(r, v.node, &op_relayout, NULL, &v, 1, value_type(v), 1);
   r->layout.at[n->id][0] = *want;
+  r->older.at[n->id] = newest;
+  r->relayout.at[v.node->id] = n;
   return (Value){ n, 0 };
 }
 
