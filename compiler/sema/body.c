@@ -5,7 +5,7 @@
 
 static const Value none = { NULL, 0 };
 
-enum { ROUNDS_MAX = 65536 };
+enum { ROUNDS_MAX = 16384 };    /* of all `repeat` of a file together */
 
 /* What the statements of one body have come to. */
 typedef struct {
@@ -326,6 +326,8 @@ void sema_results(Sema *s, const Ast *results, Value *out)
   }
 }
 
+/* Not complete: statements were left out after a mistake. What they would have made is known by
+ * its name and has no value, so that those who read it repeat no error. */
 static void results_by_name(Sema *s, const Ast *results, bool complete, Value *out)
 {
   int i = 0;
@@ -336,6 +338,9 @@ static void results_by_name(Sema *s, const Ast *results, bool complete, Value *o
       out[i] = add_result(s, r, n->text, n->value);
     else if (r->kind == AST_FORMAL && complete)
       missing_result(s, r);
+    else if (r->kind == AST_FORMAL && r->formal.name)
+      sema_define(s, (Name){ .text = r->formal.name, .kind = NAME_VALUE, .at = r->at,
+                             .value = none, .used = true });
   }
 }
 

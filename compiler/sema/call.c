@@ -324,6 +324,17 @@ bool sema_classes_agree(Sema *s, const char *what, Value prediction, const Field
 
 /* ---- calls ---- */
 
+/* Is the parameter's number of elements one that can be counted? Else that is reported. */
+static bool is_countable(Sema *s, uint32_t state, Span at)
+{
+  const StateVar *v = &s->program->state.at[state];
+  if (type_elems(&v->type) >= 0)
+    return true;
+  diag_error(s->diag, at, "E0601", "parameter `%s` %s has too many elements to count", v->name,
+             type_user(s->arena, &v->type));
+  return false;
+}
+
 static bool add_parameters(Sema *s, const OpDef *op, const void *attrs, Operands *o,
                            const char *path, const char *as, Span at)
 {
@@ -340,6 +351,9 @@ static bool add_parameters(Sema *s, const OpDef *op, const void *attrs, Operands
   op->params(&p, n);
   if (diag_errors(s->diag) > errors || (p.made.n && !sema_claim_path(s, p.path, at)))
     return false;
+  for (uint32_t i = 0; i < p.made.n; i++)
+    if (p.made.at[i] != UINT32_MAX && !is_countable(s, p.made.at[i], at))
+      return false;
   for (uint32_t i = 0; i < p.made.n && o->n < RESULTS_MAX; i++)
     o->in[o->n++] = p.made.at[i] == UINT32_MAX ? none : sema_read(s, p.made.at[i], path, at);
   return true;

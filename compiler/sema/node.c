@@ -4,7 +4,7 @@
  * constant. */
 #include "sema/sema.h"
 
-enum { DIM_MAX = 2147483647, LAYERS_MAX = 65536, TRACE_MAX = 8 };
+enum { DIM_MAX = 2147483647, LAYERS_MAX = 16384, TRACE_MAX = 8 };
 
 /* ---- operations with a role ---- */
 

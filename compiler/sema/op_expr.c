@@ -2,6 +2,8 @@
  * and functions of elements. */
 #include "sema/op.h"
 
+enum { COUNTED_MAX = 1 << 20 };  /* values of an index that is used as a number */
+
 /* ---- expressions ---- */
 
 bool op_mentions_tensor(Indices *x, const Ast *e)
@@ -29,10 +31,15 @@ static bool number(Indices *x, const Ast *e, Term *out)
   return out->v.node != NULL;
 }
 
-/* An index as a number: the tensor 0, 1, 2 .. read at it. */
+/* An index as a number: the tensor 0, 1, 2 .. read at it, which the program holds. */
 static bool counter(Indices *x, int t, Span at, Term *out)
 {
   int64_t n = x->index[t].extent;
+  if (n > COUNTED_MAX) {
+    diag_error(x->s->diag, at, "E0602", "this index is used as a number and has %lld values; the "
+               "limit is %d", (long long)n, COUNTED_MAX);
+    return false;
+  }
   double *v = ARENA_ARRAY(x->s->arena, double, n);
   for (int64_t i = 0; i < n; i++)
     v[i] = (double)(x->index[t].low + i);

@@ -126,4 +126,28 @@ says_once "^missing\.nn:2:5: error: cannot open 'none.nn': No such file or direc
 { echo 'net 1;'; echo 'use "headless.nn";'; model; } > uses_headless.nn
 run 1 gradc check uses_headless.nn
 says_once '^headless\.nn:1:1: error: a spec starts with .net 1;. \[E0108\]'
+# many N BODY: a net of N rounds of the body
+many() {
+  cat << SPEC
+net 1;
+data d { train: digits(samples=32); field x: u8[28,28] as f32[784] -> div(255);
+  field y: label(10); }
+model many(x: f32[784]) -> z: f32[10] {
+  h = x -> dense(8);
+  repeat i in 1..$1 { h = h -> $2; }
+  z = h -> dense(10);
+}
+train many on d { loss: softmax_xent(z, y); optimizer: sgd(lr=0.1); epochs: 1; batch: 8; }
+SPEC
+}
+
+begin 'thousands of layers are compiled, a million are one error'
+many 3000 'dense(8) -> tanh' > many.nn
+run 0 timeout 300 gradc check many.nn
+many 10000 'dense(8) -> tanh' > many.nn
+run 6 timeout 300 gradc check many.nn
+says_once 'the model has more than 16384 operations \[E0603\]'
+many 1000000 'tanh' > many.nn
+run 6 timeout 300 gradc check many.nn
+says_once 'more than 16384 '
 finish

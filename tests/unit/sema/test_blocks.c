@@ -234,7 +234,7 @@ static const Wrong wrong[] = {
   { "", "h = x -> flatten; repeat i in 1..1.5 { h = h -> relu; } y = h -> dense(3);",
     "the last number of `repeat` must be a whole number, not 1.5 [E0304]" },
   { "", "h = x -> flatten; repeat i in 1..1000000 { g = h; } y = h -> dense(3);",
-    "`repeat` makes more than 65536 rounds [E0602]" },
+    "`repeat` makes more than 16384 rounds [E0602]" },
   { "", "h = x -> flatten; repeat i in 1..2 { g = h -> relu; } y = g -> dense(3);",
     "there is no value called `g` [E0305]" },
   { "", "h = x -> flatten; repeat i in 1..2 { h = h -> relu; h = h -> tanh; } y = h -> dense(3);",

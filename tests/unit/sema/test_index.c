@@ -144,6 +144,10 @@ static const Wrong wrong[] = {
     "op f(x: f32[n]) -> y: f32[n] { y[i] += exp(x[a] + x[b] + x[c] + x[d] + x[e] + x[g] + "
     "x[h] + x[j] + x[k]); }",
     "2:44: error: this expression depends on 9 indices at once; the limit is 8 [E0602]" },
+  { "x -> f",
+    "op f(x: f32[n], m = 2000000000) -> y: f32[m] { y[i] += x[k] * i where k in 0..n - 1; }",
+    "2:63: error: this index is used as a number and has 2000000000 values; the limit is "
+    "1048576 [E0602]" },
   { "x[0] -> f",
     "op f(x: f32[n]) -> y: f32[n] { y[i] = x[i]; }",
     "3:39: error: a tensor is needed here [E0307]" },

@@ -386,6 +386,9 @@
   "t.nn:22:15: error: `batch` takes one value [E0308]" },
 { lenet, "dense(120)", "dense(2000000000)",
   "t.nn:11:1: error: the parameters need 970000003506 numbers * 4 bytes * 3 = 10840.6 GiB, the limit is 64 GiB [E0601]" },
+{ lenet, "conv(16, 5)", "conv(2000000000, 1) -> conv(2000000000, 4)",
+  "t.nn:13:37: error: parameter `c2.conv2.weight` f32[2000000000,2000000000,4,4] has too many "
+  "elements to count [E0601]" },
 { table, "dense(16) -> tanh", "dense(3000000000) -> tanh",
   "t.nn:9:18: error: option `units` of dense must be at most 2147483647, not 3000000000 [E0304]" },
 { lenet, "label(classes);", "label(classes); augment: x -> rotat(15);",
