@@ -160,6 +160,68 @@ static void test_all_rows_stay_while_they_fit(void **state)
   fixture_end(&f);
 }
 
+/* They could not be dropped one by one. */
+static void test_rows_below_a_page_stay(void **state)
+{
+  static const int64_t sides[] = { 6, 13, 0 };
+  static const Setting least = { 1, 2 };
+  const void *rows[GRADRT_FIELDS_MAX];
+  char command[128];
+  (void)state;
+  Fixture f;
+  fixture_start(&f, "images");
+  fixture_text(&f, 0, "path", "p");
+  fixture_field(&f, "x", GRADRT_U8, 0, NULL, sides);
+  snprintf(command, sizeof command, "mkdir -p '%s/p/c0'", f.dir);
+  assert_int_equal(system(command), 0);
+  for (int row = 0; row < 5; row++) {
+    char name[32];
+    snprintf(name, sizeof name, "p/c0/%d.png", row);
+    write_picture(&f, name, row, 6, 13);
+  }
+  assert_int_equal(load(&f, &least), GRADRT_OK);
+  const gradrt_set *set = gradrt_data_set(f.data, 0);
+  for (int row = 0; row < 5; row++)
+    assert_int_equal(gradrt_set_want(set, NULL, row, 1, rows), GRADRT_OK);
+  snprintf(command, sizeof command, "rm -r '%s/p'", f.dir);
+  assert_int_equal(system(command), 0);
+  assert_int_equal(gradrt_set_want(set, NULL, 0, 5, rows), GRADRT_OK);
+  for (int i = 0; i < 5 * 6 * 13; i++)
+    assert_int_equal(((const unsigned char *)rows[0])[i],
+                     pixel_of(i / (6 * 13), i % 13, i / 13 % 6));
+  fixture_end(&f);
+}
+
+/* Records of other classes are dropped, and the files of those behind them move up. */
+static void test_kept_classes_of_a_table_keep_their_pictures(void **state)
+{
+  static const Setting any = { 10.0 * BYTES, 2 };
+  char text[ROWS * 32] = "file,kind\n";
+  const void *rows[GRADRT_FIELDS_MAX];
+  (void)state;
+  Fixture f;
+  start(&f);
+  for (int row = 0; row < ROWS; row++)
+    sprintf(text + strlen(text), "c%d/%02d.png,%d\n", row % 2, row, row % 5);
+  fixture_write(&f, "t.csv", text);
+  fixture_text(&f, 0, "labels", "t.csv");
+  fixture_text(&f, 0, "only", "3\n1");
+  f.field[1].columns = "kind";
+  if (load(&f, &any) != GRADRT_OK)
+    fail_msg("%s", f.said);
+  const gradrt_set *set = gradrt_data_set(f.data, 0);
+  assert_int_equal(set->n, 2 * ROWS / 5);
+  assert_int_equal(gradrt_set_want(set, NULL, 0, set->n, rows), GRADRT_OK);
+  for (int i = 0; i < 2 * ROWS / 5; i++) {
+    int row = i / 2 * 5 + (i % 2 ? 3 : 1);
+    assert_int_equal(((const int32_t *)rows[1])[i], i % 2 ? 0 : 1);
+    for (int k = 0; k < BYTES; k++)
+      if (((const unsigned char *)rows[0])[i * BYTES + k] != pixel_of(row, k % WIDTH, k / WIDTH))
+        fail_msg("row %d is not picture %d", i, row);
+  }
+  fixture_end(&f);
+}
+
 /* Changes a byte in the middle of a file, or brings it back. */
 static void damage(const Fixture *f, const char *name)
 {
@@ -286,6 +348,8 @@ int main(void)
 #if defined GRADRT_PNG && defined GRADRT_JPEG
     cmocka_unit_test(test_any_order_and_budget_gives_the_rows),
     cmocka_unit_test(test_all_rows_stay_while_they_fit),
+    cmocka_unit_test(test_rows_below_a_page_stay),
+    cmocka_unit_test(test_kept_classes_of_a_table_keep_their_pictures),
     cmocka_unit_test(test_a_damaged_picture_is_told_to_who_asks),
     cmocka_unit_test(test_faults_that_ends_show_are_told_when_loading),
     cmocka_unit_test(test_names_and_files_are_recognised),
