@@ -370,6 +370,39 @@ static void test_fit_is_mean_and_population_deviation(void **state)
   }
 }
 
+/* Each of more columns of bytes than are counted at once. */
+static void test_fit_of_many_columns(void **state)
+{
+  enum { COLUMNS = 40000, RECORDS = 2 };
+  static unsigned char bytes[RECORDS * COLUMNS];
+  static double mean[COLUMNS], std[COLUMNS];
+  (void)state;
+  Fixture f;
+  fixture_start(&f, "raw");
+  fixture_text(&f, 0, "path", "t.raw");
+  fixture_field(&f, "x", GRADRT_U8, 0, NULL, SHAPE(COLUMNS));
+  for (int i = 0; i < COLUMNS; i++) {
+    bytes[i] = (unsigned char)(i % 100);
+    bytes[COLUMNS + i] = (unsigned char)(i % 100 + 2 * (i % 7));
+  }
+  fixture_file(&f, "t.raw", bytes, sizeof bytes);
+  gradrt_tensor tensor[2] = { { .name = "mean", .rank = 1, .dim = { COLUMNS } },
+                              { .name = "std", .rank = 1, .dim = { COLUMNS } } };
+  gradrt_fit fit = { 0, 0, 1, 1, 0 };
+  f.net.ntensor = 2;
+  f.net.tensor = tensor;
+  f.net.nfit = 1;
+  f.net.fit = &fit;
+  fixture_loads(&f);
+  assert_int_equal(gradrt_data_fit(&f.net, f.data, 0, 0, mean, std), GRADRT_OK);
+  for (int i = 0; i < COLUMNS; i++) {
+    double apart = i % 7;
+    if (mean[i] != i % 100 + apart || std[i] != (apart > 0 ? apart : 1))
+      fail_msg("column %d: mean %g, deviation %g", i, mean[i], std[i]);
+  }
+  fixture_end(&f);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -385,6 +418,7 @@ int main(void)
     cmocka_unit_test(test_only_wanted_sources_are_loaded),
     cmocka_unit_test(test_fingerprint_tells_data_apart),
     cmocka_unit_test(test_fit_is_mean_and_population_deviation),
+    cmocka_unit_test(test_fit_of_many_columns),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
