@@ -106,13 +106,19 @@ Value g_avgpool_dx(const GBuild *b, Value dy, const Window *w)
 }
 
 /* ---- maxpool ---- */
+static bool too_many_cells(Infer *c, const Node *n, const Window *w)
+{
+  infer_error(c, n, "E0304", "the window %lldx%lld has more than %d cells", (long long)w->kh,
+              (long long)w->kw, CELLS_MAX);
+  return infer_help(c, "`global_maxpool` takes the largest of a channel, `max(axis=[..])` of axes");
+}
+
 static bool maxpool_infer(Infer *c, const Node *n, Type *out)
 {
   const maxpool_attrs *a = n->attrs;
   Window w = window_make(a->kernel, a->stride, (Ints){ 0 }, a->pad, 1, 1);
   if (w.kh > CELLS_MAX || w.kw > CELLS_MAX || w.kh * w.kw > CELLS_MAX)
-    return infer_error(c, n, "E0304", "the window %lldx%lld has more than %d cells",
-                       (long long)w.kh, (long long)w.kw, CELLS_MAX);
+    return too_many_cells(c, n, &w);
   if (!pool_infer(c, n, a->kernel, a->stride, a->pad, a->ceil, &out[0]))
     return false;
   out[1] = out[0];

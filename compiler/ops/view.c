@@ -2,7 +2,8 @@
  * channel, as in PyTorch. A view of a view is one view; a view to the own shape is none. */
 #include "ops/family.h"
 
-#define RESHAPE(A, op) A(op, ints, shape, "!", "dims of the result, without the batch")
+#define RESHAPE(A, op)                                                                  \
+  A(op, ints, shape, "!", "dims of the result, without the batch; -1: what is left")
 ATTRS(reshape, RESHAPE)
 
 Value g_reshape(const GBuild *b, Value x, const Type *like)
@@ -62,16 +63,36 @@ const OpDef op_flatten = {
 };
 
 /* ---- reshape ---- */
+/* Puts what is left of x's numbers in the place of a dimension of -1. false: reported. */
+static bool fill_shape(Infer *c, const Node *n, Ints *shape)
+{
+  int open = -1;
+  for (int i = 0; i < shape->n; i++) {
+    if (shape->at[i] < 1 && (shape->at[i] != -1 || open >= 0))
+      return infer_error(c, n, "E0304", "a dimension must be at least 1, or one of them -1 for "
+                         "what is left, not %lld", (long long)shape->at[i]);
+    open = shape->at[i] == -1 ? i : open;
+  }
+  if (open < 0)
+    return true;
+  shape->at[open] = 1;
+  Type rest = type_make(c->in[0].dtype, false, shape->n, shape->at);
+  int64_t from = type_elems(&c->in[0]), each = type_elems(&rest);
+  if (from < 0 || each < 0)
+    return want_elems(c, n, from < 0 ? &c->in[0] : &rest);
+  if (from % each)
+    return infer_error(c, n, "E0206", "%s holds %lld numbers, no multiple of the other dimensions' "
+                       "%lld", shape_text(c, &c->in[0]), (long long)from, (long long)each);
+  shape->at[open] = from / each;
+  return true;
+}
+
 static bool reshape_infer(Infer *c, const Node *n, Type *out)
 {
-  const reshape_attrs *a = n->attrs;
-  if (!want_operands(c, n, 1))
+  Ints shape = ((const reshape_attrs *)n->attrs)->shape;
+  if (!want_operands(c, n, 1) || !fill_shape(c, n, &shape))
     return false;
-  for (int i = 0; i < a->shape.n; i++)
-    if (a->shape.at[i] < 1)
-      return infer_error(c, n, "E0304", "a dimension must be at least 1, not %lld",
-                         (long long)a->shape.at[i]);
-  *out = type_make(c->in[0].dtype, c->in[0].batched, a->shape.n, a->shape.at);
+  *out = type_make(c->in[0].dtype, c->in[0].batched, shape.n, shape.at);
   int64_t from = type_elems(&c->in[0]), to = type_elems(out);
   if (from == to && from >= 0)
     return true;
@@ -87,7 +108,7 @@ const OpDef op_reshape = {
   .flops = view_flops,
   .samples = (const OpSample[]){
     { "shape=[3, 2, 5]", "x=f32[n,2,3,5]" }, { "shape=[6]", "x=f32[n,2,3]" },
-    { "shape=[17, 2, 3, 1, 2]", "x=f32[n,3,34,2]" },
+    { "shape=[17, 2, 3, 1, 2]", "x=f32[n,3,34,2]" }, { "shape=[3, -1]", "x=f32[n,2,3,5]" },
     { "shape=[2, 1, 3, 2, 1, 2, 1, 5]", "x=f32[n,4,3,2,1,5]" }, { 0 }
   },
 };

@@ -203,7 +203,7 @@ static void every(Everies *v, const Ast *n, EverySpec *out)
   int64_t count = 1;
   int most = 0;
   if (amount->kind == AST_AMOUNT && sema_int(s, amount->amount.value, "the number after `every`",
-                                             1, INT64_C(1) << 53, &count))
+                                             1, INT64_C(1000000000000), &count))
     *out = (EverySpec){ .count = (double)count, .in_epochs = amount->amount.epochs };
   for (const Ast *a = n->every.actions; a; a = a->next)
     most += a->kind == AST_ACTION ? ast_length(a->action.values) : 0;

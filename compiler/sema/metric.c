@@ -283,6 +283,8 @@ static bool reached(Sema *s, const Ast *e, const Train *t, StopSpec *out)
   if (!str_in_words(op, ">= > <= <")) {
     diag_error(s->diag, e->at, "E0407", "training stops when a metric is >= or <= a number, not %s",
                op);
+    if (str_eq(op, "and"))
+      diag_help(s->diag, "conditions are joined by `or`: the first that holds ends the training");
     return false;
   }
   out->how = STOP_REACHED;

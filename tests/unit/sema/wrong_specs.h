@@ -11,6 +11,14 @@
   "t.nn:14:34: error: rnn: `layers` must be from 1 to 6, not 7 [E0304]" },
 { lenet, "c2 -> flatten", "c2 -> reshape([16, 25]) -> lstm(8, dropout=0.5) -> flatten",
   "t.nn:14:34: error: lstm: `dropout` works between layers, but there is one layer [E0304]" },
+{ lenet, "c2 -> flatten", "c2 -> reshape([-1, 3]) -> flatten",
+  "t.nn:14:13: error: reshape: [16, 5, 5] holds 400 numbers, no multiple of the other "
+  "dimensions' 3 [E0206]" },
+{ lenet, "c2 -> flatten", "c2 -> reshape([-1, 8, -1]) -> flatten",
+  "t.nn:14:13: error: reshape: a dimension must be at least 1, or one of them -1 for what is left, "
+  "not -1 [E0304]" },
+{ lenet, "stalled(valid.loss, 4 epochs)", "valid.loss < 1 and valid.loss > 0",
+  "*error: training stops when a metric is >= or <= a number, not and [E0407]" },
 { lenet, "c1 -> conv(16, 5)", "c1 -> conv(16, 15)",
   "t.nn:13:14: error: conv: * [E0203]" },
 { lenet, "-> conv(6, 5, pad=2)", "-> conv(6, 5, pad=2, groups=4)",
