@@ -102,8 +102,8 @@ int compile_check(Compilation *c, const DriverOptions *o)
   if (o->f64)
     set[n++] = "real=f64";
   int unread = EXIT_OK;
-  TextFiles files =
-      text_files(c->arena, o->file, o->data_dir, o->data_root, c->sources, &unread);
+  TextFiles files = text_files(c->arena, o->file, o->data_dir, o->data_root, c->sources, c->tell,
+                               c->tell_ctx, &unread);
   CheckOptions check_options = { set, n, o->train, &files.texts, o->data_alone };
   c->model = check(c->ast, base_name(o->file), &check_options, ops_table(), c->arena, c->diag);
   code = finish(c);

@@ -7,6 +7,15 @@
 
 #include <string.h>
 
+typedef struct { const TextFiles *files; Arena *arena; } Heard;
+
+static void hear(void *ctx, bool note, const char *text)
+{
+  const Heard *h = ctx;
+  h->files->tell(h->files->tell_ctx,
+                 arena_printf(h->arena, note ? "  note: %s\n" : "gradc: error: %s\n", text));
+}
+
 /* The net that the reader wants in an ask: no fields yet, only the spec's name. */
 static bool vocabulary(const Texts *t, const SourceSpec *source, Arena *a,
                        const char *const **entry, int64_t *n)
@@ -21,7 +30,9 @@ static bool vocabulary(const Texts *t, const SourceSpec *source, Arena *a,
   gradrt_net net = { .file = f->file };
   gradrt_ask ask = { .net = &net, .source = &from, .dir = f->dir, .root = f->root };
   char **read;
+  gradrt_hear_errors(hear, &(Heard){ f, a });
   int code = gradrt_vocabulary(&ask, &read, n);
+  gradrt_hear_errors(NULL, NULL);
   if (code && !*f->code)
     *f->code = code;
   const char **kept = !code && read ? ARENA_ARRAY(a, const char *, *n) : NULL;
@@ -33,12 +44,13 @@ static bool vocabulary(const Texts *t, const SourceSpec *source, Arena *a,
 }
 
 TextFiles text_files(Arena *a, const char *spec, const char *dir, const char *root,
-                     const SourceMap *sources, int *code)
+                     const SourceMap *sources, DiagSink tell, void *ctx, int *code)
 {
   const char *slash = strrchr(spec, '/');
   const char *beside =
       slash ? arena_strndup(a, spec, slash == spec ? 1 : (size_t)(slash - spec)) : ".";
   *code = 0;
   return (TextFiles){ .texts = { vocabulary }, .dir = dir ? dir : beside, .root = root,
-                      .file = slash ? slash + 1 : spec, .sources = sources, .code = code };
+                      .file = slash ? slash + 1 : spec, .sources = sources,
+                      .tell = tell, .tell_ctx = ctx, .code = code };
 }

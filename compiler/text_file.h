@@ -10,12 +10,14 @@ typedef struct {
   const char *dir, *root;       /* where paths start; a further folder they may lead to, or NULL */
   const char *file;             /* base name of the spec, for messages */
   const SourceMap *sources;
+  DiagSink tell;                /* gets messages about a file */
+  void *tell_ctx;
   int *code;                    /* exit code of the first text that cannot be used; 0: none */
 } TextFiles;
 
-/* spec: its path. dir: where paths start, NULL: in its folder. code: becomes the exit code of the
- * first text that cannot be used. */
+/* spec: its path. dir: where paths start, NULL: in its folder. tell: gets messages. code: becomes
+ * the exit code of the first text that cannot be used. */
 TextFiles text_files(Arena *a, const char *spec, const char *dir, const char *root,
-                     const SourceMap *sources, int *code);
+                     const SourceMap *sources, DiagSink tell, void *ctx, int *code);
 
 #endif

@@ -1,6 +1,6 @@
-/* Messages on standard error. Text from specs and data files passes through here, so bytes that
- * could steer a terminal or reorder a line (control characters, bidirectional overrides, broken
- * UTF-8) become '?'. */
+/* Messages on standard error, or to who hears them. Text from specs and data files passes through
+ * here, so bytes that could steer a terminal or reorder a line (control characters, bidirectional
+ * overrides, broken UTF-8) become '?'. */
 #include "internal.h"
 
 #include <stdarg.h>
@@ -53,6 +53,15 @@ static const char *fail_program(char *path)
   return slash ? slash + 1 : path;
 }
 
+static _Thread_local gradrt_hear *fail_hear;
+static _Thread_local void *fail_hear_ctx;
+
+void gradrt_hear_errors(gradrt_hear *hear, void *ctx)
+{
+  fail_hear = hear;
+  fail_hear_ctx = ctx;
+}
+
 int gradrt_error(int code, const char *fmt, ...)
 {
   char text[FAIL_TEXT_MAX], path[FAIL_PATH_MAX];
@@ -61,6 +70,10 @@ int gradrt_error(int code, const char *fmt, ...)
   vsnprintf(text, sizeof text, fmt, ap);
   va_end(ap);
   fail_clean(text);
+  if (fail_hear) {
+    fail_hear(fail_hear_ctx, false, text);
+    return code;
+  }
   const char *program = fail_program(path);
   fflush(stdout);
   fprintf(stderr, "%s%serror: %s\n", program, *program ? ": " : "", text);
@@ -75,5 +88,8 @@ void gradrt_note(const char *fmt, ...)
   vsnprintf(text, sizeof text, fmt, ap);
   va_end(ap);
   fail_clean(text);
-  fprintf(stderr, "  note: %s\n", text);
+  if (fail_hear)
+    fail_hear(fail_hear_ctx, true, text);
+  else
+    fprintf(stderr, "  note: %s\n", text);
 }

@@ -11,6 +11,10 @@
 /* Prints "<program>: error: <text>" and returns code. */
 int gradrt_error(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void gradrt_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));   /* "  note: ..." on stderr */
+/* What this thread would print by the two goes to hear, a note or an error, without the program's
+ * name and line end; NULL: to stderr again. */
+typedef void gradrt_hear(void *ctx, bool note, const char *text);
+void gradrt_hear_errors(gradrt_hear *hear, void *ctx);
 
 /* ---- alloc.c ---- */
 void *gradrt_alloc(size_t bytes);               /* zeroed, 64-byte aligned; NULL when memory is out */

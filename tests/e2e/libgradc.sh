@@ -59,6 +59,11 @@ run 5 ./compile check nowhere.nn
 says_once "cannot open 'nowhere.nn'"
 run 2 ./compile c "$nets/moons.nn" cpu=z80
 says_once "no instruction set 'z80'"
+cp "$nets/course/carry.nn" lost.nn
+run 3 gradc check lost.nn
+cp err want
+run 3 ./compile check lost.nn
+same want err
 head -c 17000000 /dev/zero | tr '\0' ' ' > large
 run 6 ./compile check - < large
 says_once 'at most 16 MiB'
