@@ -41,8 +41,11 @@ static int folds_prepare(const gradrt_net *net, folds_net *f)
   memcpy(f->split, net->split, (size_t)net->nsplit * sizeof *net->split);
   if (valid < 0) {
     valid = f->net.nsplit++;
-    f->split[valid] = (gradrt_split){ .name = "valid", .source = net->split[train].source,
-                                      .how = GRADRT_SPLIT_FOLD };
+    f->split[valid] = (gradrt_split){ .name = "valid", .source = -1 };
+  }
+  if (f->split[valid].source != net->split[train].source) {    /* its own samples stand aside */
+    f->split[valid].source = net->split[train].source;
+    f->split[valid].how = GRADRT_SPLIT_FOLD;
   }
   if (f->training.best_split < 0) {
     f->training.best_metric = -1;

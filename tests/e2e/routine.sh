@@ -186,6 +186,13 @@ run 3 gradc train f.nn --folds 40
 says 'there are only 37 rows to deal'
 run 8 gradc train f.nn --folds 2 --require 'valid.accuracy>=2'
 
+begin 'folds: a split `valid` with samples of its own stands aside'
+sed 's/samples=21/samples=500/' m.nn > aside.nn
+for name in f aside; do
+  run 0 gradc train $name.nn --folds 3 --out $name.folds --silent
+done
+for k in 1 2 3; do same f.folds/fold$k/metrics.csv aside.folds/fold$k/metrics.csv; done
+
 begin 'folds of a stratified split: each has all classes, also where these are equally many'
 cat > s.nn << 'SPEC'
 net 1;
