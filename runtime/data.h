@@ -163,8 +163,10 @@ void gradrt_block_drop(gradrt_block *b, int64_t row);
 /* ---- data_pixels.c ---- */
 /* Decodes the picture `name` into a row of a field, resized where the spec asks for that. */
 int gradrt_picture_row(const gradrt_ask *a, const char *name, int field, void *rows, int64_t row);
-/* The same without a message; false: it cannot be done. */
-bool gradrt_picture_fill(const gradrt_ask *a, const char *name, int field, void *rows, int64_t row);
+/* The same without a message; false: it cannot be done, or the file is not what the mark says. */
+bool gradrt_picture_fill(const gradrt_ask *a, const char *name, uint32_t mark, int field,
+                         void *rows, int64_t row);
+bool gradrt_picture_is(const gradrt_ask *a, const char *name, uint32_t mark);
 /* Looks at the files of a store's n rows, on as many threads as there are CPUs, and notes what they
  * are recognised by and their sides. Silent. Returns the first row that has no picture that fits,
  * else n. */

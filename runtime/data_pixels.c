@@ -155,13 +155,39 @@ static bool pixels_decode(int fd, int64_t size, int planes, gradrt_picture *m)
   return good;
 }
 
-bool gradrt_picture_fill(const gradrt_ask *a, const char *name, int field, void *rows, int64_t row)
+/* CRC-32C of name, size, first and last bytes. */
+static uint32_t pixels_mark(int fd, const char *name, int64_t size)
+{
+  unsigned char bytes[PIXELS_MARK];
+  int64_t tail = size > PIXELS_MARK ? size - PIXELS_MARK : 0;
+  uint32_t crc = gradrt_crc32c(0, name, strlen(name) + 1);
+  crc = gradrt_crc32c(crc, &size, sizeof size);
+  for (int end = 0; end < 2; end++) {
+    ssize_t got = pread(fd, bytes, sizeof bytes, (off_t)(end ? tail : 0));
+    crc = gradrt_crc32c(crc, bytes, got > 0 ? (size_t)got : 0);
+  }
+  return crc;
+}
+
+bool gradrt_picture_is(const gradrt_ask *a, const char *name, uint32_t mark)
+{
+  int64_t size;
+  int fd = pixels_open(a, name, &size);
+  bool same = fd >= 0 && pixels_mark(fd, name, size) == mark;
+  if (fd >= 0)
+    close(fd);
+  return same;
+}
+
+bool gradrt_picture_fill(const gradrt_ask *a, const char *name, uint32_t mark, int field,
+                         void *rows, int64_t row)
 {
   const char *reason;
   int64_t size;
   gradrt_picture want, m;
   int fd = pixels_open(a, name, &size);
-  bool good = fd >= 0 && pixels_shape(&a->net->field[field], &want) &&
+  bool good = fd >= 0 && pixels_mark(fd, name, size) == mark &&
+              pixels_shape(&a->net->field[field], &want) &&
               pixels_decode(fd, size, want.planes, &m);
   if (fd >= 0)
     close(fd);
@@ -182,20 +208,6 @@ typedef struct {
   int64_t claimed, bad;         /* rows given to threads; the first one that has no picture */
   gradrt_sides sides;
 } pixels_crew;
-
-/* CRC-32C of name, size, first and last bytes. */
-static uint32_t pixels_mark(int fd, const char *name, int64_t size)
-{
-  unsigned char bytes[PIXELS_MARK];
-  int64_t tail = size > PIXELS_MARK ? size - PIXELS_MARK : 0;
-  uint32_t crc = gradrt_crc32c(0, name, strlen(name) + 1);
-  crc = gradrt_crc32c(crc, &size, sizeof size);
-  for (int end = 0; end < 2; end++) {
-    ssize_t got = pread(fd, bytes, sizeof bytes, (off_t)(end ? tail : 0));
-    crc = gradrt_crc32c(crc, bytes, got > 0 ? (size_t)got : 0);
-  }
-  return crc;
-}
 
 static void pixels_widen(gradrt_sides *s, const gradrt_sides *by)
 {

@@ -117,7 +117,8 @@ static void store_finish(gradrt_store *s, int64_t row, bool good)
 static void store_decode(gradrt_store *s, int64_t row)
 {
   pthread_mutex_unlock(&s->lock);
-  bool good = gradrt_picture_fill(&s->ask, gradrt_store_name(s, row), s->field, s->block.at, row);
+  bool good = gradrt_picture_fill(&s->ask, gradrt_store_name(s, row), s->mark[row], s->field,
+                                  s->block.at, row);
   pthread_mutex_lock(&s->lock);
   store_finish(s, row, good);
 }
@@ -227,7 +228,11 @@ int gradrt_store_retry(gradrt_store *s, int64_t position)
   s->block.state[row] = STORE_BUSY;
   s->taken += gradrt_block_cost(&s->block);
   pthread_mutex_unlock(&s->lock);
-  int code = gradrt_picture_row(&s->ask, gradrt_store_name(s, row), s->field, s->block.at, row);
+  const char *name = gradrt_store_name(s, row);
+  int code = gradrt_picture_row(&s->ask, name, s->field, s->block.at, row);
+  if (code == GRADRT_OK && !gradrt_picture_is(&s->ask, name, s->mark[row]))
+    code = gradrt_error(GRADRT_DATA, "%s: %s is not the file that it was when this began",
+                        s->ask.source->place ? s->ask.source->place : s->ask.net->file, name);
   pthread_mutex_lock(&s->lock);
   store_finish(s, row, code == GRADRT_OK);
   pthread_mutex_unlock(&s->lock);

@@ -339,6 +339,24 @@ run 3 gradc report many.nn --weights many.all --landscape 0 --out many.html -q
 says_once 'many/test/dog/003.png: cannot decode'
 ./pictures damage many/test/dog/003.png
 
+begin 'a picture that becomes another one ends the training, too'
+mkdir kept
+cp -r many kept/
+for how in '--threads 3' '--threads 1 --no-prefetch'; do
+  rm -rf many.run
+  ./worn.exe train --silent --epochs 300 --save-every 2 --data-memory 1KB --out many.run $how \
+    > /dev/null 2> err &
+  pid=$!
+  while [ ! -f many.run/last.safetensors ] && kill -0 $pid 2> /dev/null; do :; done
+  cp pets/train/fox/000.png many/train/fox/swap
+  mv many/train/fox/swap many/train/fox/030.png
+  wait $pid
+  [ $? -eq 3 ] || bad "$how: the run did not end with code 3"
+  says_once 'error: worn.nn:3: many/train/fox/030.png is not the file that it was when this began'
+  says 'note: last good checkpoint: '
+  cp kept/many/train/fox/030.png many/train/fox/030.png
+done
+
 begin 'splits, folds and the other commands read through the same door'
 sed 's/  train: im.*/  source: images("many\/train", size=[224, 224]);/
   s/  test: im.*/  split: train = 80%, valid = 20%;\n  stratify: y;/
