@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { FOLDS_PATH_ROOM = 16 };
 
@@ -136,6 +137,15 @@ static int folds_gates(const gradrt_options *o, const folds_sum *sum)
   return code;
 }
 
+/* Curves of further folds, of an earlier cross-validation, are none of this one. */
+static void folds_forget(const char *dir, int fold)
+{
+  char path[GRADRT_PATH_MAX + 2 * FOLDS_PATH_ROOM];
+  do {
+    snprintf(path, sizeof path, "%s/fold%d/metrics.csv", dir, ++fold);
+  } while (unlink(path) == 0);
+}
+
 /* One fold after the other, each in a run directory of its own: DIR/fold1 .. */
 static int folds_run(const gradrt_net *net, const gradrt_options *o, const char *dir,
                      folds_sum *sum)
@@ -151,6 +161,9 @@ static int folds_run(const gradrt_net *net, const gradrt_options *o, const char 
     one.quiet = one.figures_only = true;
     one.json = false;
     code = gradrt_train_once(net, &one, &sum->last);
+    if (fold == 1 && (code == GRADRT_OK || code == GRADRT_NONFINITE)) {
+      folds_forget(dir, fold);
+    }
     if (code == GRADRT_OK) {
       folds_add(sum);
       folds_print(o, sum, fold);

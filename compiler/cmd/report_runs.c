@@ -91,8 +91,21 @@ static const char *fold_of(Arena *a, const char *dir, int k)
   return arena_printf(a, "%s/fold%d", dir, k);
 }
 
-/* The runs of a cross-validation take the place of the folder that holds them. Returns how many
- * runs there are, at most RUNS_MAX + 1. */
+/* Whether a run has more than the head of its curves. */
+static bool has_epochs(Arena *a, const char *dir)
+{
+  FILE *f = fopen(arena_printf(a, "%s/metrics.csv", dir), "r");
+  int lines = 0;
+  for (int c; f && lines < 2 && (c = getc(f)) != EOF;)
+    lines += c == '\n';
+  if (f)
+    fclose(f);
+  return lines == 2;
+}
+
+/* The runs of a cross-validation take the place of the folder that holds them; a later fold that
+ * was stopped in its first epoch has nothing to show. Returns how many runs there are, at most
+ * RUNS_MAX + 1. */
 static int with_folds(Arena *a, const char *const *dir, int n, const char **out)
 {
   int all = 0;
@@ -101,7 +114,7 @@ static int with_folds(Arena *a, const char *const *dir, int n, const char **out)
     if (run || !gradrt_path_is_dir(fold_of(a, dir[i], 1)))
       out[all++] = dir[i];
     else
-      for (int k = 1; gradrt_path_is_dir(fold_of(a, dir[i], k)) && all <= RUNS_MAX; k++)
+      for (int k = 1; (k == 1 || has_epochs(a, fold_of(a, dir[i], k))) && all <= RUNS_MAX; k++)
         out[all++] = fold_of(a, dir[i], k);
   }
   return all;

@@ -273,6 +273,14 @@ run 0 gradc report runs/folds runs/softmax --out folds.html -q
 for name in fold1 fold2 fold3 softmax; do
   grep -q ">$name</text>" folds.html || bad "no $name"
 done
+run 0 gradc train folds.nn --folds 2 --epochs 2 --out runs/folds -q
+run 0 gradc report runs/folds --out folds.html -q
+grep -q '>fold2</text>' folds.html || bad 'no second fold of two'
+grep -q '>fold3</text>' folds.html && bad 'there is a third fold of two'
+head -n 1 runs/folds/fold2/metrics.csv > head.csv
+cp head.csv runs/folds/fold2/metrics.csv
+run 0 gradc report runs/folds --out folds.html -q
+grep -q '>fold1</text>' folds.html || bad 'a fold without epochs takes the others along'
 mkdir -p other && cp -r runs/softmax other
 run 0 gradc report runs/softmax other/softmax --out twins.html -q
 grep -q '>runs/softmax</text>' twins.html || bad 'which one is which?'
