@@ -69,11 +69,17 @@ int64_t *data_classes(const DataView *v, const gradrt_set *set, int field)
   return count;
 }
 
+/* Whether the first dimension counts rows of a window: not in the row behind one. */
+static bool has_window(const DataView *v, const gradrt_field *f)
+{
+  bool behind = f->next_of && f->rank < v->net->field[f->next_of - 1].rank;
+  return v->net->window && !behind;
+}
+
 /* Windows of rows of several columns. */
 static bool has_columns(const DataView *v, const gradrt_field *f)
 {
-  bool behind = f->next_of && f->rank == 1;
-  return v->net->window && !behind && f->rank == 2 && f->dim[1] <= GROUPS_MAX;
+  return has_window(v, f) && f->rank == 2 && f->dim[1] <= GROUPS_MAX;
 }
 
 int64_t data_groups(const DataView *v, int field)
@@ -82,6 +88,8 @@ int64_t data_groups(const DataView *v, int field)
   int64_t elems = gradrt_field_elems(f);
   if (has_columns(v, f))
     return f->dim[1];
+  if (has_window(v, f))
+    return 1;
   if (f->rank == 1 && elems <= GROUPS_MAX)
     return elems;
   return f->rank == 3 && f->dim[0] <= CHANNELS_MAX ? f->dim[0] : 1;

@@ -86,6 +86,11 @@ spread = (sum((r / 10 - mean) ** 2 for r in rows) / len(rows)) ** 0.5
 for name, want in (('x.mean', (100 + mean, 50 - mean)), ('x.std', (spread, spread))):
     assert all(abs(a - b) < 1e-5 for a, b in zip(read(name), want)), (name, read(name), want)
 PY
+sed 's/f32\[8,2\]/f32[8]/g; s/"up, down"/"up"/; s/dense(2/dense(8/' lines.nn > one.nn
+run 0 gradc data one.nn
+says '^  up  *train  *100  *131.8  *115.9 '
+says '^  up  *train  *100.1  *131.9  *116 '
+grep -q '^  \[1\]' out && bad 'rows of a window of one column stand for columns'
 sed 's/standardize(fit=train)/standardize(mean=[116, 34], std=[9, 8])/' lines.nn > given.nn
 run 0 gradc train given.nn --epochs 1 --quiet --out given
 run 0 gradc predict given.nn lines.csv --weights given --ahead 1
