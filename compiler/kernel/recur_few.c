@@ -40,13 +40,15 @@ static LExpr *column_index(const RecurFew *f, LExpr *k, LExpr *block)
   return l_muli(b, l_add(b, l_muli(b, k, blocks_of(f)), block), f->l->block);
 }
 
-/* Rows past the last repeat it: nobody reads their products. */
+/* Rows past the last repeat it: nobody reads their products. A worker without samples, as all but
+ * one are, needs no columns. */
 static void fill_columns(const RecurFew *f)
 {
   Lower *l = f->l;
   Build *b = l->b;
   int64_t input_blocks = ceil_div(f->inputs, l->block);
   LExpr **line = ARENA_ARRAY(l->arena, LExpr *, l->block);
+  l_if(b, l_op(b, SC_lt, l_var(b, l->kernel->lo), l_var(b, l->kernel->hi), NULL));
   LExpr *ob = l_var(b, l_loop(b, "ob", l_int(b, 0), l_int(b, blocks_of(f)), 1, FOR_ROLLED));
   LExpr *kb = l_var(b, l_loop(b, "kb", l_int(b, 0), l_int(b, input_blocks), 1, FOR_ROLLED));
   for (int i = 0; i < l->block; i++) {
@@ -60,6 +62,7 @@ static void fill_columns(const RecurFew *f)
     LExpr *k = l_addi(b, l_muli(b, kb, l->block), j);
     l_store(b, f->columns, column_index(f, k, ob), line[j]);
   }
+  l_end(b);
   l_end(b);
   l_end(b);
 }
