@@ -69,7 +69,7 @@ bool layout_has_padding(const Layout *l, const Type *t, int64_t batch)
  * "[n][c/16][28][28][c%16]", "[n][784]". The middle of three digits shows both: "[c/5%2]". */
 const char *layout_text(Arena *a, const Layout *l)
 {
-  static const char letter[] = "ncyxzvw";
+  static const char letter[RANK_MAX + 2] = "ncyxzvwut";
   Out *o = out_new(a);
   for (int i = 0; i < l->n; i++) {
     const Digit *d = &l->digit[i];

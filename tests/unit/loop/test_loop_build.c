@@ -357,6 +357,8 @@ static void test_layouts(void **state)
   assert_int_equal(plain.n, 2);
   assert_int_equal(layout_extent(&plain), 560);
   assert_string_equal(layout_text(a, &plain), "[20][28]");
+  Layout deep = { 4, { { 6, 4, 2 }, { 7, 4, 3 }, { 6, 1, 4 }, { 7, 1, 4 } } };
+  assert_string_equal(layout_text(a, &deep), "[u/4][t/4][u%4][t%4]");
   t.rank = 0;
   plain = layout_row_major(&t);
   assert_int_equal(layout_extent(&plain), 1);
