@@ -291,13 +291,8 @@ int compile_graphs(Compilation *c, const DriverOptions *o)
     return EXIT_USAGE;
   c->target = o->target ? o->target : c->model->build.cpu ? target_find(c->model->build.cpu) : target_host();
   if (!c->target && c->model->build.cpu) {
-    int n;
-    const char *names = "native";
-    const Target *const *all = target_all(&n);
-    for (int i = 0; i < n; i++)
-      names = arena_printf(c->arena, "%s, %s", names, all[i]->name);
     diag_error(c->diag, c->model->build.cpu_at, "E0603", "there is no instruction set `%s`", c->model->build.cpu);
-    diag_help(c->diag, "one of: %s", names);
+    diag_help(c->diag, "one of: %s", target_words(c->arena));
     return finish(c);
   }
   if (!c->target)

@@ -79,9 +79,10 @@ gradc *gradc_compile(const gradc_options *o, gradc_form form)
   DriverOptions d = { .file = o->file ? o->file : "net.nn", .text = o->text, .set = o->set,
                       .nset = o->nset, .train = o->train, .data_dir = o->data,
                       .target = o->cpu ? target_find(o->cpu) : NULL };
-  if (o->cpu && !d.target)
-    g->status = fail(g, EXIT_USAGE, arena_printf(c->arena, "there is no instruction set '%s'",
-                                                 str_escape(c->arena, o->cpu, 40)));
+  if (o->cpu && !d.target && !str_eq(o->cpu, "native"))
+    g->status = fail(g, EXIT_USAGE, arena_printf(c->arena, "there is no cpu '%s'; one of: %s",
+                                                 str_escape(c->arena, o->cpu, 40),
+                                                 target_words(c->arena)));
   else if (form >= GRADC_CHECK && form <= GRADC_LOOP)
     g->status = compile_text(g, &d, form);
   else if (form <= GRADC_HEADER)

@@ -352,12 +352,10 @@ static int set_cpu(Parsed *p, const char *value)
   p->o.driver.target = target_find(value);
   if (p->o.driver.target || str_eq(value, "native"))
     return EXIT_OK;
-  char names[128] = "";
-  int n;
-  const Target *const *all = target_all(&n);
-  for (int k = 0; k < n; k++)
-    snprintf(names + strlen(names), sizeof names - strlen(names), " %s", all[k]->name);
-  return gradrt_error(EXIT_USAGE, "there is no cpu '%s'; one of: native%s", value, names);
+  Arena *a = arena_new("cpus");
+  int code = gradrt_error(EXIT_USAGE, "there is no cpu '%s'; one of: %s", value, target_words(a));
+  arena_free(&a);
+  return code;
 }
 
 static int add_setting(Parsed *p, const char *setting)

@@ -130,3 +130,13 @@ const Target *const *target_all(int *n)
   *n = (int)ARRAY_LEN(targets);
   return targets;
 }
+
+const char *target_words(Arena *a)
+{
+  int n;
+  const Target *const *all = target_all(&n);
+  const char *words = "native";
+  for (int i = 0; i < n; i++)
+    words = arena_printf(a, "%s, %s", words, all[i]->name);
+  return words;
+}

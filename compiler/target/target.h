@@ -2,6 +2,8 @@
 #ifndef GRADC_TARGET_TARGET_H
 #define GRADC_TARGET_TARGET_H
 
+#include "base/arena.h"
+
 #include <stdbool.h>
 
 typedef struct {
@@ -22,5 +24,6 @@ typedef struct {
 const Target *target_find(const char *name);            /* NULL: unknown */
 const Target *target_host(void);                        /* best one this machine runs; NULL: none of them */
 const Target *const *target_all(int *n);
+const char *target_words(Arena *a);     /* what --cpu takes: "native, x86-64-v4, .." */
 
 #endif

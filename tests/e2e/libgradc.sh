@@ -41,6 +41,9 @@ same want out
 run 0 gradc build "$nets/moons.nn" --cpu x86-64-v3 -o want
 run 0 ./compile c "$nets/moons.nn" cpu=x86-64-v3
 same want out
+run 0 gradc build "$nets/moons.nn" --cpu native -o want
+run 0 ./compile c "$nets/moons.nn" cpu=native
+same want out
 
 begin 'a spec in memory, and its mistakes'
 cp "$nets/moons.nn" memory.nn
@@ -58,7 +61,7 @@ begin 'what cannot be compiled: one message and the exit code'
 run 5 ./compile check nowhere.nn
 says_once "cannot open 'nowhere.nn'"
 run 2 ./compile c "$nets/moons.nn" cpu=z80
-says_once "no instruction set 'z80'"
+says_once "there is no cpu 'z80'; one of: native, x86-64-v4,"
 cp "$nets/course/carry.nn" lost.nn
 run 3 gradc check lost.nn
 cp err want
